@@ -1,0 +1,87 @@
+"""Covariance structures of a random-effects term: θ ↦ Λ, linear in θ, with Var(b) = σ²ΛΛ'.
+
+Each structure is its basis (E₁, …, E_m): Λ(θ) = Σ θ_k E_k, and its linear space of relative covariance
+matrices T = ΛΛ'. `us` fills the lower triangle column by column, as lme4 does (Bates, Mächler, Bolker & Walker
+2015, J. Stat. Softw. 67(1), eq. 12 ff.); `diag` has a free diagonal; `homdiag` is one number times the identity.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = [
+    "STRUCTURES",
+    "cholesky_psd",
+    "covariance_basis",
+    "factor_basis",
+    "lower_factor",
+    "n_theta",
+    "theta_names",
+    "theta_of",
+]
+
+STRUCTURES = ("us", "diag", "homdiag")
+
+
+def _positions(structure: str, q: int) -> list[tuple[int, int]]:
+    """Places of the parameters in Λ; `homdiag` has its single one at (0, 0)."""
+    if structure == "us":
+        return [(i, j) for j in range(q) for i in range(j, q)]
+    if structure == "diag":
+        return [(i, i) for i in range(q)]
+    return [(0, 0)]
+
+
+def n_theta(structure: str, q: int) -> int:
+    """Number of parameters of a structure over q effects."""
+    return len(_positions(structure, q))
+
+
+def factor_basis(structure: str, q: int) -> np.ndarray:
+    """Basis E of Λ: shape (m, q, q), Λ(θ) = Σ θ_k E_k."""
+    if structure == "homdiag":
+        return np.eye(q)[None]
+    places = _positions(structure, q)
+    E = np.zeros((len(places), q, q))
+    for k, (i, j) in enumerate(places):
+        E[k, i, j] = 1.0
+    return E
+
+
+def covariance_basis(structure: str, q: int) -> np.ndarray:
+    """Basis D of the linear space of T: shape (m, q, q), symmetric, T = Σ t_k D_k."""
+    E = factor_basis(structure, q)
+    D = E + E.transpose(0, 2, 1)
+    return np.where(D > 1, 1.0, D)
+
+
+def theta_of(structure: str, Lambda: np.ndarray) -> np.ndarray:
+    """The θ of a factor of this structure, shape (m,)."""
+    return np.array([Lambda[i, j] for i, j in _positions(structure, len(Lambda))])
+
+
+def theta_names(structure: str, factor: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of θ: ``Subject.Intercept``, ``Subject.Days.Intercept``, …; one name for `homdiag`."""
+    if structure == "homdiag":
+        return (factor,)
+    return tuple(
+        f"{factor}.{names[i]}" if i == j else f"{factor}.{names[i]}.{names[j]}"
+        for i, j in _positions(structure, len(names))
+    )
+
+
+def cholesky_psd(T: np.ndarray) -> np.ndarray:
+    """Lower-triangular L with LL' = T and a non-negative diagonal, for a T that may be singular.
+
+    From the LQ factor of T's symmetric square root, so that no pivot is ever divided by. Negative eigenvalues
+    (rounding, or a moment estimate outside the cone) count as zero.
+    """
+    values, vectors = np.linalg.eigh(T)
+    return lower_factor(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+
+def lower_factor(F: np.ndarray) -> np.ndarray:
+    """Lower-triangular L, non-negative diagonal, with LL' = FF'; F has shape (q, s), L (q, min(q, s))."""
+    R = np.linalg.qr(F.T, mode="r")
+    signs = np.where(np.diagonal(R) < 0, -1.0, 1.0)
+    return (R * signs[:, None]).T

@@ -1,0 +1,240 @@
+"""Newton's method on the exact derivatives, started by MINQUE(0), with the cone condition at the boundary."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmmtools.core.charts import chart
+from lmmtools.core.cone import Escape, steepest_escape
+from lmmtools.core.covariance import cholesky_psd, covariance_basis, theta_of
+from lmmtools.core.criterion import Criterion
+from lmmtools.core.derivatives import theta_gradient, theta_hessian
+from lmmtools.core.identify import gram
+from lmmtools.errors import ModelError
+
+__all__ = ["Optimum", "minimize", "minque0"]
+
+# The criterion is a deviance: 1e-10 of it is far below anything statistical, and above its rounding.
+_TOLERANCE = 1e-10
+_MAX_STEPS = 100
+_MAX_ESCAPES = 10
+# Smallest relative sd, in working columns of unit size, at which a start can still see its way out of zero.
+_START_FLOOR = 1e-2
+# Below this sd/rms (mean/sd about 3) a slope's column counts as far from zero.
+_FAR_FROM_ZERO = 0.3
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Where a search ended.
+
+    Attributes
+    ----------
+    working : ndarray, shape (m,)
+        Working parameters.
+    theta : ndarray, shape (m,)
+        The same point in lme4's parameterisation.
+    value : float
+        The criterion there, with all constants.
+    n_evaluations : int
+        Evaluations of the criterion.
+    converged : bool
+        Whether the search stopped because nothing was left to gain, by its own account.
+    """
+
+    working: np.ndarray
+    theta: np.ndarray
+    value: float
+    n_evaluations: int
+    converged: bool
+
+
+def minimize(criterion: Criterion, start: np.ndarray | None = None) -> Optimum:
+    """Minimise the criterion over the cone of admissible covariances.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    start : ndarray, shape (m,), optional
+        Working parameters to start from; MINQUE(0) by default.
+
+    Returns
+    -------
+    Optimum
+
+    Raises
+    ------
+    ModelError
+        If the response is reproduced exactly, so that the likelihood has no maximum.
+
+    Notes
+    -----
+    θ = 0 is stationary whatever the data, as is any rank-deficient Λ along its null directions: the gradient
+    2GΛ vanishes there. So where Newton stops, G must also be positive semi-definite on the null space of T;
+    a negative direction is a way down, and the search goes on from a step along it.
+    """
+    starts = _starts(criterion) if start is None else [np.asarray(start, dtype=float)]
+    found = [_descend(criterion, theta) for theta in starts]
+    best = min(found, key=lambda optimum: optimum.value)
+    return dataclasses.replace(best, n_evaluations=sum(optimum.n_evaluations for optimum in found))
+
+
+def _starts(criterion: Criterion) -> list[np.ndarray]:
+    """MINQUE(0); and, where a slope's column lies far from zero, larger slopes as well.
+
+    There the criterion can have one minimum in which the slopes' variance stands in for the intercepts' and
+    another in which it is its own: the two differ by the mean/sd of the column, too far for one start.
+    """
+    first = minque0(criterion)
+    starts = [first]
+    if min(term.spread.min() for term in criterion.working.terms) >= _FAR_FROM_ZERO:
+        return starts
+    for size in (0.3, 3.0):
+        theta = first.copy()
+        for term, part in zip(criterion.working.terms, criterion.working.slices, strict=True):
+            far = term.spread < _FAR_FROM_ZERO
+            if far.any() and term.structure != "homdiag":
+                diagonal = np.where(far, size / term.spread, np.abs(np.diagonal(term.working_factor(first[part]))))
+                theta[part] = theta_of(term.structure, np.diag(diagonal))
+        starts.append(theta)
+    return starts
+
+
+def _descend(criterion: Criterion, theta: np.ndarray) -> Optimum:
+    """Newton from one start, leaving the boundary wherever a feasible direction leads down."""
+    evaluations = 0
+    for _ in range(_MAX_ESCAPES):
+        theta, used, converged = _newton(criterion, theta)
+        theta, snapping = _snap_to_boundary(criterion, theta)
+        solution = criterion.solve(_factor(criterion, theta))
+        evaluations += used + snapping + 1
+        escape = steepest_escape(criterion, theta, criterion.differentiate(solution))
+        if escape is None or escape.gain <= _TOLERANCE:
+            break
+        theta, used = _follow(criterion, theta, solution.value, escape)
+        evaluations += used
+    return Optimum(theta, criterion.working.to_theta(theta), criterion.total(solution), evaluations, converged)
+
+
+def _factor(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
+    return np.tensordot(theta, criterion.working_map, axes=1)
+
+
+def _newton(criterion: Criterion, theta: np.ndarray) -> tuple[np.ndarray, int, bool]:
+    """Newton steps with the Hessian's eigenvalues made positive, each accepted only if it descends."""
+    solution = criterion.solve(_factor(criterion, theta))
+    evaluations = 1
+    for _ in range(_MAX_STEPS):
+        _refuse_exact_fit(criterion, solution.r2)
+        here = chart(criterion.working, theta)
+        d = criterion.differentiate(solution)
+        g, H = theta_gradient(d, here.Lambda, here.F), theta_hessian(d, here.Lambda, here.F)
+        step, gain = _newton_step(g, H, theta)
+        if gain <= _TOLERANCE:
+            return theta, evaluations, True
+        for _ in range(40):
+            trial = here.theta(step)
+            attempt = criterion.solve(_factor(criterion, trial))
+            evaluations += 1
+            if attempt.value <= solution.value + 1e-4 * (g @ step):
+                break
+            step = step / 2.0
+        else:
+            # No step in the direction of descent descends: rounding is all that is left, or next to it.
+            return theta, evaluations, gain <= 1e-6
+        theta, solution = trial, attempt
+    return theta, evaluations, False
+
+
+def _newton_step(g: np.ndarray, H: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, float]:
+    """The step −|H|⁻¹g, bounded, and the decrease of the criterion it predicts."""
+    values, vectors = np.linalg.eigh(H)
+    along = vectors.T @ g
+    floor = 1e-9 * max(np.abs(values).max(), 1e-300)
+    size = np.maximum(np.abs(values), floor)
+    # Along a flat direction gradient and curvature are both rounding: moving there only adds noise.
+    along = np.where(np.abs(values) <= floor, 0.0, along)
+    step = -vectors @ (along / size)
+    gain = 0.5 * float(np.sum(along**2 / size))
+    limit = 2.0 * max(1.0, np.abs(theta).max())
+    longest = np.abs(step).max()
+    return (step * (limit / longest) if longest > limit else step), gain
+
+
+def _follow(criterion: Criterion, theta: np.ndarray, value: float, escape: Escape) -> tuple[np.ndarray, int]:
+    """The first step along an escape, halving from its Newton length, that descends."""
+    length = escape.length
+    for i in range(40):
+        trial = escape.point(theta, length)
+        if criterion.solve(_factor(criterion, trial)).value < value:
+            return trial, i + 1
+        length /= 2.0
+    return theta, 40
+
+
+def _snap_to_boundary(criterion: Criterion, theta: np.ndarray) -> tuple[np.ndarray, int]:
+    """Set directions of T that are zero to rounding exactly to zero, if the criterion does not mind."""
+    snapped = theta.copy()
+    for term, part in zip(criterion.working.terms, criterion.working.slices, strict=True):
+        U, s, _ = np.linalg.svd(term.working_factor(theta[part]))
+        small = s <= 1e-4
+        if small.any():
+            T = (U * np.where(small, 0.0, s) ** 2) @ U.T
+            snapped[part] = theta_of(term.structure, _singular_factor(T))
+    if np.array_equal(snapped, theta):
+        return theta, 0
+    before = criterion.solve(_factor(criterion, theta)).value
+    after = criterion.solve(_factor(criterion, snapped)).value
+    return (snapped, 2) if after <= before + 1e-8 else (theta, 2)
+
+
+def _singular_factor(T: np.ndarray) -> np.ndarray:
+    """Lower factor of a singular T with exact zeros where its own rounding would leave 1e-9."""
+    L = cholesky_psd(T)
+    L[np.abs(L) <= 1e-7 * max(np.abs(L).max(), 1e-300)] = 0.0
+    return L
+
+
+def _refuse_exact_fit(criterion: Criterion, r2: float) -> None:
+    n = criterion.working.moments.n
+    if r2 <= 1e-13 * n:
+        raise ModelError(
+            f"the model reproduces the response `{criterion.design.response}` exactly (residual sum of squares "
+            f"{max(r2, 0.0):.1g} of {n} in standardised units), so no residual variance is left to estimate and the "
+            "likelihood grows without bound. Leave out fixed or random effects, or check whether the response "
+            "was computed from them."
+        )
+
+
+def minque0(criterion: Criterion) -> np.ndarray:
+    """Working parameters from MINQUE(0), projected into the cone.
+
+    Equates the residual cross-products with their expectations at V = I (Rao 1971, J. Multivariate Anal. 1,
+    with a-priori weights zero; the projection off X is left out, which only moves the start)::
+
+        Σ_l t_l ⟨ZD_kZ', ZD_lZ'⟩ + s²⟨ZD_kZ', I⟩ = Σ e'ZD_kZ'e     and     Σ_l t_l tr(ZD_lZ') + s²(n − p) = e'e
+    """
+    w = criterion.working
+    m, D = w.moments, w.covariance_map
+    G = gram(m, D)
+    ee = np.einsum("ag,bg->ab", m.B[:, -1], m.B[:, -1])
+    lhs = np.block([[G.between, G.with_residual[:, None]], [G.with_residual[None, :], np.array([[m.n - m.p]])]])
+    rhs = np.append(np.tensordot(D, ee, axes=([1, 2], [0, 1])), m.C[-1, -1])
+    scale = np.sqrt(np.diagonal(lhs))
+    scale[scale == 0.0] = 1.0  # a direction that V does not have; lstsq leaves it at zero
+    t = np.linalg.lstsq(lhs / np.outer(scale, scale), rhs / scale, rcond=1e-10)[0] / scale
+    s2 = max(t[-1], 0.05 * m.C[-1, -1] / m.n)
+    theta = np.empty(len(D))
+    for term, part in zip(w.terms, w.slices, strict=True):
+        q = term.q
+        T = np.tensordot(t[:-1][part], covariance_basis(term.structure, q), axes=1) / s2
+        values, vectors = np.linalg.eigh(T)
+        floor = max(_START_FLOOR**2, 1e-3 * values[-1])
+        T = (vectors * np.maximum(values, floor)) @ vectors.T
+        if term.structure == "homdiag":
+            T = np.eye(q) * np.trace(T) / q
+        theta[part] = theta_of(term.structure, np.linalg.cholesky(T))
+    return theta

@@ -1,0 +1,317 @@
+"""The working model: the design in a basis where its cross-products lose no digits.
+
+Cross-products of raw columns are useless when a mean is large against a standard deviation. So the columns of
+X and Z are centred and scaled, y is replaced by its least-squares residual e, and everything is whitened by
+√w before any product is formed. None of it changes the model:
+
+* X = X̃R: β = R⁻¹β̃, and under REML log|X'V⁻¹X| = log|X̃'V⁻¹X̃| + 2 log|det R|;
+* y = Xβ̂_OLS + s·e: β̃ is shifted and V⁻¹ sees only e, since the criterion profiles β out;
+* Z_k = Z̃K_k for each term k of the factor: ZTZ' = Z̃(ΣK_kΛ_kΛ_k'K_k')Z̃', so the factor K_kΛ_k is carried
+  through, never T itself (which would lose twice the digits).
+
+An unstructured term whose columns are a basis of part of Z̃ is parameterised there directly: its working θ
+fills the lower triangle of K_kΛ_k. The others keep their own Λ, with columns scaled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lmmtools.core.covariance import covariance_basis, factor_basis, lower_factor, n_theta, theta_of
+from lmmtools.core.moments import Moments, compress, group_moments
+
+__all__ = ["Term", "Working", "working_model"]
+
+# Smallest relative pivot at which normal equations in the centred, scaled X are trusted.
+_WELL_CONDITIONED = 1e-4
+
+
+@dataclass(frozen=True)
+class Term:
+    """One random-effects term in the working basis.
+
+    Attributes
+    ----------
+    structure : str
+    K : ndarray, shape (r, q)
+        Z_k = Z̃K.
+    S : ndarray, shape (r, q)
+        The term's working columns: its part of Λ̃ is SΛ(θ̃).
+    scale : ndarray, shape (q,) or (q, q)
+        Λ(θ̃) = scale × Λ: column scales (S = K/scale), or the square part of K for a term that is its own basis.
+    spread : ndarray, shape (q,)
+        Standard deviation of each working column over its root mean square: 1 where centred, small where a slope's
+        column lies far from zero, so that slope and intercept are hard to tell apart.
+    """
+
+    structure: str
+    K: np.ndarray
+    S: np.ndarray
+    scale: np.ndarray
+    spread: np.ndarray
+
+    @property
+    def q(self) -> int:
+        """Number of effects a level."""
+        return self.K.shape[1]
+
+    def working_factor(self, theta: np.ndarray) -> np.ndarray:
+        """Λ(θ̃), shape (q, q)."""
+        return np.tensordot(theta, factor_basis(self.structure, self.q), axes=1)
+
+    def factor(self, theta: np.ndarray) -> np.ndarray:
+        """Λ in the term's own columns, lower triangular with a non-negative diagonal, from working parameters."""
+        Lambda = self.working_factor(theta)
+        if self.scale.ndim == 2:
+            return lower_factor(np.linalg.solve(self.scale, Lambda))
+        Lambda = Lambda / self.scale[:, None]
+        return lower_factor(Lambda) if self.structure == "us" else np.abs(Lambda)
+
+
+@dataclass(frozen=True)
+class Working:
+    """Cross-products in the working basis and the maps back.
+
+    Attributes
+    ----------
+    moments, groups : Moments
+        Compressed by pattern, for the optimiser; one block a group, for the certificate and the modes.
+    terms : tuple of Term
+    R : ndarray, shape (p, p)
+        X = X̃R.
+    beta_ols : ndarray, shape (p,)
+        The least-squares β in the basis X̃; e = (y − offset − X̃ beta_ols)/y_scale.
+    y_scale : float
+        Root mean square of the least-squares residual.
+    """
+
+    moments: Moments
+    groups: Moments
+    terms: tuple[Term, ...]
+    R: np.ndarray
+    beta_ols: np.ndarray
+    y_scale: float
+    log_weights: float
+
+    def constant(self, *, reml: bool) -> float:
+        """What the working criterion lacks: scale of y, transform of X, weights."""
+        n, p = self.moments.n, self.moments.p
+        value = 2.0 * (n - p if reml else n) * np.log(self.y_scale) - self.log_weights
+        if reml:
+            value += 2.0 * np.linalg.slogdet(self.R)[1] if p else 0.0
+        return float(value)
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """Where each term's parameters stand in θ."""
+        ends = np.cumsum([0, *(n_theta(t.structure, t.q) for t in self.terms)])
+        return tuple(slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
+
+    def to_theta(self, working: np.ndarray) -> np.ndarray:
+        """θ as lme4 has it, from working parameters."""
+        return np.concatenate([theta_of(t.structure, L) for t, L in zip(self.terms, self.factors(working), strict=True)])
+
+    def factors(self, working: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Λ of each term in its own columns."""
+        return tuple(t.factor(working[s]) for t, s in zip(self.terms, self.slices, strict=True))
+
+    @property
+    def working_map(self) -> np.ndarray:
+        """F with Λ̃(θ̃) = Σ θ̃_k F_k, shape (m, r, Σq)."""
+        return _stack([np.matmul(t.S, factor_basis(t.structure, t.q)) for t in self.terms])
+
+    @property
+    def theta_map(self) -> np.ndarray:
+        """F with Λ̃(θ) = Σ θ_k F_k for lme4's θ, shape (m, r, Σq)."""
+        return _stack([np.matmul(t.K, factor_basis(t.structure, t.q)) for t in self.terms])
+
+    @property
+    def covariance_map(self) -> np.ndarray:
+        """D with T̃ = Σ t_k D_k, shape (m, r, r)."""
+        return np.concatenate([t.S @ covariance_basis(t.structure, t.q) @ t.S.T for t in self.terms])
+
+
+def _stack(blocks: list[np.ndarray]) -> np.ndarray:
+    """Block-diagonal in (parameter, column): each term's map acts on its own columns of Λ̃."""
+    m, q = sum(len(b) for b in blocks), sum(b.shape[2] for b in blocks)
+    F = np.zeros((m, blocks[0].shape[1], q))
+    i = j = 0
+    for b in blocks:
+        F[i : i + len(b), :, j : j + b.shape[2]] = b
+        i, j = i + len(b), j + b.shape[2]
+    return F
+
+
+def working_model(design: Any) -> Working:
+    """Whiten, centre and scale a design of one grouping factor and form its cross-products.
+
+    Parameters
+    ----------
+    design : Design
+        Anything with `y`, `X`, `fixed_names`, `weights`, `offset` and `terms` (each with `matrix`, `names`,
+        `structure`, `codes`, `levels`); X of full column rank.
+    """
+    y = design.y if design.offset is None else design.y - design.offset
+    root = None if design.weights is None else np.sqrt(design.weights)
+    columns = _Columns(len(y), root)
+    R, x_index, Xw = _fixed_basis(design, columns)
+    z_index, K = _random_basis(design, columns)
+    beta_ols, e = _least_squares(y, Xw, columns)
+    columns.whitened.append(e)
+    codes, n_groups = design.terms[0].codes, len(design.terms[0].levels)
+    raw = group_moments(columns.whitened, z_index, [*x_index, len(columns.whitened) - 1], codes, n_groups)
+    y_scale = np.sqrt(raw.C[-1, -1] / len(y))
+    groups = _scale_response(raw, y_scale) if y_scale > 0 else raw
+    log_weights = 0.0 if design.weights is None else float(np.log(design.weights).sum())
+    terms = tuple(_term(t, k) for t, k in zip(design.terms, K, strict=True))
+    return Working(compress(groups), groups, terms, R, beta_ols, float(y_scale), log_weights)
+
+
+class _Columns:
+    """Distinct columns, raw and in the working basis, so that Z and X share what they have in common."""
+
+    def __init__(self, n: int, root: np.ndarray | None) -> None:
+        self.root = root
+        self.n = n
+        self.whitened: list[np.ndarray] = []
+        self.ones: int | None = None
+        self._raw: dict[tuple[str, bool], list[tuple[np.ndarray, int, float, float]]] = {}
+        self._mean_weights = None if root is None else root**2 / (root @ root)
+
+    def add(self, name: str, raw: np.ndarray, *, centre: bool) -> tuple[int, float, float]:
+        """Index of (raw − mean)/scale among `whitened`, with that mean and scale; a constant is scale × 1."""
+        if _is_constant(raw):
+            if self.ones is None:
+                ones = np.broadcast_to(1.0, self.n)
+                self.ones = self._append(ones if self.root is None else self.root)
+            return self.ones, 0.0, float(raw[0])
+        for known, index, mean, scale in self._raw.get((name, centre), []):
+            if known is raw or np.array_equal(known, raw):
+                return index, mean, scale
+        mean = 0.0
+        if centre:
+            mean = float(raw.mean() if self._mean_weights is None else self._mean_weights @ raw)
+        column = raw - mean
+        scale = float(np.sqrt(column @ column / self.n))
+        column /= scale
+        index = self._append(column if self.root is None else column * self.root)
+        self._raw.setdefault((name, centre), []).append((raw, index, mean, scale))
+        return index, mean, scale
+
+    def _append(self, column: np.ndarray) -> int:
+        self.whitened.append(column)
+        return len(self.whitened) - 1
+
+
+def _is_constant(column: np.ndarray) -> bool:
+    return bool(column[0] == column[-1] and np.all(column == column[0]))
+
+
+def _fixed_basis(design: Any, columns: _Columns) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
+    """R with X = X̃R, the indices of X̃'s columns and the whitened columns themselves."""
+    X, names = design.X, design.fixed_names
+    p = X.shape[1]
+    constant = next((j for j in range(p) if _is_constant(X[:, j])), None)
+    R, index = np.zeros((p, p)), []
+    for j in range(p):
+        i, mean, scale = columns.add(names[j], X[:, j], centre=constant is not None)
+        index.append(i)
+        R[j, j] = scale
+        if mean:
+            R[constant, j] = mean
+    Xw = [columns.whitened[i] for i in index]
+    if not p or _well_conditioned(Xw):
+        return R, index, Xw
+    # Nearly collinear even when centred and scaled: an orthonormal basis, at the price of a QR of all rows.
+    Q, R_qr = np.linalg.qr(np.column_stack(Xw))
+    root_n = np.sqrt(len(Q))
+    index = [columns._append(np.ascontiguousarray(q)) for q in (Q * root_n).T]
+    return R_qr @ R / root_n, index, [columns.whitened[i] for i in index]
+
+
+def _well_conditioned(Xw: list[np.ndarray]) -> bool:
+    G = np.array([[a @ b for b in Xw] for a in Xw])
+    scale = np.sqrt(np.diagonal(G))
+    if not np.all(scale > 0):
+        return False
+    values = np.linalg.eigvalsh(G / np.outer(scale, scale))
+    return bool(values[0] > _WELL_CONDITIONED * values[-1])
+
+
+def _random_basis(design: Any, columns: _Columns) -> tuple[list[int], list[np.ndarray]]:
+    """Indices of Z̃'s columns, and each term's K with Z_k = Z̃K_k.
+
+    Columns are centred when the factor has a constant column in one of its terms, for then the means are
+    absorbed there.
+    """
+    centre = any(_is_constant(t.matrix[:, j]) for t in design.terms for j in range(t.matrix.shape[1]))
+    entries = [
+        [columns.add(t.names[j], t.matrix[:, j], centre=centre) for j in range(t.matrix.shape[1])]
+        for t in design.terms
+    ]
+    order = list(dict.fromkeys(where for term in entries for where, _, _ in term))
+    K = [np.zeros((len(order), len(term))) for term in entries]
+    for k, term in zip(K, entries, strict=True):
+        for j, (where, mean, scale) in enumerate(term):
+            k[order.index(where), j] = scale
+            if mean:
+                k[order.index(columns.ones), j] = mean
+    return order, K
+
+
+def _least_squares(y: np.ndarray, Xw: list[np.ndarray], columns: _Columns) -> tuple[np.ndarray, np.ndarray]:
+    """β_OLS in the basis X̃ and the whitened residual, in two rounds so that a large mean of y costs nothing."""
+    e = y.astype(float, copy=True)
+    if columns.root is not None:
+        e *= columns.root
+    beta = np.zeros(len(Xw))
+    if not Xw:
+        return beta, e
+    G = np.array([[a @ b for b in Xw] for a in Xw])
+    for _ in range(2):
+        step = np.linalg.solve(G, np.array([x @ e for x in Xw]))
+        for b, x in zip(step, Xw, strict=True):
+            e -= b * x
+        beta += step
+    return beta, e
+
+
+def _scale_response(m: Moments, scale: float) -> Moments:
+    B, C = m.B.copy(), m.C.copy()
+    B[:, -1] /= scale
+    C[-1] /= scale
+    C[:, -1] /= scale
+    return Moments(m.A, B, C, m.counts, m.pattern, m.n)
+
+
+def _term(term: Any, K: np.ndarray) -> Term:
+    """Working parameterisation of a term: its own block of Z̃ where K is square there, else scaled columns."""
+    q = K.shape[1]
+    rows = np.flatnonzero(np.abs(K).sum(axis=1))
+    if term.structure == "us" and len(rows) == q and np.linalg.matrix_rank(K[rows]) == q:
+        S = np.zeros_like(K)
+        S[rows, np.arange(q)] = 1.0
+        return Term("us", K, S, K[rows], np.ones(q) if _absorbs_means(K) else _spreads(term))
+    size = np.sqrt((K**2).sum(axis=0))
+    size[size == 0.0] = 1.0  # a column of zeros has no effect; identify.py names it
+    scale = np.full(q, np.sqrt(np.mean(size**2))) if term.structure == "homdiag" else size
+    return Term(term.structure, K, K / scale, scale, _spreads(term))
+
+
+def _absorbs_means(K: np.ndarray) -> bool:
+    """Whether a square term has an intercept of its own, so that its other columns are centred."""
+    return bool(np.any(np.count_nonzero(K, axis=1) > 1)) or np.count_nonzero(K) == 1
+
+
+def _spreads(term: Any) -> np.ndarray:
+    return np.array([_relative_spread(column) for column in term.matrix.T])
+
+
+def _relative_spread(column: np.ndarray) -> float:
+    """Standard deviation over root mean square; 1 for a constant, which is told from nothing else."""
+    square, mean = float(column @ column) / len(column), float(column.mean())
+    variance = square - mean**2
+    return float(np.sqrt(variance / square)) if variance > 1e-14 * square else 1.0

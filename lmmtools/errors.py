@@ -1,0 +1,41 @@
+"""Exceptions and the warning class: what was found, what it means, what to do."""
+
+from __future__ import annotations
+
+__all__ = [
+    "DataError",
+    "FormulaError",
+    "LMMError",
+    "LMMWarning",
+    "ModelError",
+    "NotYetSupported",
+    "StudyError",
+]
+
+
+class LMMError(ValueError):
+    """Root of every error lmmtools raises on purpose; its text is meant to be read by the user."""
+
+
+class FormulaError(LMMError):
+    """The formula cannot be read, or asks for something that has no meaning."""
+
+
+class DataError(LMMError):
+    """The data do not hold what the formula needs: a column, rows, finite or varying values."""
+
+
+class ModelError(LMMError):
+    """The model cannot be estimated from these data, or two models cannot be compared."""
+
+
+class NotYetSupported(LMMError):
+    """The formula is valid and understood, but this version cannot fit it."""
+
+
+class StudyError(LMMError):
+    """A study file or a report request is wrong; nothing was run."""
+
+
+class LMMWarning(UserWarning):
+    """Something the reader of a result must know; its text is kept in ``fit.messages`` too."""
