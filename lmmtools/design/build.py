@@ -1,0 +1,236 @@
+"""Formula and data → `Design`, one step after the other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.design import checks
+from lmmtools.design.frame import Columns, numbers, take
+from lmmtools.design.levels import Levels, categorise, interaction
+from lmmtools.design.newdata import Recipe
+from lmmtools.design.value import Design, RandomTerm
+from lmmtools.errors import ModelError, NotYetSupported
+from lmmtools.formula import BarTerm, ParsedFormula, parse_formula
+from lmmtools.formula.translate import columns as columns_of
+
+if TYPE_CHECKING:
+    from lmmtools.design.matrices import Blueprint, Matrices
+
+__all__ = ["FITTED_STRUCTURES", "build_design"]
+
+FITTED_STRUCTURES = ("us", "diag", "homdiag")
+
+
+def build_design(
+    formula: str | ParsedFormula,
+    data: object,
+    *,
+    weights: object = None,
+    offset: object = None,
+    contrasts: Mapping[str, object] | None = None,
+    missing: str = "drop",
+) -> Design:
+    """The response, model matrices and groups that a formula and data define.
+
+    Parameters
+    ----------
+    formula : str
+        In R's notation; see `parse_formula`.
+    data : data frame
+        pandas, polars, pyarrow, or another eager frame that narwhals reads. Only the columns named are taken.
+    weights : str or array_like, shape (rows of data,), optional
+        Precision weights, Var(ε_i) = σ²/w_i: a column, or one positive number for each row.
+    offset : str or array_like, shape (rows of data,), optional
+        Added to the mean with coefficient one, besides any ``offset(…)`` of the formula.
+    contrasts : Mapping[str, str or array_like], optional
+        Contrasts by column: ``{"temp": "poly"}``; also ``sum``, ``helmert``, ``treatment``, ``SAS``, ``diff``.
+        All factors have treatment contrasts otherwise, ordered ones too (R gives those polynomials).
+    missing : {"drop", "raise"}
+        What to do with rows that have a missing value: leave out and say so, or refuse.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    FormulaError
+        If the formula cannot be read.
+    NotYetSupported
+        If it is understood but cannot be fitted yet.
+    DataError
+        If the data do not hold what the formula needs.
+    ModelError
+        If there are as many fixed effects as rows, or contrasts are unknown.
+
+    Examples
+    --------
+    >>> from lmmtools import build_design, load_dataset
+    >>> build_design("Reaction ~ Days + (Days | Subject)", load_dataset("sleepstudy"))
+    <Design Reaction ~ Days + (Days | Subject): 180 rows, 2 fixed effects; groups Subject: 18>
+    """
+    parsed = formula if isinstance(formula, ParsedFormula) else parse_formula(formula)
+    _refuse_unsupported(parsed)
+    if missing not in ("drop", "raise"):
+        raise ModelError(f"missing={missing!r} is unknown: choose 'drop' or 'raise'.")
+    extra = [name for name in (weights, offset) if isinstance(name, str)]
+    columns = take(data, dict.fromkeys([*parsed.columns, *extra]))
+    # a missing weight is an error, not a missing row, unless the formula reads that column too
+    apart = weights if isinstance(weights, str) and weights not in (*parsed.columns, offset) else None
+    keep, message = checks.complete_rows(columns, missing, apart)
+    used = columns if keep is None else columns.rows(keep)
+    given = _Given(weights, offset, len(columns), keep)
+    messages = [] if message is None else [message]
+    dropped = columns.index[:0] if keep is None else columns.index[~keep]
+    return _assemble(parsed, used, given, dict(contrasts or {}), dropped, messages)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The `weights` and `offset` arguments, the number of rows they have, and which of these are used."""
+
+    weights: object
+    offset: object
+    rows: int
+    keep: np.ndarray | None
+
+
+def _refuse_unsupported(parsed: ParsedFormula) -> None:
+    for bar in parsed.random:
+        if bar.structure not in FITTED_STRUCTURES:
+            raise NotYetSupported(
+                f"`{bar.label}` asks for the covariance structure {bar.structure}, which this version reads but cannot "
+                f"fit yet: available are {', '.join(FITTED_STRUCTURES)}."
+            )
+    factors = list(dict.fromkeys(bar.factor for bar in parsed.random))
+    if len(factors) > 1:
+        raise NotYetSupported(
+            f"the formula has {len(factors)} grouping factors ({', '.join(factors)}), which this version reads but "
+            "cannot fit together yet: available is one grouping factor with any number of terms, such as "
+            f"{parsed.random[0].label}."
+        )
+
+
+def _assemble(
+    parsed: ParsedFormula,
+    columns: Columns,
+    given: _Given,
+    contrasts: Mapping[str, object],
+    dropped_rows: pd.Index,
+    messages: list[str],
+) -> Design:
+    """Groups, matrices, response, weights: everything of a Design, from complete rows."""
+    from lmmtools.design.matrices import blueprint_of, materialise
+
+    # groups first: they cost no formulaic, and a wrong group column is the commonest mistake
+    groups = _groups(parsed, columns, messages)
+    blueprint = blueprint_of(parsed)
+    _check_predictors(parsed, columns)
+    categories: dict[str, Levels] = {}
+    made = materialise(blueprint, columns, contrasts, note=categories.__setitem__)
+    for name, found in categories.items():
+        messages += checks.check_levels(name, found, fixed=True)
+    checks.check_contrast_names(contrasts, list(categories))
+    y = _response(parsed, columns, None if blueprint.response is None else made.values[blueprint.response])
+    X, fixed_names = made.values[0], made.names[0]
+    for part, names in made.names.items():
+        for j, name in enumerate(names):
+            checks.check_finite(name, made.values[part][:, j], columns.index)
+    kept, dropped_columns, about = checks.reduce_rank(X, fixed_names)
+    messages += about
+    if dropped_columns:
+        X, fixed_names = np.asfortranarray(X[:, kept]), tuple(fixed_names[j] for j in kept)
+    weights, offset = _weights(columns, given), _offset(blueprint, made.values, columns, given)
+    terms = _terms(parsed, blueprint, made, groups)
+    named = given.offset if isinstance(given.offset, str) else None
+    recipe = Recipe(blueprint, made.specs, contrasts, kept, named, given.offset is not None and named is None)
+    return Design(
+        parsed.text, parsed, parsed.response, y, X, fixed_names, weights, offset, terms, columns.index, dropped_rows,
+        dropped_columns, tuple(dict.fromkeys(messages)), columns.units, recipe,
+    )  # fmt: skip
+
+
+def _groups(parsed: ParsedFormula, columns: Columns, messages: list[str]) -> dict[tuple[str, ...], Levels]:
+    """Codes and levels of every grouping factor; a factor with one level is an error."""
+    single = {name: categorise(name, columns.series[name]) for name in parsed.groups}
+    groups = {}
+    for bar in parsed.random:
+        if bar.group not in groups:
+            groups[bar.group] = interaction([single[name] for name in bar.group])
+            messages += checks.check_levels(bar.factor, groups[bar.group], fixed=False)
+    return groups
+
+
+def _check_predictors(parsed: ParsedFormula, columns: Columns) -> None:
+    """Infinite values are named by column and row before a function of them blurs where they come from."""
+    for name in dict.fromkeys([*columns_of(parsed.response_node), *parsed.predictors]):
+        series = columns.series[name]
+        if isinstance(series.dtype, np.dtype) and series.dtype.kind == "f":
+            checks.check_finite(name, series.to_numpy(), columns.index)
+
+
+def _response(parsed: ParsedFormula, columns: Columns, made: np.ndarray | None) -> np.ndarray:
+    if made is None:
+        name = parsed.response_node.value
+        y = numbers(name, columns.series[name], "the response")
+        y = y if y.base is None else y.copy()  # not the caller's memory, which may change later
+    elif made.shape[1] != 1:
+        raise ModelError(
+            f"the response `{parsed.response}` has {made.shape[1]} columns, one can be fitted: choose one."
+        )
+    else:
+        y = made[:, 0]
+    checks.check_finite(parsed.response, y, columns.index)
+    checks.check_response(parsed.response, y)
+    return y
+
+
+def _weights(columns: Columns, given: _Given) -> np.ndarray | None:
+    if given.weights is None:
+        return None
+    name = f"column `{given.weights}`" if isinstance(given.weights, str) else "the array given"
+    return checks.weights_of(checks.per_row("weights", given.weights, columns, given.rows, given.keep).copy(), name)
+
+
+def _offset(
+    blueprint: Blueprint, values: Mapping[int, np.ndarray], columns: Columns, given: _Given
+) -> np.ndarray | None:
+    """The sum of all offsets, of the formula and of the argument."""
+    parts = [values[i][:, 0] for i in blueprint.offsets]
+    if given.offset is not None:
+        part = checks.per_row("offset", given.offset, columns, given.rows, given.keep)
+        checks.check_finite(given.offset if isinstance(given.offset, str) else "offset", part, columns.index)
+        parts.append(part)
+    return np.sum(parts, axis=0) if parts else None
+
+
+def _terms(
+    parsed: ParsedFormula, blueprint: Blueprint, made: Matrices, groups: Mapping[tuple[str, ...], Levels]
+) -> tuple[RandomTerm, ...]:
+    """Random terms in lme4's order, a factor's later ones numbered ``.1``, ``.2`` and so on."""
+    order = _lme4_order([len(groups[bar.group].levels) for bar in parsed.random])
+    terms, seen = [], Counter()
+    for k in order:
+        bar: BarTerm = parsed.random[k]
+        part = blueprint.bars[k]
+        codes, levels, _ = groups[bar.group]
+        group = f"{bar.factor}.{seen[bar.factor]}" if seen[bar.factor] else bar.factor
+        seen[bar.factor] += 1
+        terms.append(
+            RandomTerm(bar.label, bar.factor, group, bar.structure, made.names[part], made.values[part], codes, levels)
+        )
+    return tuple(terms)
+
+
+def _lme4_order(levels: list[int]) -> list[int]:
+    """Formula order where numbers of levels do not increase, else R's ``rev(order(levels))``."""
+    if all(a >= b for a, b in pairwise(levels)):
+        return list(range(len(levels)))
+    return sorted(range(len(levels)), key=levels.__getitem__)[::-1]  # not reverse=True, which keeps ties in order

@@ -1,0 +1,198 @@
+"""What is wrong with the data, said before anything is estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.core.rank import Dependence, column_rank
+from lmmtools.design.frame import Columns, listed, missing_mask, numbers
+from lmmtools.design.levels import Levels
+from lmmtools.errors import DataError, ModelError
+
+__all__ = [
+    "check_contrast_names",
+    "check_finite",
+    "check_levels",
+    "check_response",
+    "complete_rows",
+    "per_row",
+    "reduce_rank",
+    "weights_of",
+]
+
+
+def complete_rows(columns: Columns, missing: str, apart: str | None) -> tuple[np.ndarray | None, str | None]:
+    """Which rows have no missing value, and what to say about the others; (None, None) if all are complete.
+
+    Parameters
+    ----------
+    columns : Columns
+    missing : {"drop", "raise"}
+    apart : str, optional
+        A column whose missing values do not count here.
+
+    Raises
+    ------
+    DataError
+        With ``missing="raise"`` if a value is missing; if no row is complete.
+    """
+    series = {name: s for name, s in columns.series.items() if name != apart}
+    masks = {name: mask for name, s in series.items() if (mask := missing_mask(s)) is not None}
+    if not masks:
+        return None, None
+    gone = np.logical_or.reduce(list(masks.values()))
+    counts = ", ".join(f"`{name}` ({int(mask.sum())})" for name, mask in masks.items())
+    n = len(columns)
+    if missing == "raise":
+        raise DataError(
+            f"{int(gone.sum())} of {n} rows have missing values, in {counts}: fill or remove them, "
+            "or pass missing='drop' to leave these rows out."
+        )
+    if gone.all():
+        whole = [name for name, mask in masks.items() if mask.all()]
+        what = f"every value of {listed(whole)} is missing" if whole else f"missing values in {counts}"
+        raise DataError(
+            f"none of the {n} rows is complete, {what}: check how the data were read, or leave the column out."
+        )
+    return ~gone, f"{int(gone.sum())} of {n} rows were left out for missing values, in {counts}."
+
+
+def check_finite(name: str, values: np.ndarray, index: pd.Index, why: str = "") -> None:
+    """Raise DataError if a value is infinite or no number, counting them and naming the first row."""
+    with np.errstate(all="ignore"):
+        if np.isfinite(values.sum()):  # a sum over rows is finite only if all are; the rare overflow falls through
+            return
+    bad = ~np.isfinite(values)
+    if bad.any():
+        infinite = int(np.isinf(values).sum())
+        what = "infinite" if infinite else "not a number"
+        count = infinite or int(bad.sum())
+        raise DataError(
+            f"`{name}` is {what} in {count} of {len(values)} rows{why}, first in row {index[np.argmax(bad)]}: "
+            "correct these values, or make them missing."
+        )
+
+
+def check_response(name: str, y: np.ndarray) -> None:
+    """Raise DataError if the response is constant."""
+    if len(y) and y.min() == y.max():
+        raise DataError(
+            f"the response `{name}` is constant ({y[0]:.6g} in all {len(y)} rows), so there is nothing to explain: "
+            "check the column and the rows."
+        )
+
+
+def check_levels(name: str, found: Levels, fixed: bool) -> list[str]:
+    """Messages about a factor's levels; a factor with one level is an error.
+
+    Raises
+    ------
+    DataError
+        If the factor has one level.
+    """
+    if len(found.levels) == 1:
+        what, then = ("factor", "its effect") if fixed else ("grouping factor", "the variance between groups")
+        raise DataError(
+            f"the {what} `{name}` has one level only (`{found.levels[0]}`, {len(found.codes)} rows), so {then} "
+            "cannot be estimated: leave it out, or use data with more levels."
+        )
+    messages = []
+    if found.unused:
+        if len(found.unused) == 1:
+            messages.append(f"the level `{found.unused[0]}` of `{name}` has no rows and was dropped.")
+        else:
+            messages.append(
+                f"{len(found.unused)} levels of `{name}` have no rows and were dropped: {listed(found.unused)}."
+            )
+    if fixed:
+        counts = np.bincount(found.codes, minlength=len(found.levels))
+        single = found.levels[counts == 1]
+        if len(single) and len(found.codes) > len(found.levels):
+            messages.append(f"`{name}` has one row only in {listed(single)}: its effect there rests on that row alone.")
+    return messages
+
+
+def per_row(what: str, values: object, columns: Columns, n: int, kept: np.ndarray | None) -> np.ndarray:
+    """A `weights` or `offset` argument, a column name or an array, at the rows used."""
+    if isinstance(values, str):
+        return numbers(values, columns.series[values], f"the {what}")
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu" or array.ndim != 1:
+        raise DataError(f"{what} must be a column name or one real number for each row, not {type(values).__name__}.")
+    if len(array) != n:
+        raise DataError(f"{what} has {len(array)} values, the data have {n} rows: give one value for each row.")
+    array = array.astype(np.float64)
+    return array if kept is None else array[kept]
+
+
+def weights_of(weights: np.ndarray, name: str) -> np.ndarray:
+    """Precision weights, checked.
+
+    Raises
+    ------
+    DataError
+        If one is missing, infinite, zero or negative.
+    """
+    for what, bad in (
+        ("missing", np.isnan(weights)),
+        ("infinite", np.isinf(weights)),
+        ("negative", weights < 0),
+        ("zero", weights == 0),
+    ):
+        if bad.any():
+            remedy = "remove those rows" if what in ("zero", "missing") else "correct them"
+            raise DataError(
+                f"{int(bad.sum())} of {len(weights)} weights ({name}) are {what}; a precision weight is a positive number "
+                f"(the variance is sigma^2 / weight): {remedy}."
+            )
+    return weights
+
+
+def reduce_rank(X: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
+    """Places of independent columns, names of the others, and what each of those repeats.
+
+    Raises
+    ------
+    ModelError
+        If there are as many independent columns as rows.
+    """
+    rank = column_rank(X)
+    n, p = len(X), len(rank.kept)
+    if p >= n:
+        raise ModelError(
+            f"the model has {p} fixed effects for {n} rows, so nothing is left to estimate variances from: "
+            "leave terms out, or add data."
+        )
+    kept_names = [names[j] for j in rank.kept]
+    gone = tuple(names[d.column] for d in rank.dropped)
+    return rank.kept, gone, [_dropped(names, kept_names, d, X) for d in rank.dropped]
+
+
+def _dropped(names: tuple[str, ...], kept: list[str], found: Dependence, X: np.ndarray) -> str:
+    name, parts = names[found.column], [(c, k) for c, k in zip(found.coefficients, kept, strict=True) if c]
+    start = f"the fixed effect `{name}` was dropped:"
+    if not parts:
+        return f"{start} it is zero in every row."
+    if [k for _, k in parts] == ["Intercept"]:
+        return f"{start} it is {parts[0][0]:.6g} in every row, which the intercept describes."
+    if len(parts) > 6:
+        return f"{start} it is a combination of {listed([k for _, k in parts], 5)}."
+    text = ""
+    for c, k in parts:
+        size = "" if f"{abs(c):.6g}" == "1" else f"{abs(c):.6g} × "
+        sign = ("-" if c < 0 else "") if not text else (" - " if c < 0 else " + ")
+        text += f"{sign}{size}`{k}`"
+    return f"{start} it equals {text}."
+
+
+def check_contrast_names(contrasts: Mapping[str, object], known: list[str]) -> None:
+    """Raise ModelError for contrasts of a column that is no categorical predictor."""
+    for name in contrasts:
+        if name not in known:
+            have = listed(known) if known else "none"
+            raise ModelError(
+                f"contrasts: `{name}` is not a categorical column of the fixed part or a bar's left side; these are {have}."
+            )

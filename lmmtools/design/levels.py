@@ -1,0 +1,128 @@
+"""Columns as categories: which level each row has, and the order of the levels.
+
+The order is a pandas Categorical's own (ordered or not) or a polars Enum's; otherwise levels are sorted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.errors import DataError
+
+__all__ = ["Levels", "categorise", "interaction", "is_categorical"]
+
+
+class Levels(tuple):
+    """``(codes, levels, unused)`` of one column: ndarray (n,) intp, pd.Index (J,), tuple of absent levels."""
+
+    __slots__ = ()
+
+    def __new__(cls, codes: np.ndarray, levels: pd.Index, unused: tuple = ()) -> Levels:
+        return super().__new__(cls, (codes, levels, unused))
+
+    codes = property(lambda self: self[0])
+    levels = property(lambda self: self[1])
+    unused = property(lambda self: self[2])
+
+
+def is_categorical(series: pd.Series) -> bool:
+    """Whether a predictor stands for categories: strings, booleans, Categoricals."""
+    dtype = series.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind in "fiuc":
+        return False
+    if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype):
+        return True
+    if pd.api.types.is_string_dtype(dtype) and dtype != object:
+        return True
+    return dtype == object and pd.api.types.infer_dtype(series, skipna=True) in (
+        "string",
+        "boolean",
+        "mixed",
+        "mixed-integer",
+    )
+
+
+def categorise(name: str, series: pd.Series) -> Levels:
+    """Codes and levels of a column without missing values.
+
+    Parameters
+    ----------
+    name : str
+        For the error.
+    series : pd.Series, shape (n,)
+
+    Returns
+    -------
+    Levels
+        Levels that occur, in order, and those of a Categorical that do not.
+
+    Raises
+    ------
+    DataError
+        If the levels cannot be put in order.
+    """
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        codes = series.cat.codes.to_numpy().astype(np.intp)
+        categories = series.cat.categories
+        present = np.zeros(len(categories), dtype=bool)
+        present[codes] = True
+        if present.all():
+            return Levels(codes, pd.Index(categories))
+        new = np.cumsum(present) - 1
+        return Levels(new[codes], pd.Index(categories[present]), tuple(categories[~present]))
+    try:
+        codes, uniques = _factorize(series)
+    except TypeError as error:
+        raise DataError(f"column `{name}` holds values that are no labels ({error}): convert them first.") from error
+    try:
+        order = np.argsort(uniques, kind="stable")
+    except TypeError as error:
+        kinds = ", ".join(sorted({type(u).__name__ for u in uniques}))
+        raise DataError(
+            f"column `{name}` mixes values of types {kinds}, which have no common order: convert it to one type."
+        ) from error
+    if not np.array_equal(order, np.arange(len(order))):
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        codes = rank[codes]
+    return Levels(codes, pd.Index(uniques[order]))
+
+
+def _factorize(series: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """First-come codes and the distinct values; whole numbers in a narrow range without hashing."""
+    dtype = series.dtype
+    if pd.api.types.is_integer_dtype(dtype):
+        values = series.to_numpy(dtype="uint64" if pd.api.types.is_unsigned_integer_dtype(dtype) else "int64")
+        low, high = values.min(), values.max()
+        if int(high) - int(low) < 2 * len(values) + 64:
+            present = np.zeros(int(high) - int(low) + 1, dtype=bool)
+            shifted = (values - low).astype(np.intp, copy=False)
+            present[shifted] = True
+            return (np.cumsum(present) - 1)[shifted], np.flatnonzero(present).astype(values.dtype) + low
+    elif pd.api.types.is_bool_dtype(dtype):
+        values = series.to_numpy(dtype=bool)
+    else:
+        values = series.to_numpy(dtype=object) if not isinstance(dtype, np.dtype) else series.to_numpy()
+    codes, uniques = pd.factorize(values)
+    return codes.astype(np.intp, copy=False), np.asarray(uniques)
+
+
+def interaction(parts: list[Levels]) -> Levels:
+    """Combinations that occur of several columns' levels, labelled ``"a:b"``, the last varying fastest."""
+    if len(parts) == 1:
+        return parts[0]
+    combined, sizes = parts[0].codes.astype(np.int64), [len(part.levels) for part in parts]
+    if np.prod([float(size) for size in sizes]) > 2**62:
+        raise DataError(
+            "the combinations of grouping columns are too many to number: use one column with an id for each."
+        )
+    for part, size in zip(parts[1:], sizes[1:], strict=True):
+        combined = combined * size + part.codes
+    codes, cells, _ = categorise("", pd.Series(combined))
+    labels, rest = [], cells.to_numpy()
+    for part, size in zip(reversed(parts), reversed(sizes), strict=True):
+        labels.append(part.levels.astype(str).to_numpy()[rest % size])
+        rest = rest // size
+    names = [":".join(label) for label in zip(*reversed(labels), strict=True)]
+    return Levels(codes, pd.Index(names))

@@ -1,0 +1,154 @@
+"""New rows for prediction: the design's columns, computed from other data with the same state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.design.frame import Columns, listed, numbers, take
+from lmmtools.design.levels import categorise, interaction
+from lmmtools.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    from lmmtools.design.matrices import Blueprint
+    from lmmtools.design.value import Design, RandomTerm
+
+__all__ = ["NewRows", "NewTerm", "Recipe", "new_rows"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a design's columns were made.
+
+    Attributes
+    ----------
+    blueprint : Blueprint
+    specs : ModelSpecs
+        What formulaic learnt from the data: levels, contrasts, knots, scalings.
+    contrasts : Mapping
+    kept : ndarray, shape (p,)
+        Columns of the fixed part that stayed.
+    offset : str or None
+        Column given as the `offset` argument.
+    offset_was_array : bool
+        Whether that argument was an array, which new data cannot have.
+    """
+
+    blueprint: Blueprint
+    specs: object
+    contrasts: Mapping[str, object]
+    kept: np.ndarray
+    offset: str | None
+    offset_was_array: bool
+
+
+@dataclass(frozen=True)
+class NewTerm:
+    """A random term's part of new rows: `matrix` (m, q) and `codes` (m,), -1 for a level not seen."""
+
+    matrix: np.ndarray
+    codes: np.ndarray
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """Columns of a design at new rows.
+
+    Attributes
+    ----------
+    X : ndarray, shape (m, p)
+        NaN where a value is missing.
+    offset : ndarray, shape (m,), or None
+    terms : tuple of NewTerm
+        One for each of the design's terms.
+    index : pd.Index, shape (m,)
+    """
+
+    X: np.ndarray
+    offset: np.ndarray | None
+    terms: tuple[NewTerm, ...]
+    index: pd.Index
+
+
+def new_rows(design: Design, newdata: object, *, unseen: str = "raise") -> NewRows:
+    """Build a design's columns from new data.
+
+    Parameters
+    ----------
+    design : Design
+    newdata : data frame
+        With the columns of the formula's right side; the response is not needed.
+    unseen : {"raise", "population"}
+        What to do with a level of a grouping factor that the design does not have.
+
+    Returns
+    -------
+    NewRows
+
+    Raises
+    ------
+    DataError
+        If a column is missing, a factor has a level the model does not know, or, with
+        ``unseen="raise"``, a grouping factor has one.
+    """
+    if unseen not in ("raise", "population"):
+        raise ModelError(f"unseen={unseen!r} is unknown: choose 'raise' or 'population' (zero for a new level).")
+    from lmmtools.design.matrices import materialise
+
+    parsed, recipe = design.parsed, design.recipe
+    if recipe.offset_was_array:
+        raise DataError(
+            "the model's offset was given as an array, so new rows have none: fit with offset= naming a column, "
+            "or with offset(…) in the formula."
+        )
+    wanted = dict.fromkeys((*parsed.predictors, *parsed.groups, *((recipe.offset,) if recipe.offset else ())))
+    columns = take(newdata, wanted)
+    made = materialise(recipe.blueprint, columns, recipe.contrasts, recipe.specs)
+    X = np.asfortranarray(made.values[0][:, recipe.kept])
+    offsets = [made.values[i][:, 0] for i in recipe.blueprint.offsets]
+    if recipe.offset:
+        offsets.append(numbers(recipe.offset, columns.series[recipe.offset], "the offset"))
+    parts = dict(zip((bar.label for bar in parsed.random), recipe.blueprint.bars, strict=True))
+    _finite(design, X, columns)
+    terms = tuple(
+        NewTerm(made.values[parts[term.label]], _codes(term, parsed, columns, unseen)) for term in design.terms
+    )
+    return NewRows(X, sum(offsets) if offsets else None, terms, columns.index)
+
+
+def _finite(design: Design, X: np.ndarray, columns: Columns) -> None:
+    for name, column in zip(design.fixed_names, X.T, strict=True):
+        bad = np.isinf(column)
+        if bad.any():
+            raise DataError(
+                f"`{name}` is infinite in {int(bad.sum())} new row(s), first in row {columns.index[np.argmax(bad)]}: "
+                "correct or remove these rows."
+            )
+
+
+def _codes(term: RandomTerm, parsed, columns: Columns, unseen: str) -> np.ndarray:
+    """Codes of new rows among a term's levels; -1 where the level is new or missing."""
+    group = next(bar.group for bar in parsed.random if bar.factor == term.factor)
+    series = [columns.series[name] for name in group]
+    gone = np.logical_or.reduce([pd.isna(s).to_numpy() for s in series])
+    codes = np.full(len(columns), -1, dtype=np.intp)
+    if not gone.all():
+        codes[~gone] = _places(term, group, [s[~gone] for s in series])
+    if unseen == "raise" and (codes < 0).any():
+        labels = [":".join(str(s.iloc[i]) for s in series) for i in np.flatnonzero(codes < 0)]
+        new = list(dict.fromkeys(labels))
+        raise DataError(
+            f"`{term.factor}` has {listed(new)} in {int((codes < 0).sum())} new row(s), which the model has no effect "
+            f"for ({len(term.levels)} levels are known): predict with unseen='population', or random=False."
+        )
+    return codes
+
+
+def _places(term: RandomTerm, group: tuple[str, ...], series: list[pd.Series]) -> np.ndarray:
+    found = interaction([categorise(name, s) for name, s in zip(group, series, strict=True)])
+    # as objects, 1 and 1.0 are one label and whole numbers are compared exactly
+    return term.levels.astype(object).get_indexer(found.levels.astype(object))[found.codes]

@@ -1,0 +1,164 @@
+"""The design as values: what a model is fitted to, frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.formula import ParsedFormula
+
+if TYPE_CHECKING:
+    import scipy.sparse
+
+    from lmmtools.design.newdata import NewRows, Recipe
+
+__all__ = ["Design", "RandomTerm", "freeze"]
+
+
+def freeze(value: object) -> None:
+    """Make the arrays among a dataclass's fields read-only."""
+    for item in fields(value):
+        array = getattr(value, item.name)
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False
+
+
+@dataclass(frozen=True, eq=False)
+class RandomTerm:
+    """One covariance block of one grouping factor.
+
+    Attributes
+    ----------
+    label : str
+        The term as written, the intercept said: ``"(1 + Days | Subject)"``.
+    factor : str
+        The grouping factor: ``"Subject"``, ``"recipe:replicate"``.
+    group : str
+        Its name in ``varcorr``: the factor, then ``"Subject.1"`` for a factor's second term.
+    structure : str
+        ``"us"``, ``"diag"`` or ``"homdiag"``.
+    names : tuple of str, length q
+        Names of the effects: ``("Intercept", "Days")``.
+    matrix : ndarray, shape (n, q)
+        The model matrix of the bar's left side, unweighted; each column contiguous.
+    codes : ndarray of intp, shape (n,)
+        Which group each row is in, 0 … J-1.
+    levels : pd.Index, shape (J,)
+        Labels of the groups, in order of codes.
+    """
+
+    label: str
+    factor: str
+    group: str
+    structure: str
+    names: tuple[str, ...]
+    matrix: np.ndarray
+    codes: np.ndarray
+    levels: pd.Index
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Response, model matrices and groups of one model, from the rows used.
+
+    Attributes
+    ----------
+    formula : str
+        As written.
+    parsed : ParsedFormula
+    response : str
+        Name of the response: ``"Reaction"``, ``"log10(accel)"``.
+    y : ndarray, shape (n,)
+        The response, in its units; offsets are not taken off.
+    X : ndarray, shape (n, p)
+        Fixed-effects model matrix of full column rank, each column contiguous.
+    fixed_names : tuple of str, length p
+    weights : ndarray, shape (n,), or None
+        Precision weights, Var(ε_i) = σ²/w_i.
+    offset : ndarray, shape (n,), or None
+        Sum of all offsets, in units of the response.
+    terms : tuple of RandomTerm
+        In lme4's order: formula order where numbers of levels do not increase, else R's
+        ``rev(order(levels))``.
+    index : pd.Index, shape (n,)
+        The data's labels of the rows used.
+    dropped_rows : pd.Index
+        Labels of the rows left out for missing values.
+    dropped_columns : tuple of str
+        Fixed effects left out because others determine them.
+    messages : tuple of str
+        What a reader of the result must know.
+    units : Mapping[str, str]
+        Units of columns, where the data know them.
+    recipe : Recipe
+        How to build the same columns from new data.
+    """
+
+    formula: str
+    parsed: ParsedFormula
+    response: str
+    y: np.ndarray
+    X: np.ndarray
+    fixed_names: tuple[str, ...]
+    weights: np.ndarray | None
+    offset: np.ndarray | None
+    terms: tuple[RandomTerm, ...]
+    index: pd.Index
+    dropped_rows: pd.Index
+    dropped_columns: tuple[str, ...]
+    messages: tuple[str, ...]
+    units: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    recipe: Recipe | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+    def __reduce__(self):
+        # a mapping proxy cannot be pickled, a dict can
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return _rebuilt, ({**values, "units": dict(self.units)},)
+
+    def __repr__(self) -> str:
+        groups = ", ".join(f"{factor}: {levels}" for factor, levels in self.ngroups.items())
+        return (
+            f"<Design {self.formula}: {len(self.y)} rows, {self.X.shape[1]} fixed effects; groups {groups or 'none'}>"
+        )
+
+    @property
+    def ngroups(self) -> dict[str, int]:
+        """Number of levels of each grouping factor."""
+        return {term.factor: len(term.levels) for term in self.terms}
+
+    @property
+    def Z(self) -> scipy.sparse.csc_array:
+        """Random-effects model matrix, shape (n, Σ J q): columns by term, then level, then effect."""
+        from scipy.sparse import csc_array, csr_array
+
+        n, start, places = len(self.y), 0, []
+        for term in self.terms:
+            q = len(term.names)
+            places.append(start + term.codes[:, None] * q + np.arange(q))
+            start += q * len(term.levels)
+        if not places:
+            return csc_array((n, 0))
+        columns, values = np.hstack(places), np.hstack([term.matrix for term in self.terms])
+        rows = np.arange(n + 1) * columns.shape[1]
+        return csr_array((values.ravel(), columns.ravel(), rows), shape=(n, start)).tocsc()
+
+    def new_rows(self, newdata: object, *, unseen: str = "raise") -> NewRows:
+        """The same columns from new data; see `lmmtools.design.newdata.new_rows`."""
+        from lmmtools.design.newdata import new_rows
+
+        return new_rows(self, newdata, unseen=unseen)
+
+
+def _rebuilt(values: dict) -> Design:
+    return Design(**{**values, "units": MappingProxyType(values["units"])})

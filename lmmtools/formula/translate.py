@@ -1,0 +1,193 @@
+"""What may be called inside a formula, and the translation of R's spelling to formulaic's Python.
+
+formulaic evaluates Python text. Only names of columns, numbers, the operators of arithmetic and the
+functions listed here get through, so a formula can reach neither the caller's variables nor builtins.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+
+from lmmtools.formula.syntax import (
+    Call,
+    Name,
+    Node,
+    Number,
+    Op,
+    Paren,
+    Sequence,
+    Text,
+    Unary,
+    complain,
+    walk,
+)
+
+__all__ = ["CONTRASTS", "FUNCTIONS", "RESERVED", "columns", "is_constant", "nearest", "render", "validate"]
+
+CONTRASTS = ("treatment", "sum", "helmert", "poly", "SAS", "diff")
+
+_MATHS = ("sin", "cos", "tan", "sqrt", "abs", "exp", "log", "log2", "log10", "log1p", "expm1")
+_SPLINE = ("df", "knots", "lower_bound", "upper_bound", "extrapolation")
+_CUBIC = ("df", "knots", "lower_bound", "upper_bound", "constraints", "extrapolation")
+
+# name -> (most arguments without a name, names of arguments)
+FUNCTIONS: dict[str, tuple[int, tuple[str, ...]]] = {
+    **dict.fromkeys(("I", *_MATHS), (1, ())),
+    "C": (2, ("contrasts", "levels")),
+    "factor": (1, ("levels",)),
+    "as.factor": (1, ()),
+    "ordered": (1, ("levels",)),
+    "poly": (2, ("degree", "raw")),
+    "bs": (2, ("degree", "include_intercept", *_SPLINE)),
+    "cr": (2, _CUBIC),
+    "cs": (2, _CUBIC),
+    "cc": (2, _CUBIC),
+    "scale": (1, ("center", "scale")),
+    "center": (1, ()),
+    "standardize": (1, ()),
+}
+_CATEGORICAL = {"C", "factor", "as.factor", "ordered"}
+_LITERALS = {"TRUE": "True", "FALSE": "False", "True": "True", "False": "False", "NULL": "None", "None": "None"}
+# names with a meaning of their own in translated text; columns called so go by another name there
+RESERVED = frozenset({*FUNCTIONS, "pi", "contr", "np", "True", "False", "None"})
+_ADVICE = {"mean": "center(x) subtracts the mean", "sd": "scale(x) divides by the standard deviation",
+           "cbind": "one response at a time can be fitted", "ns": "cr(x, df=…) is a natural spline",
+           "s": "cr(x, df=…) is a natural spline", "as.numeric": "convert the column in the data",
+           "relevel": "C(x, contr.treatment(base='b')) chooses the reference level"}  # fmt: skip
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """``" (did you mean `x`?)"`` for the known word closest to `word`, or an empty string.
+
+    Parameters
+    ----------
+    word : str
+    known : iterable of str
+
+    Returns
+    -------
+    str
+    """
+    by_lower = {str(k).lower(): str(k) for k in known}
+    close = difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
+    return f" (did you mean `{by_lower[close[0]]}`?)" if close else ""
+
+
+def validate(text: str, node: Node) -> None:
+    """Check one variable of a formula: `x`, `log(x)`, `I(x^2)`, `C(f, contr.sum)`.
+
+    Parameters
+    ----------
+    text : str
+        The whole formula, for the error.
+    node : Node
+
+    Raises
+    ------
+    FormulaError
+        For an unknown function, wrong arguments, or an operator without meaning in arithmetic.
+    """
+    for part in walk(node):
+        match part:
+            case Op(op="~" | "|" | "||" | ":" | "%in%"):
+                complain(text, part.at, f"`{part.op}` has no meaning in a function or response: only arithmetic has.")
+            case Name(value="."):
+                complain(text, part.pos, "`.` (all other columns) is not read: name the columns.")
+            case Call():
+                _validate_call(text, part)
+
+
+def _validate_call(text: str, call: Call) -> None:
+    name = call.func.removeprefix("np.").removeprefix("numpy.")
+    if name == "offset":
+        complain(text, call.pos, "offset(…) is a term of its own: write it after a `+`, outside other functions.")
+    if name == "c" or (name.startswith("contr.") and name.removeprefix("contr.") in CONTRASTS):
+        return
+    if name not in FUNCTIONS:
+        advice = f": {_ADVICE[name]}" if name in _ADVICE else nearest(name, FUNCTIONS)
+        known = ", ".join(sorted(FUNCTIONS))
+        complain(text, call.pos, f"`{call.func}` is not a function of formulas{advice}. Known are {known}.")
+    most, keywords = FUNCTIONS[name]
+    if not call.args:
+        complain(text, call.pos, f"`{call.func}` needs a variable between its parentheses.")
+    if len(call.args) > most:
+        more = " log2(x) and log10(x) give other bases." if name == "log" else ""
+        complain(
+            text, call.args[most].pos, f"`{call.func}` takes {most} unnamed argument(s), not {len(call.args)}.{more}"
+        )
+    for key, value in call.keywords:
+        if key not in keywords:
+            known = f"it knows {', '.join(keywords)}" if keywords else "it has none"
+            complain(text, value.pos, f"`{call.func}` has no argument `{key}`: {known}.")
+
+
+def render(node: Node, name: Callable[[Name, bool], str] | None = None, *, categorical: bool = False) -> str:
+    """Python text of one variable, as formulaic reads it.
+
+    Parameters
+    ----------
+    node : Node
+    name : callable, optional
+        ``name(node, categorical)`` gives the text of a column; `categorical` says that it stands as the
+        first argument of ``C``. By default unusual names are put between backticks.
+    categorical : bool
+        Whether `node` itself stands there.
+
+    Returns
+    -------
+    str
+    """
+    name = name or (lambda part, _: _quoted(part))
+
+    def inner(part: Node) -> str:
+        return render(part, name)
+
+    match node:
+        case Number(value=value):
+            return value
+        case Text(value=value):
+            return repr(value)
+        case Name(value=value, quoted=False) if is_constant(value):
+            return _LITERALS.get(value, value)
+        case Name():
+            return name(node, categorical)
+        case Paren(body=body):
+            return f"({inner(body)})"
+        case Unary(op=op, operand=operand):
+            return f"{op}{inner(operand)}"
+        case Op(op=op, left=left, right=right):
+            return f"{inner(left)} {op.replace('^', '**')} {inner(right)}"
+        case Sequence(items=items) | Call(func="c", args=items):
+            return f"[{', '.join(map(inner, items))}]"
+        case Call():
+            return _render_call(node, name)
+    raise TypeError(f"not a part of a formula: {node!r}")
+
+
+def _render_call(call: Call, name: Callable[[Name, bool], str]) -> str:
+    func = call.func.removeprefix("np.").removeprefix("numpy.")
+    categorical = func in _CATEGORICAL
+    args = [render(arg, name, categorical=categorical and i == 0) for i, arg in enumerate(call.args)]
+    if func == "ordered":
+        args.append("contr.poly")
+    args += [f"{key}={render(value, name)}" for key, value in call.keywords]
+    return f"{'C' if categorical else func}({', '.join(args)})"
+
+
+def is_constant(value: str) -> bool:
+    """Whether an unquoted name is no column: ``pi``, ``TRUE``, ``contr.sum``."""
+    contrast = value.startswith("contr.") and value.removeprefix("contr.") in CONTRASTS
+    return contrast or value == "pi" or value in _LITERALS
+
+
+def _quoted(node: Name) -> str:
+    plain = re.fullmatch(r"[^\W\d]\w*", node.value) and node.value not in RESERVED
+    return node.value if plain else f"`{node.value}`"
+
+
+def columns(node: Node) -> tuple[str, ...]:
+    """The columns one variable reads, in the order of the text."""
+    names = (p.value for p in walk(node) if isinstance(p, Name) and (p.quoted or not is_constant(p.value)))
+    return tuple(dict.fromkeys(names))
