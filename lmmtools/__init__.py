@@ -1,0 +1,54 @@
+"""lmmtools: linear mixed models, fitted, certified, cross-checked and reported.
+
+Names are imported when they are first used (SPEC 1), so that ``import lmmtools`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Certificate": "core.certificate",
+    "Criterion": "core.criterion",
+    "Design": "design",
+    "LMMFit": "results",
+    "build_design": "design",
+    "compare": "comparison",
+    "cross_check": "crosscheck",
+    "estimate": "results",
+    "figure": "figures",
+    "fit_lmm": "fit",
+    "icc": "inference.icc",
+    "list_datasets": "datasets",
+    "load_dataset": "datasets",
+    "lrt": "comparison",
+    "minimize": "core.optimize",
+    "parse_formula": "formula",
+    "record": "records",
+    "summarize": "results",
+    "DataError": "errors",
+    "FormulaError": "errors",
+    "LMMError": "errors",
+    "LMMWarning": "errors",
+    "ModelError": "errors",
+    "NotYetSupported": "errors",
+    "StudyError": "errors",
+}
+_MODULES = ("plots", "prose")
+
+__all__ = [*_HOME, *_MODULES]  # noqa: PLE0604 - the table above is the list
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,312 @@
+"""The dense oracle: a linear mixed model from its definition, with V built row by row.
+
+    y = o + X beta + Z b + e,   b ~ N(0, sigma^2 T),  T = Lambda Lambda',   e ~ N(0, sigma^2 W^-1)
+
+so that Var(y) = sigma^2 V with V = Z T Z' + W^-1. Everything below is read off that normal law, costs
+O(n^3), and shares no line with the fast path: it makes its own Z and its own Lambda, factorises V
+itself and never forms a cross-product. It is slow on purpose and is what the fast path is tested against.
+
+References
+----------
+Harville, D. A. (1977). Maximum likelihood approaches to variance component estimation and to related
+problems. J. Amer. Statist. Assoc. 72, 320-338 (P, and the derivatives of both likelihoods).
+Bates, D., Maechler, M., Bolker, B., Walker, S. (2015). Fitting linear mixed-effects models using lme4.
+J. Statist. Softw. 67(1) (theta, Lambda, and what the criterion contains).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.linalg import qr, solve_triangular
+
+from lmmtools.errors import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["MAX_ROWS", "DenseFit", "DenseModel", "DenseTerm", "dense_model"]
+
+MAX_ROWS = 2000  # V is n x n: 32 MB and a second of work here, and the cube of n from here on
+
+
+@dataclass(frozen=True)
+class DenseTerm:
+    """One covariance block: columns `matrix` (n, q), level numbers `codes` (n,), and its structure."""
+
+    factor: str
+    matrix: NDArray
+    codes: NDArray
+    structure: str = "us"
+
+    @property
+    def n_levels(self) -> int:
+        """Levels of the grouping factor."""
+        return int(np.max(self.codes)) + 1
+
+    @property
+    def n_theta(self) -> int:
+        """Number of covariance parameters of the block."""
+        q = self.matrix.shape[1]
+        return {"us": q * (q + 1) // 2, "diag": q, "homdiag": 1}[self.structure]
+
+    def factor_of(self, theta: NDArray) -> NDArray:
+        """Relative covariance factor (q, q) of the block at its own slice of theta."""
+        q = self.matrix.shape[1]
+        block = np.zeros((q, q))
+        values = iter(theta)
+        if self.structure == "homdiag":
+            common = next(values)
+        for column in range(q):  # lme4's order: down the columns of the lower triangle
+            if self.structure == "homdiag":
+                block[column, column] = common
+            elif self.structure == "diag":
+                block[column, column] = next(values)
+            else:
+                for row in range(column, q):
+                    block[row, column] = next(values)
+        return block
+
+
+@dataclass(frozen=True)
+class DenseFit:
+    """Everything the normal law says at one theta, beta and sigma profiled out (arrays as in DenseModel)."""
+
+    theta: NDArray
+    criterion: float
+    beta: NDArray
+    vcov: NDArray
+    sigma: float
+    modes: NDArray
+    modes_cov: NDArray
+    fitted: NDArray
+
+    @property
+    def stderr(self) -> NDArray:
+        """Standard errors of beta (p,)."""
+        return np.sqrt(np.diag(self.vcov))
+
+
+@dataclass(frozen=True)
+class DenseModel:
+    """A mixed model held as dense arrays.
+
+    Parameters
+    ----------
+    y : ndarray (n,)
+        Response, offset not yet subtracted.
+    X : ndarray (n, p)
+        Fixed-effects matrix of full column rank; p may be 0.
+    terms : tuple of DenseTerm
+        Random-effects blocks, in the order in which theta runs through them.
+    weights, offset : ndarray (n,) or None
+        Precision weights, Var(e_i) = sigma^2 / w_i, and known part of the mean.
+    reml : bool
+        Which criterion.
+    """
+
+    y: NDArray
+    X: NDArray
+    terms: tuple[DenseTerm, ...]
+    weights: NDArray | None = None
+    offset: NDArray | None = None
+    reml: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what would not fit in memory."""
+        if len(self.y) > MAX_ROWS:
+            raise ModelError(
+                f"The dense oracle builds V with {len(self.y)} x {len(self.y)} entries; its limit is "
+                f"{MAX_ROWS} rows. Check a subset of the groups, or use another engine."
+            )
+
+    @property
+    def dof(self) -> int:
+        """Divisor of sigma^2: n - p under REML, n under ML."""
+        return len(self.y) - (self.X.shape[1] if self.reml else 0)
+
+    @property
+    def Z(self) -> NDArray:
+        """Random-effects matrix (n, Q): columns by term, then level, then effect."""
+        return np.hstack([self.spread(t.matrix, t.codes, t) for t in self.terms])
+
+    @staticmethod
+    def spread(matrix: NDArray, codes: NDArray, term: DenseTerm) -> NDArray:
+        """Columns of Z for one term on any rows; rows with code -1 (a new level) are zero."""
+        q = term.matrix.shape[1]
+        out = np.zeros((len(codes), term.n_levels * q))
+        for i, level in enumerate(codes):
+            if level >= 0:
+                out[i, level * q : (level + 1) * q] = matrix[i]
+        return out
+
+    def Lambda(self, theta: NDArray) -> NDArray:
+        """Relative covariance factor (Q, Q) of all random effects."""
+        blocks = [block for block, term in self.blocks(theta) for _ in range(term.n_levels)]
+        sizes = [block.shape[0] for block in blocks]
+        out = np.zeros((sum(sizes), sum(sizes)))
+        start = 0
+        for block, q in zip(blocks, sizes, strict=True):
+            out[start : start + q, start : start + q] = block
+            start += q
+        return out
+
+    def blocks(self, theta: NDArray) -> list[tuple[NDArray, DenseTerm]]:
+        """The (q, q) factor of every term, with the term."""
+        cuts = np.cumsum([term.n_theta for term in self.terms])
+        parts = np.split(np.asarray(theta, dtype=float), cuts[:-1])
+        return [(term.factor_of(part), term) for part, term in zip(parts, self.terms, strict=True)]
+
+    def V(self, theta: NDArray) -> NDArray:
+        """Marginal covariance over sigma^2, (n, n)."""
+        ZL = self.Z @ self.Lambda(theta)
+        noise = np.ones(len(self.y)) if self.weights is None else 1.0 / self.weights
+        return ZL @ ZL.T + np.diag(noise)
+
+    @property
+    def response(self) -> NDArray:
+        """The response less its offset (n,)."""
+        return self.y if self.offset is None else self.y - self.offset
+
+    def criterion(self, theta: NDArray) -> float:
+        """-2 log-likelihood (restricted under REML) with all constants, beta and sigma profiled out."""
+        whitened = _whiten(self, theta)
+        restricted = whitened.logdet_XVX if self.reml else 0.0
+        return (
+            whitened.logdet_V + restricted + self.dof * (1 + np.log(2 * np.pi * whitened.r2 / self.dof))
+        )
+
+    def deviance(self, theta: NDArray, beta: NDArray, sigma: float) -> float:
+        """-2 log of the normal density of y at any beta, theta, sigma; under REML restricted to (n - p)."""
+        L = np.linalg.cholesky(self.V(theta))
+        e = solve_triangular(L, self.response - self.X @ beta, lower=True)
+        out = 2 * np.log(np.diag(L)).sum() + self.dof * np.log(2 * np.pi * sigma**2) + e @ e / sigma**2
+        if self.reml:
+            out += _whiten(self, theta).logdet_XVX
+        return float(out)
+
+    def fit_at(self, theta: NDArray) -> DenseFit:
+        """Estimates, standard errors, conditional modes and their covariance at a given theta."""
+        w = _whiten(self, theta)
+        sigma = np.sqrt(w.r2 / self.dof)
+        T = self.Lambda(theta) @ self.Lambda(theta).T
+        cov_by = T @ self.Z.T  # Cov(b, y) over sigma^2
+        half = solve_triangular(w.L, cov_by.T, lower=True)
+        modes = half.T @ w.e  # E(b | y) = T Z' V^-1 (y - X beta)
+        offset = 0.0 if self.offset is None else self.offset
+        return DenseFit(
+            theta=np.asarray(theta, dtype=float),
+            criterion=self.criterion(theta),
+            beta=w.beta,
+            vcov=sigma**2 * w.inverse_XVX,
+            sigma=float(sigma),
+            modes=modes,
+            modes_cov=sigma**2 * (T - half.T @ half),  # Var(b | y), beta known: lme4's condVar
+            fitted=offset + self.X @ w.beta + self.Z @ modes,
+        )
+
+    def by_factor(self, fit: DenseFit) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
+        """Modes (J, q) and covariances (J, q, q) of each factor, the columns of its terms side by side."""
+        columns: dict[str, list[NDArray]] = {}
+        start = 0
+        for term in self.terms:
+            size = term.n_levels * term.matrix.shape[1]
+            places = np.arange(start, start + size).reshape(term.n_levels, -1)
+            columns.setdefault(term.factor, []).append(places)
+            start += size
+        where = {factor: np.hstack(parts) for factor, parts in columns.items()}
+        modes = {factor: fit.modes[at] for factor, at in where.items()}
+        covariances = {
+            factor: np.array([fit.modes_cov[np.ix_(level, level)] for level in at])
+            for factor, at in where.items()
+        }
+        return modes, covariances
+
+    def prediction_variance(
+        self, theta: NDArray, X0: NDArray, rows: tuple[tuple[NDArray, NDArray], ...] | None
+    ) -> tuple[NDArray, NDArray]:
+        """Variance of the error of predicting the mean, and one new observation, at given theta.
+
+        Parameters
+        ----------
+        theta : ndarray
+        X0 : ndarray (m, p)
+        rows : per term (matrix (m, q), codes (m,)), code -1 for a level that was not in the data
+            (its effect is predicted by zero and its whole variance counts), or None for the
+            population mean X0 beta.
+
+        Returns
+        -------
+        mean, observation : ndarray (m,)
+            In squared units of the response; the new observation has weight one.
+        """
+        w = _whiten(self, theta)
+        sigma2 = w.r2 / self.dof
+        if rows is None:
+            mean = np.einsum("ij,jk,ik->i", X0, w.inverse_XVX, X0)
+            return sigma2 * mean, sigma2 * (mean + 1.0)
+        Z0 = np.hstack([self.spread(M, codes, t) for (M, codes), t in zip(rows, self.terms, strict=True)])
+        T = self.Lambda(theta) @ self.Lambda(theta).T
+        half = solve_triangular(w.L, self.Z @ T @ Z0.T, lower=True)  # Cov(y, z0'b), whitened
+        d = X0 - half.T @ w.LX
+        mean = (
+            np.einsum("ij,jk,ik->i", Z0, T, Z0)
+            - (half**2).sum(axis=0)
+            + np.einsum("ij,jk,ik->i", d, w.inverse_XVX, d)
+        )
+        for (M, codes), (block, _) in zip(rows, self.blocks(theta), strict=True):
+            mean = mean + np.where(codes < 0, ((M @ block) ** 2).sum(axis=1), 0.0)
+        return sigma2 * mean, sigma2 * (mean + 1.0)
+
+
+@dataclass(frozen=True)
+class _Whitened:
+    """L L' = V and the generalised least squares solution in whitened coordinates."""
+
+    L: NDArray
+    LX: NDArray
+    beta: NDArray
+    e: NDArray
+    logdet_V: float
+    logdet_XVX: float
+    inverse_XVX: NDArray
+
+    @property
+    def r2(self) -> float:
+        return float(self.e @ self.e)
+
+
+def _whiten(model: DenseModel, theta: NDArray) -> _Whitened:
+    L = np.linalg.cholesky(model.V(theta))
+    LX = solve_triangular(L, model.X, lower=True)
+    Ly = solve_triangular(L, model.response, lower=True)
+    Q, R = qr(LX, mode="economic")  # never X'V^-1 X: its condition number is the square of this one's
+    beta = solve_triangular(R, Q.T @ Ly)
+    Rinv = solve_triangular(R, np.eye(R.shape[0]))
+    return _Whitened(
+        L=L,
+        LX=LX,
+        beta=beta,
+        e=Ly - LX @ beta,
+        logdet_V=2 * float(np.log(np.diag(L)).sum()),
+        logdet_XVX=2 * float(np.log(np.abs(np.diag(R))).sum()),
+        inverse_XVX=Rinv @ Rinv.T,
+    )
+
+
+def dense_model(design: Any, *, reml: bool = True) -> DenseModel:
+    """Copy a Design's raw arrays into a DenseModel: y, X, and each term's matrix, codes and structure."""
+    terms = tuple(
+        DenseTerm(t.factor, np.array(t.matrix, dtype=float), np.array(t.codes), t.structure)
+        for t in design.terms
+    )
+    return DenseModel(
+        y=np.array(design.y, dtype=float),
+        X=np.array(design.X, dtype=float),
+        terms=terms,
+        weights=None if design.weights is None else np.array(design.weights, dtype=float),
+        offset=None if design.offset is None else np.array(design.offset, dtype=float),
+        reml=reml,
+    )

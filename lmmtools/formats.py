@@ -1,0 +1,185 @@
+"""Values to strings, decided once: every rendering of a table or sentence prints what this module returns."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+from lmmtools.errors import LMMError
+
+__all__ = ["format_column", "format_value", "is_missing", "is_numeric_format", "visible"]
+
+MINUS = "\N{MINUS SIGN}"
+MISSING = "\N{EM DASH}"
+FIGURE_SPACE, POINT_SPACE = "\N{FIGURE SPACE}", "\N{PUNCTUATION SPACE}"
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SPEC = re.compile(r"estimate|p|int|percent|text|sci|fixed[1-9]|sig[1-9]")
+
+# A column shares its decimals as long as its largest value then shows at most this many digits.
+_MOST_DIGITS = 8
+
+
+def format_column(values: Sequence[object], spec: str = "text") -> tuple[str, ...]:
+    """Strings of one table column.
+
+    Parameters
+    ----------
+    values : sequence
+        Numbers or objects; ``None`` and NaN are missing.
+    spec : str
+        ``"estimate"`` (four significant digits, decimals shared by the column), ``"sig1"`` … ``"sig9"``
+        (significant digits of each value, padded so that points align), ``"fixed1"`` … ``"fixed6"``,
+        ``"p"`` (three decimals, ``< 0.001``), ``"int"``, ``"percent"`` (one decimal), ``"sci"``, ``"text"``.
+
+    Returns
+    -------
+    tuple of str
+        Missing numbers are an em dash, missing texts empty; negative numbers have a true minus sign.
+
+    Raises
+    ------
+    LMMError
+        When `spec` is none of the above.
+    """
+    if not isinstance(spec, str) or not _SPEC.fullmatch(spec):
+        raise LMMError(
+            f"{spec!r} is not a column format; use estimate, p, int, percent, sci, text, "
+            "fixed1 to fixed6 or sig1 to sig9."
+        )
+    if spec == "text":
+        return tuple("" if is_missing(v) else visible(_plain(v)) for v in values)
+    if not all(_is_number(v) for v in values if not is_missing(v)):
+        return tuple(_mixed(v, spec) for v in values)
+    numbers = [None if is_missing(v) else float(v) for v in values]
+    if spec == "estimate":
+        decimals = _shared_decimals([x for x in numbers if x is not None])
+        return tuple(_estimate(x, decimals) for x in numbers)
+    if spec == "int":  # integers beyond 2**53 must not pass through floats
+        return tuple(MISSING if is_missing(v) else _integer(v) for v in values)
+    strings = [_number(x, spec) for x in numbers]
+    return tuple(_align_points(strings) if spec.startswith("sig") else strings)
+
+
+def format_value(value: object, spec: str = "estimate") -> str:
+    """One value as a table column of its own would show it."""
+    return format_column((value,), spec)[0]
+
+
+def is_missing(value: object) -> bool:
+    """Whether `value` is None, NaN, pandas' NA or NaT."""
+    if value is None or type(value).__name__ in {"NAType", "NaTType"}:
+        return True
+    return isinstance(value, float) and math.isnan(value)
+
+
+def is_numeric_format(spec: str) -> bool:
+    """Whether a column of this format is set flush right, in figures of equal width."""
+    return spec != "text"
+
+
+def visible(text: str) -> str:
+    r"""`text` on one line: control characters, line breaks and direction marks as escapes such as ``\n``."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\N{NO-BREAK SPACE}" else _escaped(c) for c in text)
+
+
+def _escaped(char: str) -> str:
+    return char if char in (FIGURE_SPACE, POINT_SPACE) else char.encode("unicode_escape").decode("ascii")
+
+
+def _plain(value: object) -> str:
+    return _number(value, "sig6") if isinstance(value, float) else str(value)
+
+
+def _is_number(value: object) -> bool:
+    """Python's and numpy's numbers; not their strings, which float() would read too."""
+    return not isinstance(value, (str, bytes)) and hasattr(value, "__float__")
+
+
+def _mixed(value: object, spec: str) -> str:
+    """A cell of a numeric column that also holds words, such as "not expressible"."""
+    if is_missing(value):
+        return MISSING
+    return format_value(value, spec) if _is_number(value) else visible(str(value))
+
+
+def _exponent(x: float) -> int:
+    """Power of ten of the leading digit of `x`."""
+    return math.floor(math.log10(abs(x))) if x and math.isfinite(x) else 0
+
+
+def _shared_decimals(numbers: Iterable[float], digits: int = 4) -> int:
+    """Decimals that show `digits` significant digits of the smallest value, if the largest allows it.
+
+    Values more than four powers of ten below the largest have no say: they are mostly rounding noise.
+    """
+    exponents = [_exponent(x) for x in numbers if x and math.isfinite(x)]
+    if not exponents:
+        return digits - 1
+    wanted = digits - 1 - min(e for e in exponents if e >= max(exponents) - 4)
+    allowed = max(_MOST_DIGITS - 1 - max(exponents), digits - 1 - max(exponents))
+    return max(0, min(wanted, allowed, _MOST_DIGITS - 2))
+
+
+def _estimate(x: float | None, decimals: int) -> str:
+    if x is None or not math.isfinite(x):
+        return _number(x, "sci")
+    shown = f"{x:.{decimals}f}"
+    lost = x != 0 and _exponent(x) < -decimals + 1  # fewer than two significant digits left
+    return _number(x, "sci") if lost or _exponent(x) >= 9 else _signed(shown)
+
+
+def _integer(value: object) -> str:
+    number = int(value) if math.isfinite(value) else value
+    if not isinstance(number, int) or number != value:  # a fraction in a column of counts is not hidden
+        return _number(float(value), "sig6")
+    return _signed(f"{number:,}" if abs(number) >= 10_000 else str(number))
+
+
+def _number(x: float | None, spec: str) -> str:
+    """One number under a format that does not look at the rest of its column."""
+    if x is None:
+        return MISSING
+    if math.isnan(x):
+        return MISSING
+    if math.isinf(x):
+        return "∞" if x > 0 else f"{MINUS}∞"
+    if spec == "p":
+        return "< 0.001" if x < 0.001 else f"{x:.3f}"
+    if spec == "percent":
+        return _signed(f"{100 * x:.1f}") + " %"
+    if spec == "sci":
+        return _scientific(x, 2) if x else "0"
+    digits = int(spec[-1])
+    if spec.startswith("fixed"):
+        return _signed(f"{x:.{digits}f}")
+    exponent = _exponent(float(f"{x:.{digits - 1}e}"))  # after rounding: 9.9996 has the digits of 10
+    if not -5 <= exponent < max(digits, 7):
+        return _scientific(x, digits - 1)
+    return _signed(f"{x:.{max(0, digits - 1 - exponent)}f}")
+
+
+def _scientific(x: float, decimals: int) -> str:
+    mantissa, exponent = f"{x:.{decimals}e}".split("e")
+    return _signed(mantissa) + "×10" + str(int(exponent)).translate(_SUPERSCRIPTS)
+
+
+def _signed(digits: str) -> str:
+    """A true minus sign, and none on a zero that rounding made."""
+    if not digits.startswith("-"):
+        return digits
+    return MINUS + digits[1:] if digits.strip("-0.,") else digits[1:]
+
+
+def _align_points(strings: Sequence[str]) -> list[str]:
+    """Pad with spaces as wide as a digit and a point, so that flush-right cells align at the point."""
+    tails = [len(s.partition(".")[2]) if "×" not in s else 0 for s in strings]
+    longest = max(tails, default=0)
+    if not longest:
+        return list(strings)
+    padding = ["" if "×" in s else FIGURE_SPACE * (longest - t) for s, t in zip(strings, tails, strict=True)]
+    points = [POINT_SPACE if t == 0 and "×" not in s else "" for s, t in zip(strings, tails, strict=True)]
+    return [s + point + pad for s, point, pad in zip(strings, points, padding, strict=True)]

@@ -1,0 +1,112 @@
+"""Prediction with its uncertainty, from the mixed model equations' solution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.core.modes import mode_sensitivity
+from lmmtools.errors import LMMError
+
+__all__ = ["predict"]
+
+
+def predict(
+    fit: Any,
+    newdata: Any = None,
+    *,
+    random: bool = True,
+    unseen: str = "raise",
+    interval: str | None = None,
+    level: float = 0.95,
+) -> pd.Series | pd.DataFrame:
+    """Predicted responses.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    newdata : frame, optional
+        Anything narwhals understands; the rows fitted by default.
+    random : bool
+        Whether to add the conditional modes of the rows' groups.
+    unseen : {"raise", "population"}
+        What a level that was not in the data does: an error, or a conditional mode of zero.
+    interval : {None, "mean", "observation"}
+        Of the mean of a row (of its group if `random`), or of a new response with weight one (for the fitted
+        rows: with their weight).
+    level : float
+
+    Returns
+    -------
+    Series, or DataFrame
+        ``prediction, std_error, low, high`` with an interval; the index is the data's.
+
+    Notes
+    -----
+    Given θ̂, the error of x'β̂ + z'b̂ is (x − X'V⁻¹ZTz)'(β̂ − β) + z'(b̂(β) − b), two independent parts, so its
+    variance is a'Var(β̂)a + z'Var(b | y)z (Henderson 1975, Biometrics 31, sec. 3). For an unseen level
+    Var(b | y) is Var(b). The uncertainty of θ̂ is not included.
+    """
+    if unseen not in ("raise", "population"):
+        raise LMMError(f'predict: unseen={unseen!r} is unknown; use "raise" or "population".')
+    if interval not in (None, "mean", "observation"):
+        raise LMMError(f'predict: interval={interval!r} is unknown; use None, "mean" or "observation".')
+    rows = fit.design if newdata is None else fit.design.new_rows(newdata, unseen=unseen if random else "population")
+    value = rows.X @ fit.fixef.to_numpy()
+    if rows.offset is not None:
+        value = value + rows.offset
+    if random:
+        for term, b in zip(rows.terms, fit.modes, strict=True):
+            value = value + np.einsum("iq,iq->i", term.matrix, _take(b, term.codes))
+    prediction = pd.Series(value, index=rows.index, name="prediction")
+    if interval is None:
+        return prediction
+    variance = _mean_variance(fit, rows, random)
+    if interval == "observation":
+        weights = getattr(rows, "weights", None)
+        variance = variance + fit.sigma**2 / (1.0 if weights is None else weights)
+        if not random:
+            variance = variance + _between_variance(fit, rows)
+    return _with_interval(prediction, np.sqrt(variance), level)
+
+
+def _take(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Rows of `values` by code; zero where the code is −1 (an unseen level)."""
+    taken = values[codes]
+    if len(codes) and codes.min() < 0:
+        taken[codes < 0] = 0.0
+    return taken
+
+
+def _mean_variance(fit: Any, rows: Any, random: bool) -> np.ndarray:
+    """Variance of the error of x'β̂ [+ z'b̂]."""
+    vcov = fit.vcov.to_numpy()
+    if not random:
+        return np.einsum("ij,jk,ik->i", rows.X, vcov, rows.X)
+    codes = rows.terms[0].codes
+    z = np.hstack([t.matrix for t in rows.terms])
+    sensitivity = mode_sensitivity(fit.working, fit.Lambda)
+    a = rows.X - np.einsum("iq,iqj->ij", z, _take(sensitivity, codes))
+    known = np.einsum("iq,iqr,ir->i", z, _take(fit.mode_cov, codes), z)
+    new = np.where(codes < 0, _between_variance(fit, rows), 0.0)
+    return np.einsum("ij,jk,ik->i", a, vcov, a) + known + new
+
+
+def _between_variance(fit: Any, rows: Any) -> np.ndarray:
+    """z'Var(b)z."""
+    return fit.sigma**2 * sum(
+        np.sum((t.matrix @ L) ** 2, axis=1) for t, L in zip(rows.terms, fit.Lambda, strict=True)
+    )
+
+
+def _with_interval(prediction: pd.Series, std_error: np.ndarray, level: float) -> pd.DataFrame:
+    from scipy.special import ndtri
+
+    if not 0.0 < level < 1.0:
+        raise LMMError(f"predict: level must lie between 0 and 1; got {level!r}.")
+    half = float(ndtri(0.5 + level / 2.0)) * std_error
+    return pd.DataFrame(
+        {"prediction": prediction, "std_error": std_error, "low": prediction - half, "high": prediction + half}
+    )

@@ -1,0 +1,333 @@
+"""The fitted model: a frozen value, its tables, and the step that computes it from an optimum."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.core.certificate import Certificate, certify_point
+from lmmtools.core.covariance import theta_names
+from lmmtools.core.criterion import Criterion
+from lmmtools.core.modes import conditional_modes
+from lmmtools.core.optimize import Optimum, minimize
+from lmmtools.core.working import Working
+from lmmtools.design import Design
+from lmmtools.errors import LMMError, LMMWarning, NotYetSupported
+from lmmtools.estimable import design_notes, flat_directions, refuse_confounded
+from lmmtools.frames import Frame, frame
+from lmmtools.inference.wald import coef_table, wald_confint
+from lmmtools.predict import predict
+from lmmtools.residuals import residuals
+from lmmtools.simulate import simulate
+
+__all__ = ["LMMFit", "estimate", "summarize"]
+
+
+@dataclass(frozen=True, repr=False)
+class LMMFit:
+    """A linear mixed model fitted by ML or REML.
+
+    Attributes
+    ----------
+    design : Design
+        What was fitted: ``.y .X .Z``, names, levels, dropped rows.
+    reml : bool
+    theta : ndarray, shape (m,)
+        Relative covariance parameters in lme4's parameterisation and order.
+    Lambda : tuple of ndarray, shape (q, q)
+        Relative covariance factor of each term; Var(b) = σ²ΛΛ'.
+    sigma : float
+        Residual standard deviation, in units of the response.
+    criterion : float
+        −2 (restricted) log-likelihood with all constants.
+    modes : tuple of ndarray, shape (levels, q)
+        Conditional modes of each term; `ranef` has them labelled.
+    mode_cov : ndarray, shape (levels, Q, Q)
+        Their covariances given θ̂, all terms of the factor side by side.
+    certificate : Certificate
+    messages : tuple of str
+        Everything a reader of the fit should know.
+    n_evaluations : int
+        Evaluations of the criterion by the optimiser.
+    """
+
+    design: Design
+    reml: bool
+    theta: np.ndarray
+    beta: np.ndarray
+    beta_cov: np.ndarray
+    Lambda: tuple[np.ndarray, ...]
+    sigma: float
+    criterion: float
+    modes: tuple[np.ndarray, ...]
+    mode_cov: np.ndarray
+    certificate: Certificate
+    messages: tuple[str, ...]
+    n_evaluations: int
+    working: Working
+
+    def __post_init__(self) -> None:
+        for array in (self.theta, self.beta, self.beta_cov, self.mode_cov, *self.Lambda, *self.modes):
+            array.setflags(write=False)
+
+    @property
+    def formula(self) -> str:
+        """As written."""
+        return self.design.formula
+
+    @property
+    def response(self) -> str:
+        """The left side of the formula."""
+        return self.design.response
+
+    @property
+    def method(self) -> str:
+        """``REML`` or ``ML``."""
+        return "REML" if self.reml else "ML"
+
+    @property
+    def nobs(self) -> int:
+        """Rows used."""
+        return len(self.design.y)
+
+    @property
+    def npar(self) -> int:
+        """Number of parameters: β, θ and σ."""
+        return len(self.beta) + len(self.theta) + 1
+
+    @property
+    def ngroups(self) -> dict[str, int]:
+        """Levels per grouping factor."""
+        return dict(self.design.ngroups)
+
+    @cached_property
+    def fixef(self) -> pd.Series:
+        """β̂ by coefficient name."""
+        return pd.Series(self.beta, index=list(self.design.fixed_names), name="estimate")
+
+    @cached_property
+    def stderr(self) -> pd.Series:
+        """Standard errors of β̂."""
+        return pd.Series(np.sqrt(np.diagonal(self.beta_cov)), index=self.fixef.index, name="std_error")
+
+    @cached_property
+    def vcov(self) -> pd.DataFrame:
+        """Var(β̂) = σ̂²(X'V⁻¹X)⁻¹, V the marginal covariance over σ²."""
+        return pd.DataFrame(self.beta_cov, index=self.fixef.index, columns=self.fixef.index)
+
+    @cached_property
+    def theta_names(self) -> tuple[str, ...]:
+        """``Subject.Intercept``, ``Subject.Days.Intercept``, …"""
+        return tuple(n for t in self.design.terms for n in theta_names(t.structure, t.factor, t.names))
+
+    @cached_property
+    def random_covariance(self) -> dict[str, pd.DataFrame]:
+        """σ²ΛΛ' of each term, by its name in `varcorr`."""
+        return {
+            t.group: pd.DataFrame(self.sigma**2 * L @ L.T, index=list(t.names), columns=list(t.names))
+            for t, L in zip(self.design.terms, self.Lambda, strict=True)
+        }
+
+    @cached_property
+    def varcorr(self) -> Frame:
+        """Variances and covariances (`vcov`), standard deviations and correlations (`sdcor`), lme4's layout."""
+        rows = []
+        for term in self.design.terms:
+            cov = self.random_covariance[term.group].to_numpy()
+            sd = np.sqrt(np.diagonal(cov))
+            rows += [(term.group, name, "", cov[i, i], sd[i]) for i, name in enumerate(term.names)]
+            if term.structure == "us":
+                rows += [
+                    (term.group, a, term.names[j], cov[i, j], cov[i, j] / (sd[i] * sd[j]) if sd[i] * sd[j] else np.nan)
+                    for i, a in enumerate(term.names)
+                    for j in range(i + 1, len(term.names))
+                ]
+        rows.append(("Residual", "", "", self.sigma**2, self.sigma))
+        return frame(
+            pd.DataFrame(rows, columns=["grp", "var1", "var2", "vcov", "sdcor"]),
+            caption=f"Variances and covariances of the random effects ({self.method})",
+            label="tbl-varcorr",
+            index=False,
+            headings={
+                "grp": "Group",
+                "var1": "Effect",
+                "var2": "with",
+                "vcov": "(Co)variance",
+                "sdcor": "SD or correlation",
+            },
+            formats={"vcov": "estimate", "sdcor": "estimate"},
+        )
+
+    @property
+    def loglik(self) -> float:
+        """The log-likelihood, restricted under REML."""
+        return -0.5 * self.criterion
+
+    @property
+    def aic(self) -> float:
+        """criterion + 2 npar."""
+        return self.criterion + 2.0 * self.npar
+
+    @property
+    def bic(self) -> float:
+        """criterion + log(n) npar."""
+        return self.criterion + np.log(self.nobs) * self.npar
+
+    @property
+    def df_resid(self) -> int:
+        """n − npar, as in lme4."""
+        return self.nobs - self.npar
+
+    @cached_property
+    def is_singular(self) -> bool:
+        """Whether some random effect, or combination of them, has variance zero."""
+        return any(np.linalg.matrix_rank(_scaled(t, L), tol=1e-6) < len(L) for t, L in zip(
+            self.design.terms, self.Lambda, strict=True))  # fmt: skip
+
+    @cached_property
+    def ranef(self) -> dict[str, pd.DataFrame]:
+        """Conditional modes by grouping factor, a row a level, the terms of one factor side by side."""
+        term = self.design.terms[0]
+        names = [n for t in self.design.terms for n in t.names]
+        return {term.factor: pd.DataFrame(np.hstack(self.modes), index=term.levels, columns=names)}
+
+    @property
+    def ranef_cov(self) -> dict[str, np.ndarray]:
+        """Var(b | y) at β̂ and θ̂ by grouping factor, shape (levels, q, q)."""
+        return {self.design.terms[0].factor: self.mode_cov}
+
+    @cached_property
+    def fitted(self) -> pd.Series:
+        """Xβ̂ + Zb̂ + offset on the rows used."""
+        return predict(self).rename("fitted")
+
+    @cached_property
+    def resid(self) -> pd.Series:
+        """y − fitted."""
+        return pd.Series(self.design.y - self.fitted.to_numpy(), index=self.design.index, name="resid")
+
+    @property
+    def residual_params(self) -> pd.Series:
+        """φ̂; empty, for R = σ²W⁻¹."""
+        return pd.Series([], dtype=float, name="residual parameter")
+
+    def coef_table(self, ddf: str = "normal", level: float = 0.95) -> Frame:
+        """Estimates with tests and intervals; see `lmmtools.inference.wald.coef_table`."""
+        return coef_table(self, ddf=ddf, level=level)
+
+    def confint(self, method: str = "wald", level: float = 0.95) -> Frame:
+        """Confidence intervals ``low, high``; this version has ``"wald"``."""
+        if method in ("profile", "bootstrap"):
+            raise NotYetSupported(f'confint: method="{method}" is not computed by this version; use method="wald".')
+        if method != "wald":
+            raise LMMError(f'confint: method={method!r} is unknown; use method="wald".')
+        return wald_confint(self, level)
+
+    def predict(
+        self,
+        newdata: Any = None,
+        random: bool = True,
+        unseen: str = "raise",
+        interval: str | None = None,
+        level: float = 0.95,
+    ) -> pd.Series | pd.DataFrame:
+        """Predicted responses; see `lmmtools.predict.predict`."""
+        return predict(self, newdata, random=random, unseen=unseen, interval=interval, level=level)
+
+    def residuals(self, kind: str = "response") -> pd.Series:
+        """Residuals; see `lmmtools.residuals.residuals`."""
+        return residuals(self, kind)
+
+    def simulate(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Responses drawn from the fitted model, shape (nobs, n)."""
+        return simulate(self, n, rng)
+
+    def refit(self, y: Any = None, reml: bool | None = None) -> LMMFit:
+        """A new fit of the same design to another response (same rows, same order), or by the other method."""
+        design = self.design
+        if y is not None:
+            y = np.array(y, dtype=float).reshape(-1)
+            if y.shape != design.y.shape or not np.all(np.isfinite(y)):
+                raise LMMError(
+                    f"refit: y must hold {self.nobs} finite numbers, one for each row used; got {len(y)}"
+                    f" of which {int(np.isfinite(y).sum())} are finite."
+                )
+            y.setflags(write=False)
+            design = dataclasses.replace(design, y=y)
+        return estimate(design, reml=self.reml if reml is None else reml)
+
+    def summary(self) -> Any:
+        """What a notebook shows: the tables of the fit."""
+        from lmmtools.summary import Summary
+
+        return Summary(self)
+
+    def __repr__(self) -> str:
+        return self.summary().text()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        return self.summary()._repr_mimebundle_(include, exclude)
+
+
+def _scaled(term: Any, Lambda: np.ndarray) -> np.ndarray:
+    """Λ for columns of unit root mean square, so that singularity does not depend on their units."""
+    return np.sqrt(np.mean(term.matrix**2, axis=0))[:, None] * Lambda
+
+
+def estimate(design: Design, *, reml: bool = True) -> LMMFit:
+    """Fit a design: criterion, optimum, summary.
+
+    Raises
+    ------
+    ModelError
+        If a variance is confounded with the residual variance, or the response is reproduced exactly.
+    """
+    criterion = Criterion(design, reml=reml)
+    refuse_confounded(criterion)
+    return summarize(criterion, minimize(criterion))
+
+
+def summarize(criterion: Criterion, optimum: Optimum) -> LMMFit:
+    """The fitted model at an optimum of its criterion, certificate and conditional modes included."""
+    design, w = criterion.design, criterion.working
+    factors = w.factors(optimum.working)
+    solution = criterion.solve(np.tensordot(optimum.working, criterion.working_map, axes=1), w.groups)
+    d = criterion.differentiate(solution, w.groups)
+    certificate = certify_point(criterion, optimum.working, solution, d, flat_directions(criterion))
+    R_inverse = np.linalg.inv(w.R) if w.moments.p else w.R
+    modes = conditional_modes(w, factors, solution)
+    sigma = float(np.sqrt(solution.sigma2) * w.y_scale)
+    half = R_inverse @ np.linalg.cholesky(solution.S_inverse) if w.moments.p else w.R
+    ends = np.cumsum([t.q for t in w.terms])[:-1]
+    messages = (*design.messages, *design_notes(criterion), *_verdict(certificate))
+    return LMMFit(
+        design=design,
+        reml=criterion.reml,
+        theta=optimum.theta,
+        beta=R_inverse @ (w.beta_ols + w.y_scale * solution.beta),
+        beta_cov=sigma**2 * half @ half.T,
+        Lambda=factors,
+        sigma=sigma,
+        criterion=criterion.total(solution),
+        modes=tuple(np.split(modes.b, ends, axis=1)),
+        mode_cov=modes.cov,
+        certificate=certificate,
+        messages=messages,
+        n_evaluations=optimum.n_evaluations,
+        working=w,
+    )
+
+
+def _verdict(certificate: Certificate) -> tuple[str, ...]:
+    """Messages of the certificate; what makes numbers meaningless is warned of as well."""
+    if certificate.status == "certified":
+        return ()
+    if certificate.status in ("flat direction", "not an optimum"):
+        warnings.warn(certificate.sentence, LMMWarning, stacklevel=5)
+    return (certificate.sentence,)

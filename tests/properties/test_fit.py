@@ -1,0 +1,136 @@
+"""Whole fits: against the dense oracle, and what changes of units, order and labels must not change."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy.optimize import minimize as scipy_minimize
+
+import lmmtools as lt
+from tests.designs import Problem, problems
+from tests.oracle import dense_model
+
+
+def _fit(problem: Problem, data=None, **options):
+    """The fit, or no example where the design is refused as confounded (its own tests cover that)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lt.LMMWarning)  # flat designs among the random ones: expected here
+        try:
+            return lt.fit_lmm(
+                problem.formula,
+                problem.data if data is None else data,
+                reml=problem.reml,
+                **(problem.options | options),
+            )
+        except lt.ModelError:
+            assume(False)
+
+
+def _identified(fit) -> bool:
+    return fit.certificate.status.startswith("certified")
+
+
+@given(problems())
+def test_estimates_are_the_dense_ones_and_no_point_nearby_is_better(problem):
+    fit = _fit(problem)
+    dense = dense_model(fit.design, reml=problem.reml)
+    at = dense.fit_at(fit.theta)
+    assert fit.criterion == pytest.approx(at.criterion, rel=1e-9, abs=1e-7)
+    se = at.stderr
+    np.testing.assert_allclose(fit.fixef.to_numpy(), at.beta, atol=1e-7 * np.append(se, 1.0).max())
+    np.testing.assert_allclose(fit.stderr.to_numpy(), se, rtol=1e-7)
+    assert fit.sigma == pytest.approx(at.sigma, rel=1e-7)
+    modes, covariances = dense.by_factor(at)
+    for factor, b in modes.items():
+        np.testing.assert_allclose(fit.ranef[factor].to_numpy(), b, atol=1e-6 * fit.sigma)
+        np.testing.assert_allclose(fit.ranef_cov[factor], covariances[factor], atol=1e-6 * fit.sigma**2)
+    np.testing.assert_allclose(fit.fitted.to_numpy(), at.fitted, atol=1e-6 * fit.sigma)
+    start = fit.theta + 0.05
+    found = scipy_minimize(dense.criterion, start, method="Nelder-Mead", options={"maxiter": 200, "fatol": 1e-8})
+    assert fit.criterion <= found.fun + 1e-6
+
+
+@given(problems())
+def test_every_fit_is_certified_or_says_why_not(problem):
+    fit = _fit(problem)
+    assert fit.certificate.status != "not an optimum"
+    assert fit.certificate.deviance_left <= 1e-6
+    assert (fit.certificate.status == "flat direction") == bool(fit.certificate.flat)
+    assert fit.is_singular == (fit.certificate.status == "certified at the boundary") or fit.certificate.flat
+
+
+@given(problems(), st.floats(-1e6, 1e6), st.sampled_from([1e-3, 7.0, 1e5]))
+def test_location_and_scale_of_the_response(problem, a, c):
+    # Without an intercept in X a shift is not a change of units but of the model.
+    assume("y ~ 0 +" not in problem.formula or "0 + f" in problem.formula)
+    options = {k: (c * v if k == "offset" else v) for k, v in problem.options.items()}
+    one = _fit(problem)
+    two = _fit(problem, problem.data.assign(y=a + c * problem.data["y"]), **options)
+    assume(_identified(one))
+    shift = (two.nobs - (len(two.fixef) if problem.reml else 0)) * 2.0 * np.log(c)
+    # y is stored with 16 digits of a + cy, so c·|a|⁻¹ of its own variation is rounded away.
+    lost = 1e-6 + 1e-9 * abs(a) / c
+    assert two.criterion - shift == pytest.approx(one.criterion, abs=max(1e-6, 1e-8 * abs(shift), lost))
+    assert two.sigma / c == pytest.approx(one.sigma, rel=lost)
+    np.testing.assert_allclose(two.stderr.to_numpy() / c, one.stderr.to_numpy(), rtol=1e3 * lost)
+
+
+@given(problems(("(1 | g)", "(1 + x | g)", "(1 | g:f)")), st.sampled_from([0.0, 30.0, 1e3, 1e6]), st.sampled_from([1e-2, 1.0, 50.0]))
+def test_location_and_scale_of_a_covariate(problem, mean, c):
+    assume("~ x" in problem.formula)
+    one = _fit(problem)
+    assume(_identified(one))
+    two = _fit(problem, problem.data.assign(x=c * (mean + problem.data["x"])))
+    # log|X'V⁻¹X| follows the units of x, one factor c² for each column that holds x; nothing else does.
+    columns = sum("x" in name for name in one.fixef.index)
+    units = 2.0 * columns * np.log(c) if problem.reml else 0.0
+    assert two.criterion - units == pytest.approx(one.criterion, abs=1e-6)
+    assert two.sigma == pytest.approx(one.sigma, rel=1e-6)
+    assert two.fixef["x"] * c == pytest.approx(one.fixef["x"], abs=1e-6 * one.stderr["x"])
+    np.testing.assert_allclose(two.fitted.to_numpy(), one.fitted.to_numpy(), atol=1e-5 * one.sigma)
+
+
+@given(problems(), st.integers(0, 2**31))
+def test_order_of_rows_and_names_of_groups(problem, seed):
+    one = _fit(problem)
+    assume(_identified(one))
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(problem.data))
+    names = {old: f"g{new}" for old, new in zip(problem.data["g"].unique(), rng.permutation(20), strict=False)}
+    data = problem.data.assign(g=problem.data["g"].map(names)).iloc[order]
+    two = _fit(problem, data, **{k: v[order] for k, v in problem.options.items()})
+    assert two.criterion == pytest.approx(one.criterion, abs=1e-7)
+    np.testing.assert_allclose(two.fixef.to_numpy(), one.fixef.to_numpy(), atol=1e-5 * np.append(one.stderr, 1).max())
+    np.testing.assert_allclose(two.fitted.loc[one.fitted.index], one.fitted, atol=1e-4 * one.sigma)
+
+
+@given(problems(), st.sampled_from([1e-3, 4.0, 1e4]))
+def test_scale_of_the_weights(problem, c):
+    assume("weights" in problem.options)
+    one = _fit(problem)
+    two = _fit(problem, weights=c * problem.options["weights"])
+    assume(_identified(one))
+    assert two.criterion == pytest.approx(one.criterion, abs=1e-6)
+    assert two.sigma == pytest.approx(one.sigma * np.sqrt(c), rel=1e-6)
+    np.testing.assert_allclose(two.stderr.to_numpy(), one.stderr.to_numpy(), rtol=1e-5)
+
+
+@given(problems())
+def test_prediction_variances_are_those_of_the_mixed_model_equations(problem):
+    fit = _fit(problem)
+    dense = dense_model(fit.design, reml=problem.reml)
+    rows = tuple((t.matrix, t.codes) for t in fit.design.terms)
+    mean, observation = dense.prediction_variance(fit.theta, fit.design.X, rows)
+    got = fit.predict(interval="mean")["std_error"].to_numpy()
+    np.testing.assert_allclose(got, np.sqrt(mean), rtol=1e-5, atol=1e-6 * fit.sigma)
+    unseen = tuple((t.matrix, np.full(fit.nobs, -1)) for t in fit.design.terms)
+    _, population = dense.prediction_variance(fit.theta, fit.design.X, unseen)
+    if fit.design.weights is None:
+        got = fit.predict(interval="observation")["std_error"].to_numpy()
+        np.testing.assert_allclose(got, np.sqrt(observation), rtol=1e-5)
+        got = fit.predict(random=False, interval="observation")["std_error"].to_numpy()
+        np.testing.assert_allclose(got, np.sqrt(population), rtol=1e-5)
