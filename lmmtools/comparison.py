@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmmtools.core.covariance import covariance_basis
-from lmmtools.core.identify import gram
+from lmmtools.core.covariance import combine, covariance_basis
 from lmmtools.core.working import working_model
 from lmmtools.errors import ModelError
 from lmmtools.frames import Frame, frame
@@ -230,7 +229,7 @@ def _nested_at_boundary(small: Any, large: Any) -> bool | None:
     d = large.design
     joint = working_model(SimpleNamespace(y=d.y, X=d.X, fixed_names=d.fixed_names, weights=d.weights,
                                           offset=d.offset, terms=terms))  # fmt: skip
-    everything = gram(joint.moments, joint.covariance_map)
+    everything = joint.gram
     m = len(large.theta)
     if everything.rank != everything.subset(np.arange(m)).rank:
         return None
@@ -238,7 +237,7 @@ def _nested_at_boundary(small: Any, large: Any) -> bool | None:
     G = everything.between
     t = np.linalg.lstsq(G[:m, :m], G[:m, m:] @ inside, rcond=1e-10)[0]
     return any(
-        np.linalg.eigvalsh(np.tensordot(t[part], covariance_basis(term.structure, term.q), axes=1))[0] < 1e-6
+        np.linalg.eigvalsh(combine(t[part], covariance_basis(term.structure, term.q)))[0] < 1e-6
         for term, part in zip(joint.terms, joint.slices[: len(large.design.terms)], strict=False)
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.core.covariance import covariance_basis
+from lmmtools.core.covariance import combine, covariance_basis
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.identify import gram
 from lmmtools.core.working import Term
@@ -32,7 +32,7 @@ def refuse_confounded(criterion: Criterion) -> None:
         Naming the term, its numbers, and a reduced model that is estimable.
     """
     w, design = criterion.working, criterion.design
-    if not gram(w.moments, w.covariance_map).residual_is_confounded():
+    if not w.gram.residual_is_confounded():
         return
     n, levels = w.moments.n, len(design.terms[0].levels)
     factor = design.terms[0].factor
@@ -84,9 +84,8 @@ def _write(spec: Any, kept: int, structure: str) -> str:
 def flat_directions(criterion: Criterion) -> tuple[str, ...]:
     """Combinations of (co)variances that no data of this design determine, in words."""
     w = criterion.working
-    inner = gram(w.moments, w.covariance_map)
     found = []
-    for direction in inner.null_space():
+    for direction in w.gram.null_space():
         moved = [
             (spec, *_moved(term, spec, direction[part]))
             for term, spec, part in zip(w.terms, criterion.design.terms, w.slices, strict=True)
@@ -102,7 +101,7 @@ def flat_directions(criterion: Criterion) -> tuple[str, ...]:
 
 def _moved(term: Term, spec: Any, direction: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """How far a direction moves each (co)variance of a term, in its own columns at unit size, and their names."""
-    T = np.tensordot(direction, covariance_basis(term.structure, term.q), axes=1)
+    T = combine(direction, covariance_basis(term.structure, term.q))
     if term.scale.ndim == 2:
         size = np.sqrt((term.K**2).sum(axis=0))
         T = np.linalg.solve(term.scale, np.linalg.solve(term.scale, T).T) * np.outer(size, size)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.core.certificate import Certificate, certify_point
-from lmmtools.core.covariance import theta_names
+from lmmtools.core.covariance import combine, theta_names
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.modes import conditional_modes
 from lmmtools.core.optimize import Optimum, minimize
@@ -297,7 +297,7 @@ def summarize(criterion: Criterion, optimum: Optimum) -> LMMFit:
     """The fitted model at an optimum of its criterion, certificate and conditional modes included."""
     design, w = criterion.design, criterion.working
     factors = w.factors(optimum.working)
-    solution = criterion.solve(np.tensordot(optimum.working, criterion.working_map, axes=1), w.groups)
+    solution = criterion.solve(combine(optimum.working, criterion.working_map), w.groups)
     d = criterion.differentiate(solution, w.groups)
     certificate = certify_point(criterion, optimum.working, solution, d, flat_directions(criterion))
     R_inverse = np.linalg.inv(w.R) if w.moments.p else w.R

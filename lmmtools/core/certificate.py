@@ -85,7 +85,7 @@ def certify_point(
     steep = np.abs(values) > floor
     along = vectors.T @ gradient
     step = -vectors[:, steep] @ (along[steep] / values[steep])
-    escape = steepest_escape(criterion, working, d)
+    escape = steepest_escape(criterion, working, solution, d)
     left = 0.5 * float(np.sum(along[steep] ** 2 / np.abs(values[steep]))) + (escape.gain if escape else 0.0)
     FL = np.matmul(F, Lambda.T)
     dbeta = step @ d.beta_derivative(FL + FL.transpose(0, 2, 1))

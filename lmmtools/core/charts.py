@@ -12,13 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmmtools.core.covariance import factor_basis, lower_factor, theta_of
+from lmmtools.core.covariance import combine, factor_basis, lower_factor, theta_of
 from lmmtools.core.working import Term, Working
 
 __all__ = ["ZERO", "Chart", "chart"]
 
 # Relative sds below this, in working columns of unit size, are zero.
 ZERO = 1e-6
+# Where no pivot is smaller than this against the largest element, the plain lower triangle will do.
+_SAFE_PIVOT = 0.03
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Chart:
         """Working parameters after a step in these coordinates."""
         moved = []
         for k, (term, L, E) in enumerate(self.parts):
-            factor = L + np.tensordot(step[self.owner == k], E, axes=1)
+            factor = L + combine(step[self.owner == k], E)
             moved.append(theta_of(term.structure, lower_factor(factor) if term.structure == "us" else factor))
         return np.concatenate(moved)
 
@@ -92,6 +94,9 @@ def _coordinates(term: Term, theta: np.ndarray, reduced: bool) -> tuple[np.ndarr
         keep = np.abs(np.diagonal(Lambda)) > ZERO
         alive = np.abs(theta) > ZERO
         return Lambda[:, keep], E[alive][:, :, keep]
+    pivots = np.abs(np.diagonal(Lambda))
+    if not reduced and pivots.min() > _SAFE_PIVOT * np.abs(Lambda).max():
+        return Lambda, factor_basis("us", q)
     L, order = _pivoted_cholesky(Lambda @ Lambda.T, ZERO**2 if reduced else -1.0)
     s = L.shape[1]
     places = [(order[i], j) for j in range(s) for i in range(j, q)]

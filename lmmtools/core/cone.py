@@ -16,6 +16,7 @@ from lmmtools.core.charts import ZERO
 from lmmtools.core.covariance import cholesky_psd, theta_of
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.derivatives import TDerivatives
+from lmmtools.core.pls import Solution
 from lmmtools.core.working import Term
 
 __all__ = ["Escape", "null_space", "steepest_escape"]
@@ -58,13 +59,19 @@ def null_space(term: Term, theta: np.ndarray) -> np.ndarray:
     return U[:, s <= ZERO]
 
 
-def steepest_escape(criterion: Criterion, theta: np.ndarray, d: TDerivatives) -> Escape | None:
-    """The feasible direction with the largest predicted gain, over all terms; None in the interior."""
+def steepest_escape(
+    criterion: Criterion, theta: np.ndarray, solution: Solution, d: TDerivatives | None = None
+) -> Escape | None:
+    """The feasible direction with the largest predicted gain, over all terms; None in the interior.
+
+    The derivatives at the solution are formed only where some term is on the boundary, unless they are given.
+    """
     best = None
     for term, part in zip(criterion.working.terms, criterion.working.slices, strict=True):
         N = null_space(term, theta[part])
         if not N.shape[1]:
             continue
+        d = d or criterion.differentiate(solution)
         G = term.S.T @ d.gradient @ term.S
         for dT in _extreme_directions(term.structure, G, N):
             lifted = (term.S @ dT @ term.S.T)[None]

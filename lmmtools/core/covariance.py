@@ -7,10 +7,13 @@ matrices T = ΛΛ'. `us` fills the lower triangle column by column, as lme4 does
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 __all__ = [
     "STRUCTURES",
+    "combine",
     "cholesky_psd",
     "covariance_basis",
     "factor_basis",
@@ -23,41 +26,50 @@ __all__ = [
 STRUCTURES = ("us", "diag", "homdiag")
 
 
-def _positions(structure: str, q: int) -> list[tuple[int, int]]:
-    """Places of the parameters in Λ; `homdiag` has its single one at (0, 0)."""
+@lru_cache(maxsize=64)
+def _positions(structure: str, q: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the parameters in Λ; `homdiag` has its single one at (0, 0)."""
     if structure == "us":
-        return [(i, j) for j in range(q) for i in range(j, q)]
-    if structure == "diag":
-        return [(i, i) for i in range(q)]
-    return [(0, 0)]
+        columns, rows = np.triu_indices(q)
+        return rows, columns
+    return (np.arange(q),) * 2 if structure == "diag" else (np.zeros(1, dtype=int),) * 2
 
 
 def n_theta(structure: str, q: int) -> int:
     """Number of parameters of a structure over q effects."""
-    return len(_positions(structure, q))
+    return len(_positions(structure, q)[0])
 
 
+@lru_cache(maxsize=64)
 def factor_basis(structure: str, q: int) -> np.ndarray:
-    """Basis E of Λ: shape (m, q, q), Λ(θ) = Σ θ_k E_k."""
+    """Basis E of Λ: shape (m, q, q), Λ(θ) = Σ θ_k E_k. Read-only."""
     if structure == "homdiag":
-        return np.eye(q)[None]
-    places = _positions(structure, q)
-    E = np.zeros((len(places), q, q))
-    for k, (i, j) in enumerate(places):
-        E[k, i, j] = 1.0
+        E = np.eye(q)[None]
+    else:
+        rows, columns = _positions(structure, q)
+        E = np.zeros((len(rows), q, q))
+        E[np.arange(len(rows)), rows, columns] = 1.0
+    E.setflags(write=False)
     return E
 
 
+@lru_cache(maxsize=64)
 def covariance_basis(structure: str, q: int) -> np.ndarray:
-    """Basis D of the linear space of T: shape (m, q, q), symmetric, T = Σ t_k D_k."""
+    """Basis D of the linear space of T: shape (m, q, q), symmetric, T = Σ t_k D_k. Read-only."""
     E = factor_basis(structure, q)
-    D = E + E.transpose(0, 2, 1)
-    return np.where(D > 1, 1.0, D)
+    D = np.minimum(E + E.transpose(0, 2, 1), 1.0)
+    D.setflags(write=False)
+    return D
+
+
+def combine(theta: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Σ θ_k basis_k, shape (a, b) of a basis of shape (m, a, b)."""
+    return (theta @ basis.reshape(len(basis), -1)).reshape(basis.shape[1:])
 
 
 def theta_of(structure: str, Lambda: np.ndarray) -> np.ndarray:
     """The θ of a factor of this structure, shape (m,)."""
-    return np.array([Lambda[i, j] for i, j in _positions(structure, len(Lambda))])
+    return Lambda[_positions(structure, len(Lambda))]
 
 
 def theta_names(structure: str, factor: str, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -66,7 +78,7 @@ def theta_names(structure: str, factor: str, names: tuple[str, ...]) -> tuple[st
         return (factor,)
     return tuple(
         f"{factor}.{names[i]}" if i == j else f"{factor}.{names[i]}.{names[j]}"
-        for i, j in _positions(structure, len(names))
+        for i, j in zip(*_positions(structure, len(names)), strict=True)
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lmmtools.core.covariance import combine
 from lmmtools.core.derivatives import TDerivatives, derivatives, theta_gradient, theta_hessian
 from lmmtools.core.moments import Moments
 from lmmtools.core.pls import Solution, solve_pls
@@ -75,4 +76,4 @@ class Criterion:
         m = len(self._theta_map)
         if theta.shape != (m,) or not np.all(np.isfinite(theta)):
             raise ValueError(f"criterion: theta must hold {m} finite numbers, got {theta!r}")
-        return np.tensordot(theta, self._theta_map, axes=1)
+        return combine(theta, self._theta_map)

@@ -55,9 +55,9 @@ class TDerivatives:
         value -= 2.0 * s.nu / s.r2 * D @ s.S_inverse @ D.T
         value -= s.nu / s.r2**2 * np.outer(quadratic, quadratic)
         if s.reml and p:
-            E = np.einsum("kab,aibj->kij", dT, self.WW[:, :p, :, :p])
-            SE = np.matmul(s.S_inverse, E)
-            value -= np.einsum("kij,lji->kl", SE, SE)
+            E = flat @ self.WW[:, :p, :, :p].transpose(0, 2, 1, 3).reshape(r * r, p * p)
+            SE = np.matmul(s.S_inverse, E.reshape(m, p, p))
+            value -= SE.reshape(m, p * p) @ SE.transpose(0, 2, 1).reshape(m, p * p).T
         return 0.5 * (value + value.T)
 
     def beta_derivative(self, dT: np.ndarray) -> np.ndarray:
@@ -68,8 +68,9 @@ class TDerivatives:
         """D = Σ W_X'dT w, shape (m, p), and Σ w'dT w, shape (m,)."""
         v = np.append(-self.solution.beta, 1.0)
         Ww = self.WW @ v
-        D = np.einsum("kab,aib->ki", dT, Ww[:, :-1])
-        return D, np.einsum("kab,ab->k", dT, np.einsum("aib,i->ab", Ww, v))
+        flat = dT.reshape(len(dT), dT.shape[1] ** 2)
+        D = flat @ Ww[:, :-1].transpose(0, 2, 1).reshape(flat.shape[1], -1)
+        return D, flat @ (Ww.transpose(0, 2, 1) @ v).reshape(-1)
 
 
 def derivatives(moments: Moments, solution: Solution) -> TDerivatives:
@@ -83,7 +84,7 @@ def derivatives(moments: Moments, solution: Solution) -> TDerivatives:
     flat_W = W.reshape(r * (p + 1), -1)
     WW = (flat_W @ flat_W.T).reshape(r, p + 1, r, p + 1)
     kappa = _kappa(solution)
-    WK = np.einsum("ajg,jk->akg", W, kappa, optimize=True)
+    WK = np.matmul(kappa.T, W)
     Y = moments.by_pattern(np.einsum("akg,bkg->abg", WK, WK))
     P_flat, Y_flat = P.reshape(r * r, n_patterns), Y.reshape(r * r, n_patterns)
     G = (P_flat @ moments.counts - Y_flat.sum(axis=1)).reshape(r, r)
@@ -103,11 +104,12 @@ def _kappa(solution: Solution) -> np.ndarray:
 
 def theta_gradient(d: TDerivatives, Lambda: np.ndarray, F: np.ndarray) -> np.ndarray:
     """Gradient in θ of a linear map Λ(θ) = Σ θ_k F_k: 2⟨GΛ, F_k⟩, shape (m,)."""
-    return 2.0 * np.tensordot(F, d.gradient @ Lambda, axes=([1, 2], [0, 1]))
+    return 2.0 * F.reshape(len(F), Lambda.size) @ (d.gradient @ Lambda).reshape(-1)
 
 
 def theta_hessian(d: TDerivatives, Lambda: np.ndarray, F: np.ndarray) -> np.ndarray:
     """Hessian in θ of a linear map: H(dT_k, dT_l) + 2⟨G, F_kF_l'⟩ with dT_k = F_kΛ' + ΛF_k'."""
     FL = np.matmul(F, Lambda.T)
-    bend = 2.0 * np.tensordot(np.matmul(d.gradient, F), F, axes=([1, 2], [1, 2]))
+    width = F.shape[1] * F.shape[2]
+    bend = 2.0 * np.matmul(d.gradient, F).reshape(len(F), width) @ F.reshape(len(F), width).T
     return d.hessian(FL + FL.transpose(0, 2, 1)) + 0.5 * (bend + bend.T)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmmtools.core.pls import Solution, cholesky_inverse
+from lmmtools.core.pls import Solution, cholesky_inverse, spherical_information, times_transpose
 from lmmtools.core.working import Working
 
 __all__ = ["Modes", "conditional_modes", "mode_sensitivity"]
@@ -46,14 +46,13 @@ def conditional_modes(working: Working, factors: tuple[np.ndarray, ...], solutio
     """
     m = working.groups
     Lambda, LO, R, C_inverse = _spherical(working, factors)
-    n_effects, s = LO.shape
-    H = (LO @ C_inverse.transpose(1, 0, 2).reshape(s, -1)).reshape(n_effects, s, -1)
+    H = times_transpose(LO, C_inverse)
     sigma2 = solution.sigma2 * working.y_scale**2
     rest = Lambda @ Lambda.T - LO @ LO.T
     cov = np.einsum("akg,bkg->gab", H, H) + rest
     v = np.append(-solution.beta, 1.0)
-    Bv = np.einsum("ajg,j->ag", m.B, v)
-    # b = ΛO M⁻¹ O'Λ'K'Bv; L' = R and O'Λ'K' = R.
+    Bv = np.matmul(v, m.B)
+    # b = ΛO M⁻¹ O'Λ'K'Bv, and O'Λ'K' = L' = R.
     u = np.einsum("klg,lg->kg", C_inverse, R @ Bv)
     b = np.einsum("akg,kg->ga", H, u) * working.y_scale
     return Modes(b, cov * sigma2)
@@ -74,10 +73,7 @@ def _spherical(
     """Λ (Q, Q), ΛO (Q, s), R = L' (s, r) and C⁻¹ (s, s, J) with KΛ = LO' and CC' = I + L'AL."""
     Lambda = _block_diagonal(factors)
     O, R = np.linalg.qr((np.hstack([t.K for t in working.terms]) @ Lambda).T)
-    s = len(R)
-    M = np.einsum("ka,abg,lb->klg", R, working.groups.A, R, optimize=True)
-    M[np.arange(s), np.arange(s)] += 1.0
-    return Lambda, Lambda @ O, R, cholesky_inverse(M)[0]
+    return Lambda, Lambda @ O, R, cholesky_inverse(spherical_information(working.groups.A, R.T))[0]
 
 
 def _block_diagonal(blocks: tuple[np.ndarray, ...]) -> np.ndarray:

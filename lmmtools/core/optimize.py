@@ -9,20 +9,22 @@ import numpy as np
 
 from lmmtools.core.charts import chart
 from lmmtools.core.cone import Escape, steepest_escape
-from lmmtools.core.covariance import cholesky_psd, covariance_basis, theta_of
+from lmmtools.core.covariance import cholesky_psd, combine, covariance_basis, theta_of
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.derivatives import theta_gradient, theta_hessian
-from lmmtools.core.identify import gram
+from lmmtools.core.pls import Solution
 from lmmtools.errors import ModelError
 
 __all__ = ["Optimum", "minimize", "minque0"]
 
 # The criterion is a deviance: 1e-10 of it is far below anything statistical, and above its rounding.
 _TOLERANCE = 1e-10
+_LAST_STEP = 1e-7
 _MAX_STEPS = 100
 _MAX_ESCAPES = 10
-# Smallest relative sd, in working columns of unit size, at which a start can still see its way out of zero.
-_START_FLOOR = 1e-2
+# A start is never below this times the groups' number of rows: near zero the criterion is flat in Λ, and Newton
+# slow to see whether a variance belongs there.
+_START_RELIABILITY = 0.2
 # Below this sd/rms (mean/sd about 3) a slope's column counts as far from zero.
 _FAR_FROM_ZERO = 0.3
 
@@ -107,11 +109,10 @@ def _descend(criterion: Criterion, theta: np.ndarray) -> Optimum:
     """Newton from one start, leaving the boundary wherever a feasible direction leads down."""
     evaluations = 0
     for _ in range(_MAX_ESCAPES):
-        theta, used, converged = _newton(criterion, theta)
-        theta, snapping = _snap_to_boundary(criterion, theta)
-        solution = criterion.solve(_factor(criterion, theta))
-        evaluations += used + snapping + 1
-        escape = steepest_escape(criterion, theta, criterion.differentiate(solution))
+        theta, solution, used, converged = _newton(criterion, theta)
+        theta, solution, snapping = _snap_to_boundary(criterion, theta, solution)
+        evaluations += used + snapping
+        escape = steepest_escape(criterion, theta, solution)
         if escape is None or escape.gain <= _TOLERANCE:
             break
         theta, used = _follow(criterion, theta, solution.value, escape)
@@ -120,11 +121,15 @@ def _descend(criterion: Criterion, theta: np.ndarray) -> Optimum:
 
 
 def _factor(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
-    return np.tensordot(theta, criterion.working_map, axes=1)
+    return combine(theta, criterion.working_map)
 
 
-def _newton(criterion: Criterion, theta: np.ndarray) -> tuple[np.ndarray, int, bool]:
-    """Newton steps with the Hessian's eigenvalues made positive, each accepted only if it descends."""
+def _newton(criterion: Criterion, theta: np.ndarray) -> tuple[np.ndarray, Solution, int, bool]:
+    """Newton steps with the Hessian's eigenvalues made positive, each accepted only if it descends.
+
+    Where the step is a pure Newton step and predicts a gain below `_LAST_STEP` it is the last: convergence is
+    quadratic, so what it leaves is of the order of gain^(3/2), and the certificate will see.
+    """
     solution = criterion.solve(_factor(criterion, theta))
     evaluations = 1
     for _ in range(_MAX_STEPS):
@@ -132,9 +137,9 @@ def _newton(criterion: Criterion, theta: np.ndarray) -> tuple[np.ndarray, int, b
         here = chart(criterion.working, theta)
         d = criterion.differentiate(solution)
         g, H = theta_gradient(d, here.Lambda, here.F), theta_hessian(d, here.Lambda, here.F)
-        step, gain = _newton_step(g, H, theta)
+        step, gain, pure = _newton_step(g, H, theta)
         if gain <= _TOLERANCE:
-            return theta, evaluations, True
+            return theta, solution, evaluations, True
         for _ in range(40):
             trial = here.theta(step)
             attempt = criterion.solve(_factor(criterion, trial))
@@ -144,13 +149,15 @@ def _newton(criterion: Criterion, theta: np.ndarray) -> tuple[np.ndarray, int, b
             step = step / 2.0
         else:
             # No step in the direction of descent descends: rounding is all that is left, or next to it.
-            return theta, evaluations, gain <= 1e-6
+            return theta, solution, evaluations, gain <= 1e-6
         theta, solution = trial, attempt
-    return theta, evaluations, False
+        if pure and gain <= _LAST_STEP:
+            return theta, solution, evaluations, True
+    return theta, solution, evaluations, False
 
 
-def _newton_step(g: np.ndarray, H: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, float]:
-    """The step −|H|⁻¹g, bounded, and the decrease of the criterion it predicts."""
+def _newton_step(g: np.ndarray, H: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, float, bool]:
+    """The step −|H|⁻¹g, bounded; the decrease it predicts; whether H was positive definite as it stood."""
     values, vectors = np.linalg.eigh(H)
     along = vectors.T @ g
     floor = 1e-9 * max(np.abs(values).max(), 1e-300)
@@ -161,7 +168,7 @@ def _newton_step(g: np.ndarray, H: np.ndarray, theta: np.ndarray) -> tuple[np.nd
     gain = 0.5 * float(np.sum(along**2 / size))
     limit = 2.0 * max(1.0, np.abs(theta).max())
     longest = np.abs(step).max()
-    return (step * (limit / longest) if longest > limit else step), gain
+    return (step * (limit / longest) if longest > limit else step), gain, bool(values[0] > floor)
 
 
 def _follow(criterion: Criterion, theta: np.ndarray, value: float, escape: Escape) -> tuple[np.ndarray, int]:
@@ -175,7 +182,9 @@ def _follow(criterion: Criterion, theta: np.ndarray, value: float, escape: Escap
     return theta, 40
 
 
-def _snap_to_boundary(criterion: Criterion, theta: np.ndarray) -> tuple[np.ndarray, int]:
+def _snap_to_boundary(
+    criterion: Criterion, theta: np.ndarray, solution: Solution
+) -> tuple[np.ndarray, Solution, int]:
     """Set directions of T that are zero to rounding exactly to zero, if the criterion does not mind."""
     snapped = theta.copy()
     for term, part in zip(criterion.working.terms, criterion.working.slices, strict=True):
@@ -185,10 +194,9 @@ def _snap_to_boundary(criterion: Criterion, theta: np.ndarray) -> tuple[np.ndarr
             T = (U * np.where(small, 0.0, s) ** 2) @ U.T
             snapped[part] = theta_of(term.structure, _singular_factor(T))
     if np.array_equal(snapped, theta):
-        return theta, 0
-    before = criterion.solve(_factor(criterion, theta)).value
-    after = criterion.solve(_factor(criterion, snapped)).value
-    return (snapped, 2) if after <= before + 1e-8 else (theta, 2)
+        return theta, solution, 0
+    after = criterion.solve(_factor(criterion, snapped))
+    return (snapped, after, 1) if after.value <= solution.value + 1e-8 else (theta, solution, 1)
 
 
 def _singular_factor(T: np.ndarray) -> np.ndarray:
@@ -219,10 +227,10 @@ def minque0(criterion: Criterion) -> np.ndarray:
     """
     w = criterion.working
     m, D = w.moments, w.covariance_map
-    G = gram(m, D)
-    ee = np.einsum("ag,bg->ab", m.B[:, -1], m.B[:, -1])
+    G = w.gram
+    ee = m.B[:, -1] @ m.B[:, -1].T
     lhs = np.block([[G.between, G.with_residual[:, None]], [G.with_residual[None, :], np.array([[m.n - m.p]])]])
-    rhs = np.append(np.tensordot(D, ee, axes=([1, 2], [0, 1])), m.C[-1, -1])
+    rhs = np.append(D.reshape(len(D), -1) @ ee.reshape(-1), m.C[-1, -1])
     scale = np.sqrt(np.diagonal(lhs))
     scale[scale == 0.0] = 1.0  # a direction that V does not have; lstsq leaves it at zero
     t = np.linalg.lstsq(lhs / np.outer(scale, scale), rhs / scale, rcond=1e-10)[0] / scale
@@ -230,9 +238,9 @@ def minque0(criterion: Criterion) -> np.ndarray:
     theta = np.empty(len(D))
     for term, part in zip(w.terms, w.slices, strict=True):
         q = term.q
-        T = np.tensordot(t[:-1][part], covariance_basis(term.structure, q), axes=1) / s2
+        T = combine(t[:-1][part], covariance_basis(term.structure, q)) / s2
         values, vectors = np.linalg.eigh(T)
-        floor = max(_START_FLOOR**2, 1e-3 * values[-1])
+        floor = max(_START_RELIABILITY * m.counts.sum() / m.n, 1e-3 * values[-1])
         T = (vectors * np.maximum(values, floor)) @ vectors.T
         if term.structure == "homdiag":
             T = np.eye(q) * np.trace(T) / q

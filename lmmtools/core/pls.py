@@ -21,7 +21,7 @@ import numpy as np
 from lmmtools.core.covariance import lower_factor
 from lmmtools.core.moments import Moments
 
-__all__ = ["Solution", "solve_pls"]
+__all__ = ["Solution", "cholesky_inverse", "solve_pls", "spherical_information", "times_transpose"]
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,10 @@ def solve_pls(moments: Moments, Lambda: np.ndarray, *, reml: bool) -> Solution:
         If X'V⁻¹X is not positive definite, which a full-rank X excludes up to rounding.
     """
     p = moments.p
-    L = lower_factor(Lambda)  # LL' = ΛΛ'; graded columns keep M accurate when Λ is nearly singular
-    r, s = L.shape
-    LA = (L.T @ moments.A.reshape(r, -1)).reshape(s, r, -1)
-    M = np.matmul(L.T, LA)
-    M[np.arange(s), np.arange(s)] += 1.0
-    C_inverse, logdet = cholesky_inverse(M)
-    H = (L @ C_inverse.transpose(1, 0, 2).reshape(s, -1)).reshape(r, s, -1)
+    # LL' = ΛΛ'; a triangular L keeps M graded, and so accurate, when Λ is nearly singular.
+    L = Lambda if _is_lower(Lambda) else lower_factor(Lambda)
+    C_inverse, logdet = cholesky_inverse(spherical_information(moments.A, L))
+    H = times_transpose(L, C_inverse)
     HB = np.einsum("akg,ajg->kjg", moments.spread(H), moments.B)
     flat = HB.transpose(1, 0, 2).reshape(p + 1, -1)
     S = moments.C - flat @ flat.T
@@ -90,6 +87,24 @@ def solve_pls(moments: Moments, Lambda: np.ndarray, *, reml: bool) -> Solution:
     if reml:
         value += 2.0 * np.log(np.diagonal(S_factor)).sum()
     return Solution(float(value), beta, r2, nu, reml, S_inverse, H, HB)
+
+
+def _is_lower(Lambda: np.ndarray) -> bool:
+    return Lambda.shape[0] == Lambda.shape[1] and not np.triu(Lambda, 1).any()
+
+
+def spherical_information(A: np.ndarray, L: np.ndarray) -> np.ndarray:
+    """M = I + L'AL for every pattern, shape (s, s, P)."""
+    r, s = L.shape
+    M = np.matmul(L.T, (L.T @ A.reshape(r, -1)).reshape(s, r, -1))
+    M[np.arange(s), np.arange(s)] += 1.0
+    return M
+
+
+def times_transpose(L: np.ndarray, C: np.ndarray) -> np.ndarray:
+    """LC' for every pattern: (q, s) by (s, s, P), shape (q, s, P)."""
+    q, s = L.shape
+    return (L @ C.transpose(1, 0, 2).reshape(s, -1)).reshape(q, s, -1)
 
 
 def cholesky_inverse(M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

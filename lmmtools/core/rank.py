@@ -81,37 +81,32 @@ def column_rank(X: np.ndarray, tolerance: float = TOLERANCE) -> Rank:
     n, p = X.shape
     if p == 0:
         return Rank(np.empty(0, dtype=np.intp), ())
-    centre, scale = _location_and_scale(X)
-    if n >= p and _clearly_independent(X, centre, scale):
+    centre, scale, gram = _moments(X)
+    if n >= p and _clearly_independent(gram, scale):
         return Rank(np.arange(p), ())
     return _orthogonalise(X, centre, scale, tolerance)
 
 
-def _location_and_scale(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What to subtract from each column, and the length of what is left (0: nothing is left)."""
+def _moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What to subtract from each column, the length of what is left (0: nothing is), and its cross-products."""
     n, p = X.shape
-    centre = np.zeros(p)
+    centre, gram = np.zeros(p), np.zeros((p, p))
     first = X[:, 0]
     constant = n > 0 and first[0] != 0 and first.min() == first.max()
     if constant:
         centre[1:] = X[:, 1:].mean(axis=0)
-    scale = np.sqrt(sum((_block(X, i, centre) ** 2).sum(axis=0) for i in range(0, n, _ROWS)))
+    for i in range(0, n, _ROWS):
+        block = X[i : i + _ROWS] - centre
+        gram += block.T @ block
+    scale = np.sqrt(np.diag(gram))
     if constant:
         scale[np.abs(centre) * (_CONSTANT * np.sqrt(n)) >= scale] = 0.0  # another constant column
-    return centre, scale
+    return centre, scale, gram
 
 
-def _block(X: np.ndarray, i: int, centre: np.ndarray) -> np.ndarray:
-    return X[i : i + _ROWS] - centre
-
-
-def _clearly_independent(X: np.ndarray, centre: np.ndarray, scale: np.ndarray) -> bool:
+def _clearly_independent(gram: np.ndarray, scale: np.ndarray) -> bool:
     if not scale.all():
         return False
-    gram = np.zeros((X.shape[1],) * 2)
-    for i in range(0, len(X), _ROWS):
-        block = _block(X, i, centre)
-        gram += block.T @ block
     try:
         factor = np.linalg.cholesky(gram / np.outer(scale, scale))
     except np.linalg.LinAlgError:

@@ -16,11 +16,13 @@ fills the lower triangle of K_kΛ_k. The others keep their own Λ, with columns 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from lmmtools.core.covariance import covariance_basis, factor_basis, lower_factor, n_theta, theta_of
+from lmmtools.core.covariance import combine, covariance_basis, factor_basis, lower_factor, n_theta, theta_of
+from lmmtools.core.identify import Gram, gram
 from lmmtools.core.moments import Moments, compress, group_moments
 
 __all__ = ["Term", "Working", "working_model"]
@@ -60,7 +62,7 @@ class Term:
 
     def working_factor(self, theta: np.ndarray) -> np.ndarray:
         """Λ(θ̃), shape (q, q)."""
-        return np.tensordot(theta, factor_basis(self.structure, self.q), axes=1)
+        return combine(theta, factor_basis(self.structure, self.q))
 
     def factor(self, theta: np.ndarray) -> np.ndarray:
         """Λ in the term's own columns, lower triangular with a non-negative diagonal, from working parameters."""
@@ -104,7 +106,7 @@ class Working:
             value += 2.0 * np.linalg.slogdet(self.R)[1] if p else 0.0
         return float(value)
 
-    @property
+    @cached_property
     def slices(self) -> tuple[slice, ...]:
         """Where each term's parameters stand in θ."""
         ends = np.cumsum([0, *(n_theta(t.structure, t.q) for t in self.terms)])
@@ -118,20 +120,25 @@ class Working:
         """Λ of each term in its own columns."""
         return tuple(t.factor(working[s]) for t, s in zip(self.terms, self.slices, strict=True))
 
-    @property
+    @cached_property
     def working_map(self) -> np.ndarray:
         """F with Λ̃(θ̃) = Σ θ̃_k F_k, shape (m, r, Σq)."""
         return _stack([np.matmul(t.S, factor_basis(t.structure, t.q)) for t in self.terms])
 
-    @property
+    @cached_property
     def theta_map(self) -> np.ndarray:
         """F with Λ̃(θ) = Σ θ_k F_k for lme4's θ, shape (m, r, Σq)."""
         return _stack([np.matmul(t.K, factor_basis(t.structure, t.q)) for t in self.terms])
 
-    @property
+    @cached_property
     def covariance_map(self) -> np.ndarray:
         """D with T̃ = Σ t_k D_k, shape (m, r, r)."""
         return np.concatenate([t.S @ covariance_basis(t.structure, t.q) @ t.S.T for t in self.terms])
+
+    @cached_property
+    def gram(self) -> Gram:
+        """Inner products of the directions in which V can move."""
+        return gram(self.moments, self.covariance_map)
 
 
 def _stack(blocks: list[np.ndarray]) -> np.ndarray:

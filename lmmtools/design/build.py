@@ -132,7 +132,7 @@ def _assemble(
     # groups first: they cost no formulaic, and a wrong group column is the commonest mistake
     groups = _groups(parsed, columns, messages)
     blueprint = blueprint_of(parsed)
-    _check_predictors(parsed, columns)
+    finite = _finite_columns(parsed, columns)
     categories: dict[str, Levels] = {}
     made = materialise(blueprint, columns, contrasts, note=categories.__setitem__)
     for name, found in categories.items():
@@ -142,7 +142,8 @@ def _assemble(
     X, fixed_names = made.values[0], made.names[0]
     for part, names in made.names.items():
         for j, name in enumerate(names):
-            checks.check_finite(name, made.values[part][:, j], columns.index)
+            if name not in finite:
+                checks.check_finite(name, made.values[part][:, j], columns.index)
     kept, dropped_columns, about = checks.reduce_rank(X, fixed_names)
     messages += about
     if dropped_columns:
@@ -168,12 +169,17 @@ def _groups(parsed: ParsedFormula, columns: Columns, messages: list[str]) -> dic
     return groups
 
 
-def _check_predictors(parsed: ParsedFormula, columns: Columns) -> None:
-    """Infinite values are named by column and row before a function of them blurs where they come from."""
+def _finite_columns(parsed: ParsedFormula, columns: Columns) -> set[str]:
+    """Names that need no further look; an infinite value is told before a function of it blurs where it came from."""
+    found = {"Intercept"}
     for name in dict.fromkeys([*columns_of(parsed.response_node), *parsed.predictors]):
         series = columns.series[name]
-        if isinstance(series.dtype, np.dtype) and series.dtype.kind == "f":
-            checks.check_finite(name, series.to_numpy(), columns.index)
+        if pd.api.types.is_float_dtype(series.dtype):
+            checks.check_finite(name, numbers(name, series, "the column"), columns.index)
+            found.add(name)
+        elif pd.api.types.is_integer_dtype(series.dtype):
+            found.add(name)
+    return found
 
 
 def _response(parsed: ParsedFormula, columns: Columns, made: np.ndarray | None) -> np.ndarray:
@@ -187,7 +193,7 @@ def _response(parsed: ParsedFormula, columns: Columns, made: np.ndarray | None) 
         )
     else:
         y = made[:, 0]
-    checks.check_finite(parsed.response, y, columns.index)
+        checks.check_finite(parsed.response, y, columns.index)
     checks.check_response(parsed.response, y)
     return y
 
@@ -203,7 +209,7 @@ def _offset(
     blueprint: Blueprint, values: Mapping[int, np.ndarray], columns: Columns, given: _Given
 ) -> np.ndarray | None:
     """The sum of all offsets, of the formula and of the argument."""
-    parts = [values[i][:, 0] for i in blueprint.offsets]
+    parts = [checks.single_column(blueprint.spell(blueprint.parts[i]), values[i]) for i in blueprint.offsets]
     if given.offset is not None:
         part = checks.per_row("offset", given.offset, columns, given.rows, given.keep)
         checks.check_finite(given.offset if isinstance(given.offset, str) else "offset", part, columns.index)
@@ -220,11 +226,20 @@ def _terms(
     for k in order:
         bar: BarTerm = parsed.random[k]
         part = blueprint.bars[k]
-        codes, levels, _ = groups[bar.group]
+        found = groups[bar.group]
         group = f"{bar.factor}.{seen[bar.factor]}" if seen[bar.factor] else bar.factor
         seen[bar.factor] += 1
         terms.append(
-            RandomTerm(bar.label, bar.factor, group, bar.structure, made.names[part], made.values[part], codes, levels)
+            RandomTerm(
+                bar.label,
+                bar.factor,
+                group,
+                bar.structure,
+                made.names[part],
+                made.values[part],
+                found.codes,
+                found.levels,
+            )
         )
     return tuple(terms)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.core.rank import Dependence, column_rank
-from lmmtools.design.frame import Columns, listed, missing_mask, numbers
+from lmmtools.design.frame import Columns, all_finite, listed, missing_mask, numbers
 from lmmtools.design.levels import Levels
 from lmmtools.errors import DataError, ModelError
 
@@ -20,6 +20,7 @@ __all__ = [
     "complete_rows",
     "per_row",
     "reduce_rank",
+    "single_column",
     "weights_of",
 ]
 
@@ -60,20 +61,16 @@ def complete_rows(columns: Columns, missing: str, apart: str | None) -> tuple[np
     return ~gone, f"{int(gone.sum())} of {n} rows were left out for missing values, in {counts}."
 
 
-def check_finite(name: str, values: np.ndarray, index: pd.Index, why: str = "") -> None:
+def check_finite(name: str, values: np.ndarray, index: pd.Index) -> None:
     """Raise DataError if a value is infinite or no number, counting them and naming the first row."""
-    with np.errstate(all="ignore"):
-        if np.isfinite(values.sum()):  # a sum over rows is finite only if all are; the rare overflow falls through
-            return
-    bad = ~np.isfinite(values)
-    if bad.any():
-        infinite = int(np.isinf(values).sum())
-        what = "infinite" if infinite else "not a number"
-        count = infinite or int(bad.sum())
-        raise DataError(
-            f"`{name}` is {what} in {count} of {len(values)} rows{why}, first in row {index[np.argmax(bad)]}: "
-            "correct these values, or make them missing."
-        )
+    if all_finite(values):
+        return
+    infinite, undefined = np.isinf(values), np.isnan(values)
+    what, bad = ("infinite", infinite) if infinite.any() else ("not a number", undefined)
+    raise DataError(
+        f"`{name}` is {what} in {int(bad.sum())} of {len(values)} rows, first in row {index[np.argmax(bad)]}: "
+        "correct these values, or make them missing."
+    )
 
 
 def check_response(name: str, y: np.ndarray) -> None:
@@ -128,6 +125,15 @@ def per_row(what: str, values: object, columns: Columns, n: int, kept: np.ndarra
     return array if kept is None else array[kept]
 
 
+def single_column(part: str, values: np.ndarray) -> np.ndarray:
+    """The one column of an offset; a category has several, and is an error."""
+    if values.shape[1] != 1:
+        raise DataError(
+            f"the offset `{part.removeprefix('0 + ')}` has {values.shape[1]} columns, as a category has: give numbers."
+        )
+    return values[:, 0]
+
+
 def weights_of(weights: np.ndarray, name: str) -> np.ndarray:
     """Precision weights, checked.
 
@@ -145,8 +151,8 @@ def weights_of(weights: np.ndarray, name: str) -> np.ndarray:
         if bad.any():
             remedy = "remove those rows" if what in ("zero", "missing") else "correct them"
             raise DataError(
-                f"{int(bad.sum())} of {len(weights)} weights ({name}) are {what}; a precision weight is a positive number "
-                f"(the variance is sigma^2 / weight): {remedy}."
+                f"{int(bad.sum())} of {len(weights)} weights ({name}) are {what}; a precision weight is a "
+                f"positive number (the variance is sigma^2 / weight): {remedy}."
             )
     return weights
 
@@ -194,5 +200,6 @@ def check_contrast_names(contrasts: Mapping[str, object], known: list[str]) -> N
         if name not in known:
             have = listed(known) if known else "none"
             raise ModelError(
-                f"contrasts: `{name}` is not a categorical column of the fixed part or a bar's left side; these are {have}."
+                f"contrasts: `{name}` is not a categorical column of the fixed part or a bar's left side; "
+                f"these are {have}: correct the name, or write C({name}) in the formula."
             )

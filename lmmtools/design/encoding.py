@@ -87,7 +87,8 @@ def as_factor(values: object, contrasts: object = None, *, levels: object = None
     name = "C(…)"
     if isinstance(values, FactorValues):
         if values.__formulaic_metadata__.encoder is not None:  # a column that `coded` made
-            name = values.__formulaic_metadata__.encoder.keywords["name"]
+            made = values.__formulaic_metadata__.encoder.keywords
+            name, contrasts = made["name"], made["contrasts"] if contrasts is None else contrasts
         values = values.__wrapped__
     if not isinstance(values, pd.Categorical):
         values = pd.Categorical(np.asarray(values))

@@ -17,7 +17,7 @@ import pandas as pd
 from lmmtools.errors import DataError
 from lmmtools.formula import nearest
 
-__all__ = ["Columns", "listed", "missing_mask", "numbers", "take"]
+__all__ = ["Columns", "all_finite", "listed", "missing_mask", "numbers", "take"]
 
 
 @dataclass(frozen=True)
@@ -163,19 +163,22 @@ def _from_narwhals(name: str, column) -> pd.Series:
     raise DataError(f"column `{name}` has type {dtype}, which no part of a model can use: convert it first.")
 
 
+def all_finite(values: np.ndarray) -> bool:
+    """Whether no value is infinite or NaN, in one fast pass."""
+    with np.errstate(all="ignore"):
+        # a finite sum has finite summands; only a sum that overflows needs the slower look
+        return bool(np.isfinite(values.sum(dtype=np.float64)) or np.isfinite(values).all())
+
+
 def missing_mask(series: pd.Series) -> np.ndarray | None:
     """Where values are missing, or None when none is."""
-    values = series.array
     if isinstance(series.dtype, np.dtype) and series.dtype.kind in "iub":
         return None
     if isinstance(series.dtype, np.dtype) and series.dtype.kind == "f":
-        numpy = series.to_numpy()
-        with np.errstate(all="ignore"):
-            if np.isfinite(numpy.sum(dtype=np.float64)):  # one fast pass settles the usual case
-                return None
-        mask = np.isnan(numpy)
+        values = series.to_numpy()
+        mask = np.zeros(len(values), dtype=bool) if all_finite(values) else np.isnan(values)
     else:
-        mask = np.asarray(pd.isna(values))
+        mask = np.asarray(pd.isna(series.array))
     return mask if mask.any() else None
 
 
@@ -215,7 +218,13 @@ def numbers(name: str, series: pd.Series, role: str) -> np.ndarray:
     if pd.api.types.is_numeric_dtype(dtype):
         return series.to_numpy(dtype=np.float64, na_value=np.nan)
     kind = pd.api.types.infer_dtype(series, skipna=True)
-    if dtype == object and kind in ("integer", "floating", "mixed-integer-float", "decimal", "empty"):
+    if pd.api.types.is_object_dtype(dtype) and kind in (
+        "integer",
+        "floating",
+        "mixed-integer-float",
+        "decimal",
+        "empty",
+    ):
         return np.array([np.nan if pd.isna(v) else float(v) for v in series], dtype=np.float64)
     if kind in ("date", "datetime", "time", "timedelta"):
         raise DataError(f"{role} `{name}` is a {kind}: turn it into a number, such as days since a start.")

@@ -5,6 +5,8 @@ The order is a pandas Categorical's own (ordered or not) or a polars Enum's; oth
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -13,17 +15,23 @@ from lmmtools.errors import DataError
 __all__ = ["Levels", "categorise", "interaction", "is_categorical"]
 
 
-class Levels(tuple):
-    """``(codes, levels, unused)`` of one column: ndarray (n,) intp, pd.Index (J,), tuple of absent levels."""
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """The categories of one column.
 
-    __slots__ = ()
+    Attributes
+    ----------
+    codes : ndarray of intp, shape (n,)
+        Which level each row has.
+    levels : pd.Index, shape (J,)
+        Levels that occur, in their order.
+    unused : tuple
+        Levels of a Categorical that do not occur.
+    """
 
-    def __new__(cls, codes: np.ndarray, levels: pd.Index, unused: tuple = ()) -> Levels:
-        return super().__new__(cls, (codes, levels, unused))
-
-    codes = property(lambda self: self[0])
-    levels = property(lambda self: self[1])
-    unused = property(lambda self: self[2])
+    codes: np.ndarray
+    levels: pd.Index
+    unused: tuple = ()
 
 
 def is_categorical(series: pd.Series) -> bool:
@@ -33,14 +41,10 @@ def is_categorical(series: pd.Series) -> bool:
         return False
     if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype):
         return True
-    if pd.api.types.is_string_dtype(dtype) and dtype != object:
-        return True
-    return dtype == object and pd.api.types.infer_dtype(series, skipna=True) in (
-        "string",
-        "boolean",
-        "mixed",
-        "mixed-integer",
-    )
+    if pd.api.types.is_object_dtype(dtype):
+        kinds = ("string", "boolean", "mixed", "mixed-integer")
+        return pd.api.types.infer_dtype(series, skipna=True) in kinds
+    return pd.api.types.is_string_dtype(dtype)
 
 
 def categorise(name: str, series: pd.Series) -> Levels:
@@ -71,6 +75,8 @@ def categorise(name: str, series: pd.Series) -> Levels:
             return Levels(codes, pd.Index(categories))
         new = np.cumsum(present) - 1
         return Levels(new[codes], pd.Index(categories[present]), tuple(categories[~present]))
+    if (narrow := _narrow_range(series)) is not None:
+        return narrow
     try:
         codes, uniques = _factorize(series)
     except TypeError as error:
@@ -89,23 +95,38 @@ def categorise(name: str, series: pd.Series) -> Levels:
     return Levels(codes, pd.Index(uniques[order]))
 
 
+def _narrow_range(series: pd.Series) -> Levels | None:
+    """Levels of whole numbers that lie close together, by counting instead of hashing and sorting."""
+    dtype = series.dtype
+    if not pd.api.types.is_integer_dtype(dtype):
+        return None
+    values = series.to_numpy(dtype="uint64" if pd.api.types.is_unsigned_integer_dtype(dtype) else "int64")
+    low, high = values.min(), values.max()
+    span = int(high) - int(low) + 1
+    if span > 2 * len(values) + 64:
+        return None
+    codes = (values - low).astype(np.intp, copy=False)  # from 0, and the caller's ids are left alone
+    present = np.zeros(span, dtype=bool)
+    present[codes] = True
+    if not present.all():
+        codes = (np.cumsum(present) - 1)[codes]
+    return Levels(codes, pd.Index(np.flatnonzero(present).astype(values.dtype) + low))
+
+
 def _factorize(series: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """First-come codes and the distinct values; whole numbers in a narrow range without hashing."""
+    """First-come codes and the distinct values."""
     dtype = series.dtype
     if pd.api.types.is_integer_dtype(dtype):
         values = series.to_numpy(dtype="uint64" if pd.api.types.is_unsigned_integer_dtype(dtype) else "int64")
-        low, high = values.min(), values.max()
-        if int(high) - int(low) < 2 * len(values) + 64:
-            present = np.zeros(int(high) - int(low) + 1, dtype=bool)
-            shifted = (values - low).astype(np.intp, copy=False)
-            present[shifted] = True
-            return (np.cumsum(present) - 1)[shifted], np.flatnonzero(present).astype(values.dtype) + low
     elif pd.api.types.is_bool_dtype(dtype):
         values = series.to_numpy(dtype=bool)
     else:
-        values = series.to_numpy(dtype=object) if not isinstance(dtype, np.dtype) else series.to_numpy()
+        values = series.array if pd.api.types.is_extension_array_dtype(dtype) else series.to_numpy()
     codes, uniques = pd.factorize(values)
-    return codes.astype(np.intp, copy=False), np.asarray(uniques)
+    labels = (
+        uniques if isinstance(uniques, np.ndarray) else uniques.to_numpy(dtype=None if dtype.kind == "f" else object)
+    )
+    return codes.astype(np.intp, copy=False), labels
 
 
 def interaction(parts: list[Levels]) -> Levels:
@@ -119,10 +140,10 @@ def interaction(parts: list[Levels]) -> Levels:
         )
     for part, size in zip(parts[1:], sizes[1:], strict=True):
         combined = combined * size + part.codes
-    codes, cells, _ = categorise("", pd.Series(combined))
-    labels, rest = [], cells.to_numpy()
+    cells = categorise("", pd.Series(combined))
+    labels, rest = [], cells.levels.to_numpy()
     for part, size in zip(reversed(parts), reversed(sizes), strict=True):
         labels.append(part.levels.astype(str).to_numpy()[rest % size])
         rest = rest // size
     names = [":".join(label) for label in zip(*reversed(labels), strict=True)]
-    return Levels(codes, pd.Index(names))
+    return Levels(cells.codes, pd.Index(names))

@@ -43,6 +43,10 @@ class _ColumnMaterializer(FormulaMaterializer):
     REGISTER_OUTPUTS = ("numpy",)
 
     @FormulaMaterializer.override
+    def _init(self) -> None:
+        self._made: list[tuple[tuple[str, ...], np.ndarray]] = []
+
+    @FormulaMaterializer.override
     @property
     def nrows(self) -> int:
         return self.params["rows"]
@@ -72,9 +76,15 @@ class _ColumnMaterializer(FormulaMaterializer):
 
     @FormulaMaterializer.override
     def _combine_columns(self, cols, spec, drop_rows):
+        names = tuple(name for name, _ in cols)
+        for known, matrix in self._made:  # a bar's columns are often some of the fixed part's: one memory for both
+            for start in range(len(known) - len(names) + 1):
+                if names and known[start : start + len(names)] == names:
+                    return matrix[:, start : start + len(names)]
         out = np.empty((self.nrows, len(cols)), order="F")
         for j, (_, values) in enumerate(cols):
             out[:, j] = values
+        self._made.append((names, out))
         return out
 
 
@@ -105,7 +115,12 @@ class Blueprint:
         """A name formulaic gave, with columns under their own names."""
         if not self.columns:
             return name
-        return _ALIAS.sub(lambda found: self.columns[int(found.group(1))][0], name)
+
+        def column(found: re.Match) -> str:
+            i = int(found.group(1))
+            return self.columns[i][0] if i < len(self.columns) else found.group()
+
+        return _ALIAS.sub(column, name)
 
 
 @dataclass(frozen=True)
@@ -220,7 +235,7 @@ def _variables(blueprint: Blueprint, columns: Columns, contrasts: Mapping, note:
             data[alias] = numbers(name, series, "the column")
             continue
         category = _category(name, series, note)
-        data[alias] = coded(name, category, None if as_category else contrasts.get(name))
+        data[alias] = coded(name, category, contrasts.get(name))
     return data
 
 
@@ -245,6 +260,7 @@ def _explained(error: FormulaicError, blueprint: Blueprint, columns: Columns) ->
     categories = [n for n, s in columns.series.items() if is_categorical(s) and f"{n}" in what]
     if categories:
         return DataError(
-            f"{what} cannot be computed: `{categories[0]}` holds categories, not numbers; use it by itself, or convert it."
+            f"{what} cannot be computed: `{categories[0]}` holds categories, not numbers: use it by itself, "
+            "or convert it."
         )
     return DataError(f"{what} cannot be computed from these data ({cause or error}): change the term or the data.")

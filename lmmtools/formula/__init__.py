@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from lmmtools.errors import FormulaError
 from lmmtools.formula.bars import STRUCTURES, BarTerm, bar_of, bar_terms
 from lmmtools.formula.residual import ParsedResidual, ResidualPart, parse_residual
 from lmmtools.formula.syntax import Call, Name, Node, Number, Op, Paren, complain, read, walk
@@ -85,7 +86,6 @@ class ParsedFormula:
         return tuple(dict.fromkeys([*columns(self.response_node), *self.predictors, *self.groups]))
 
 
-@lru_cache(maxsize=512)
 def parse_formula(text: str) -> ParsedFormula:
     """Parse a mixed-model formula in R's notation.
 
@@ -110,6 +110,15 @@ def parse_formula(text: str) -> ParsedFormula:
     >>> parsed.fixed, [term.label for term in parsed.random]
     ('1 + Days', ['(1 | Subject)', '(0 + Days | Subject)'])
     """
+    if not isinstance(text, str):
+        raise FormulaError(
+            f"a formula is a string such as 'y ~ x + (1 | g)', not {type(text).__name__}: write it between quotes."
+        )
+    return _parsed(text.strip())
+
+
+@lru_cache(maxsize=512)
+def _parsed(text: str) -> ParsedFormula:
     tree = read(text)
     if not (isinstance(tree, Op) and tree.op == "~"):
         complain(

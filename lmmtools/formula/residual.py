@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from lmmtools.errors import FormulaError
 from lmmtools.formula.syntax import Call, Name, Node, Number, Op, Paren, complain, read
 from lmmtools.formula.terms import expand
 from lmmtools.formula.translate import columns, nearest, render, validate
@@ -60,7 +61,6 @@ class ParsedResidual:
         return tuple(dict.fromkeys(name for part in parts for name in part.columns))
 
 
-@lru_cache(maxsize=256)
 def parse_residual(text: str) -> ParsedResidual:
     """Parse a residual structure.
 
@@ -83,6 +83,16 @@ def parse_residual(text: str) -> ParsedResidual:
     >>> parse_residual("ar1(time | Subject) * varident(Sex)").correlation.group
     ('Subject',)
     """
+    if not isinstance(text, str):
+        raise FormulaError(
+            f"a residual structure is a string such as 'ar1(time | g)', not {type(text).__name__}: "
+            "write it between quotes."
+        )
+    return _parsed(text.strip())
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> ParsedResidual:
     correlation, variances = None, []
     for call in _factors(text, read(text)):
         if call.func in VARIANCES:

@@ -148,10 +148,6 @@ def read(text: str) -> Node:
     FormulaError
         For anything that is not well formed, with a caret under the place.
     """
-    if not isinstance(text, str):
-        raise FormulaError(
-            f"a formula is a string such as 'y ~ x + (1 | g)', not {type(text).__name__}: write it between quotes."
-        )
     if not text.strip():
         raise FormulaError("the formula is empty: write it as in 'y ~ x + (1 | g)'.")
     reader = _Reader(text)

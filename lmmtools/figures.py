@@ -1,0 +1,169 @@
+"""Figures as frozen values: an SVG with its caption, label and alternative text, the same bytes every time."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import io
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lmmtools.formats import visible
+from lmmtools.tables import identifier
+
+__all__ = ["Description", "Figure", "figure"]
+
+_STYLE = Path(__file__).with_name("report.mplstyle")
+_SIZE = (6.4, 3.8)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a plot says of itself from the numbers it shows.
+
+    Attributes
+    ----------
+    caption, label, alt : str
+        Plain text; `alt` is for those who do not see the figure.
+    size : tuple of float
+        Width and height in inches that suit it.
+    """
+
+    caption: str
+    label: str
+    alt: str
+    size: tuple[float, float] = _SIZE
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing that can be shown in a notebook, an HTML page and a Typst document.
+
+    Attributes
+    ----------
+    svg : str
+        One ``<svg>`` element: ids of its own, no script, black as ``currentColor``.
+    caption, label, alt : str
+        Plain text; the label (``"fig-residuals"``) is for cross-references.
+    """
+
+    svg: str
+    caption: str
+    label: str
+    alt: str
+
+    def __repr__(self) -> str:
+        return f"Figure: {self.caption}\n{self.alt}"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
+        """The drawing, and what an exporter must know about it."""
+        about = {"kind": "figure", "caption": self.caption, "label": self.label, "alt": self.alt}
+        return {"image/svg+xml": self.svg, "text/plain": repr(self)}, {"lmmtools": about}
+
+
+def figure(
+    plot: Callable[..., Any],
+    *args: Any,
+    caption: str | None = None,
+    label: str | None = None,
+    alt: str | None = None,
+    size: tuple[float, float] | None = None,
+    **kw: Any,
+) -> Figure:
+    """Draw a plot in the package's style on a figure of its own.
+
+    Parameters
+    ----------
+    plot : callable
+        Called as ``plot(*args, ax=ax, **kw)``; those of :mod:`lmmtools.plots` describe themselves.
+    caption, label, alt : str, optional
+        In place of what the plot says of itself.
+    size : tuple of float, optional
+        Width and height in inches.
+
+    Returns
+    -------
+    Figure
+        Byte for byte the same for the same numbers.
+
+    Examples
+    --------
+    >>> import lmmtools as lt
+    >>> fit = lt.fit_lmm("Yield ~ 1 + (1 | Batch)", lt.load_dataset("Dyestuff"))
+    >>> lt.figure(lt.plots.residuals_fitted, fit).label
+    'fig-residuals-fitted'
+    """
+    said = Description(plot.__name__.replace("_", " "), "fig-" + plot.__name__, "")
+    if hasattr(plot, "extract"):  # numbers are computed once, for the drawing and for the words
+        args, kw = (plot.extract(*args, **kw),), {}
+        said = plot.describe(*args)
+    caption = visible(said.caption if caption is None else caption)
+    label = identifier(said.label if label is None else label)
+    alt = visible((said.alt or caption) if alt is None else alt)
+    raw = _draw(plot, args, kw, size or said.size)
+    return Figure(_tidy(raw, caption=caption, label=label, alt=alt), caption, label, alt)
+
+
+def _draw(plot: Callable[..., Any], args: tuple, kw: dict, size: tuple[float, float]) -> str:
+    """The SVG that matplotlib writes, whatever the user's own matplotlib settings are."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure as Canvas
+    from matplotlib.style import context
+
+    # Fonts of the reader's machine fill in for letters that the measuring font lacks.
+    with context(["default", _STYLE]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
+        mpl.rcParams["svg.hashsalt"] = "lmmtools"
+        drawing = Canvas(figsize=size, layout="constrained")
+        FigureCanvasSVG(drawing)
+        plot(*args, ax=drawing.subplots(), **kw)
+        written = io.StringIO()
+        drawing.savefig(written, format="svg", metadata={"Date": None})
+    return written.getvalue()
+
+
+# The style file's fonts as matplotlib writes them; said once, at the root.
+_FAMILY = "; font-family: 'DejaVu Sans', 'Helvetica Neue', 'Arial', sans-serif"
+
+# Shown on its own, as JupyterLab shows it, the drawing is its own root and brings its paper; within a page
+# it takes colour and background from there.
+_ALONE = "<style>svg:root{background:#fff;color:#000}</style>"
+
+
+def _tidy(svg: str, *, caption: str, label: str, alt: str) -> str:
+    """matplotlib's SVG made fit to stand in a page beside others."""
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"\s*<style type=\"text/css\">.*?</style>", "", svg, count=1, flags=re.DOTALL)
+    head, _, body = svg.partition(">")
+    # What matplotlib leaves unsaid is black, and its style for all elements becomes the root's.
+    body = re.sub(r'(style="[^"]*")', lambda m: m[1].replace("#000000", "currentColor"), body)
+    body = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", body.replace(_FAMILY, ""))
+    head = re.sub(r' (?:width|height)="([\d.]+)pt"', _pixels, head)
+    root = (
+        f'{head} class="lmm-figure" role="img" aria-label="{html.escape(alt)}" fill="currentColor" '
+        f'stroke-linejoin="round" stroke-linecap="butt" style="max-width:100%;height:auto{_FAMILY}">'
+    )
+    prefix = f"{label}-{hashlib.sha256((caption + alt + body).encode()).hexdigest()[:8]}-"
+    return f"{root}\n{_ALONE}\n<title>{html.escape(caption)}</title>" + _own_ids(body, prefix)
+
+
+def _pixels(match: re.Match) -> str:
+    name = match[0].split("=")[0]
+    return f'{name}="{float(match[1]) * 96 / 72:.0f}"'
+
+
+def _own_ids(svg: str, prefix: str) -> str:
+    """Ids that something refers to, made this drawing's own, and no others; text is never touched."""
+    used = set(re.findall(r'(?:xlink:href="#|url\(#)([\w.-]+)', svg))
+
+    def tag(match: re.Match) -> str:
+        own = re.sub(r' id="([^"]*)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", match[0], count=1)
+        return re.sub(r'(xlink:href="#|url\(#)', rf"\1{prefix}", own)
+
+    return re.sub(r"<[a-zA-Z][^<>]*>", tag, svg)

@@ -1,0 +1,1 @@
+"""Tests: what is promised, said so that it can fail."""

@@ -1,0 +1,75 @@
+"""The shipped lme4 fits, and the data and arguments to repeat each of them; see README.md in this folder."""
+
+import gzip
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+import lmmtools as lt
+
+HERE = Path(__file__).parent
+DTYPES = {"float": "float64", "int": "int64", "factor": "str", "ordered": "str"}
+CODINGS = {"contr.poly": "poly", "contr.sum": "sum", "contr.helmert": "helmert"}
+
+
+@lru_cache(maxsize=1)
+def references() -> dict[str, dict]:
+    """Every fit by its name, such as ``sleepstudy__rs_reml``."""
+    with gzip.open(HERE / "lme4_one_factor.json.gz", "rt", encoding="utf-8") as file:
+        return {fit["id"]: fit for fit in json.load(file)["fits"]}
+
+
+@lru_cache(maxsize=1)
+def _catalogue() -> dict[str, dict]:
+    return json.loads((HERE / "datasets.json").read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=None)
+def data(name: str) -> pd.DataFrame:
+    """The data frame of a fit: the package's own data set, or the one kept here; factors as R has them."""
+    if name not in _catalogue():
+        return lt.load_dataset(name)
+    entry = _catalogue()[name]
+    columns = entry["columns"]
+    frame = pd.read_csv(
+        HERE / "data" / entry["file"],
+        dtype={column: DTYPES[about["kind"]] for column, about in columns.items()},
+        keep_default_na=False,
+        na_values=[""],
+    )
+    for column, about in columns.items():
+        if "levels" in about:
+            frame[column] = pd.Categorical(frame[column], about["levels"], ordered=about["kind"] == "ordered")
+    return frame
+
+
+def contrasts(reference: dict) -> dict[str, str]:
+    """R's codings that are not ours by default: it gives ordered factors polynomial contrasts unasked."""
+    codings = {name: CODINGS.get(coding) for name, coding in reference["contrasts"].items()}
+    return {name: coding for name, coding in codings.items() if coding}
+
+
+@lru_cache(maxsize=None)
+def fitted(name: str) -> lt.LMMFit:
+    """Our fit of the same model to the same data."""
+    reference = references()[name]
+    return lt.fit_lmm(
+        reference["formula"],
+        data(reference["data_frame"]),
+        reml=reference["method"] == "REML",
+        weights=reference["weights"],
+        contrasts=contrasts(reference) or None,
+    )
+
+
+def new_rows(reference: dict) -> pd.DataFrame:
+    """The rows the reference predicts for."""
+    return pd.DataFrame(reference["predict"]["newdata"])
+
+
+def base(name: str) -> str:
+    """Name without the method: ``sleepstudy__rs``."""
+    return re.sub(r"_(reml|ml)$", "", name)

@@ -1,0 +1,83 @@
+"""The certificate must fail where it should: off the optimum, at a saddle, on a flat direction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lmmtools as lt
+from lmmtools.core.certificate import certify_point
+from lmmtools.core.covariance import combine
+
+
+def _certificate(formula, data, working):
+    criterion = lt.Criterion(lt.build_design(formula, data))
+    solution = criterion.solve(combine(np.asarray(working), criterion.working_map))
+    return certify_point(criterion, np.asarray(working), solution, criterion.differentiate(solution))
+
+
+@pytest.fixture(scope="module")
+def sleepstudy():
+    return lt.load_dataset("sleepstudy")
+
+
+def test_an_optimum_is_certified(sleepstudy):
+    c = lt.fit_lmm("Reaction ~ Days + (Days | Subject)", sleepstudy).certificate
+    assert c.status == "certified"
+    assert c.deviance_left < 1e-10
+    assert np.all(c.hessian_eigenvalues > 0)
+    assert len(c.hessian_eigenvalues) == 3
+    assert np.abs(c.beta_shift).max() < 1e-6
+
+
+def test_zero_is_stationary_but_not_an_optimum(sleepstudy):
+    # 247 deviance units too high, with a gradient of exactly zero.
+    c = _certificate("Reaction ~ Days + (Days | Subject)", sleepstudy, [0.0, 0.0, 0.0])
+    assert c.status == "not an optimum"
+    assert c.deviance_left > 10
+    assert "could still be gained along a direction off the boundary" in c.sentence
+
+
+def test_a_point_off_the_optimum_says_what_is_left(sleepstudy):
+    fit = lt.fit_lmm("Reaction ~ Days + (1 | Subject)", sleepstudy)
+    c = _certificate("Reaction ~ Days + (1 | Subject)", sleepstudy, fit.theta * 1.02)
+    criterion = lt.Criterion(fit.design)
+    left = criterion(fit.theta * 1.02) - fit.criterion
+    assert c.status == "not an optimum"
+    assert c.deviance_left == pytest.approx(left, rel=0.1)
+
+
+def test_the_boundary_is_certified_by_the_cone_condition():
+    c = lt.fit_lmm("Yield ~ 1 + (1 | Batch)", lt.load_dataset("Dyestuff2")).certificate
+    assert c.status == "certified at the boundary"
+    assert len(c.gradient) == 0
+    assert "variance zero" in c.sentence
+
+
+def test_a_perfect_correlation_is_certified_at_the_boundary():
+    rng = np.random.default_rng(1)
+    g = np.repeat(np.arange(30), 6)
+    x = np.tile(np.arange(6.0), 30)
+    u = rng.normal(size=30)
+    y = u[g] * (1 + 0.5 * x) + rng.normal(size=180)
+    fit = lt.fit_lmm("y ~ x + (x | g)", pd.DataFrame({"y": y, "x": x, "g": g}))
+    assert fit.is_singular
+    assert fit.certificate.status == "certified at the boundary"
+    assert len(fit.certificate.hessian_eigenvalues) == 2
+    assert abs(fit.varcorr["sdcor"].iloc[2]) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_flat_direction_is_named():
+    with pytest.warns(lt.LMMWarning, match=r"covariance of Sex\[Male\] and Sex\[Female\] by Subject"):
+        fit = lt.fit_lmm("distance ~ Sex * I(age - 11) + (0 + Sex | Subject)", lt.load_dataset("Orthodont"))
+    assert fit.certificate.status == "flat direction"
+    assert fit.certificate.flat == ("the covariance of Sex[Male] and Sex[Female] by Subject",)
+    assert any("covariance of Sex[Male]" in m for m in fit.messages)
+
+
+def test_an_exchangeable_split_names_both_terms():
+    with pytest.warns(lt.LMMWarning):
+        fit = lt.fit_lmm("score ~ Machine + (Machine || Worker)", lt.load_dataset("Machines"))
+    (flat,) = fit.certificate.flat
+    assert flat.startswith("the split between the variance of Intercept by Worker and the variances and covariances of")

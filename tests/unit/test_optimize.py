@@ -1,0 +1,79 @@
+"""Starts, traps at the boundary, several minima, exact fits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lmmtools as lt
+from lmmtools.core.optimize import minimize, minque0
+
+
+def _criterion(formula, data, **options):
+    return lt.Criterion(lt.build_design(formula, data), **options)
+
+
+@pytest.fixture(scope="module")
+def sleepstudy():
+    return lt.load_dataset("sleepstudy")
+
+
+def test_minque0_is_the_anova_estimate_on_balanced_data():
+    # One-way balanced layout: σ̂² = MSE, σ̂_a² = (MSA − MSE)/r (Searle, Casella & McCulloch 1992, sec. 3.5).
+    data = lt.load_dataset("Dyestuff")
+    criterion = _criterion("Yield ~ 1 + (1 | Batch)", data)
+    means = data.groupby("Batch", observed=True)["Yield"].mean()
+    mse = float(((data["Yield"] - data["Batch"].map(means).astype(float)) ** 2).sum()) / 24
+    msa = 5 * float(((means - means.mean()) ** 2).sum()) / 5
+    # MINQUE(0) leaves the projection off X out, so the between sum of squares is divided by a not a − 1.
+    start = minque0(criterion)[0]
+    anova = np.sqrt((msa - mse) / 5 / mse)
+    assert start == pytest.approx(anova, rel=0.3)
+
+
+def test_zero_is_left_where_a_variance_belongs(sleepstudy):
+    criterion = _criterion("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    assert np.all(criterion.gradient(np.zeros(3)) == 0.0)
+    stuck = minimize(criterion, start=np.zeros(3))
+    assert stuck.value == pytest.approx(minimize(criterion).value, abs=1e-8)
+
+
+@pytest.mark.parametrize("start", [[0.0, 0.0, 0.4], [2.0, 0.0, 0.0], [0.0, 0.5, 0.0], [9.0, 9.0, 9.0], [-1.0, 0.2, -1.0]])
+def test_every_start_reaches_the_optimum(sleepstudy, start):
+    found = minimize(_criterion("Reaction ~ Days + (Days | Subject)", sleepstudy), start=np.array(start))
+    assert found.converged
+    assert found.value == pytest.approx(1743.62827195849, abs=1e-8)
+    np.testing.assert_allclose(found.theta, [0.966732951, 0.015169055, 0.230909595], atol=1e-5)
+
+
+def test_variance_at_zero_is_exactly_zero():
+    found = minimize(_criterion("Yield ~ 1 + (1 | Batch)", lt.load_dataset("Dyestuff2")))
+    assert found.theta.tolist() == [0.0]
+
+
+def test_a_slope_far_from_zero_has_two_minima_and_the_lower_is_found():
+    # x around 1000 with no fixed slope: the intercepts' variance can stand in for the slopes'.
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(8), 7)
+    x = rng.normal(1000.0, 9.0, len(g))
+    y = 0.3 * x + rng.normal(size=len(g))
+    criterion = _criterion("y ~ 1 + diag(1 + x | g)", pd.DataFrame({"y": y, "x": x, "g": g}), reml=False)
+    found = minimize(criterion)
+    from tests.oracle import dense_model
+
+    dense = dense_model(criterion.design, reml=False)
+    grid = [dense.criterion(np.array([a, b])) for a in (0.0, 1.0, 30.0, 300.0) for b in (0.0, 0.01, 0.3, 3.0)]
+    assert found.value <= min(grid)
+
+
+def test_a_response_that_the_model_reproduces_is_refused():
+    g = np.repeat(np.arange(6), 5)
+    x = np.tile(np.arange(5.0), 6)
+    data = pd.DataFrame({"y": 2.0 + 3.0 * x + np.array([1.0, -2, 0, 4, 3, 1])[g], "x": x, "g": g})
+    with pytest.raises(lt.ModelError, match=r"reproduces the response `y` exactly.*likelihood grows without bound"):
+        lt.fit_lmm("y ~ x + (1 | g)", data)
+
+
+def test_n_evaluations_are_few(sleepstudy):
+    assert lt.fit_lmm("Reaction ~ Days + (Days | Subject)", sleepstudy).n_evaluations <= 10
