@@ -34,7 +34,7 @@ def refuse_confounded(criterion: Criterion) -> None:
     w, design = criterion.working, criterion.design
     if not w.gram.residual_is_confounded():
         return
-    n, levels = w.moments.n, len(design.terms[0].levels)
+    n, levels = w.blocks.n, len(design.terms[0].levels)
     factor = design.terms[0].factor
     labels = " + ".join(t.label for t in design.terms)
     effects = sum(t.q for t in w.terms)
@@ -63,7 +63,7 @@ def _largest_estimable(criterion: Criterion) -> str:
     if len(terms) > 1:
         return ""
     term, spec = w.terms[0], terms[0]
-    own = gram(w.moments, term.K @ covariance_basis("us", term.q) @ term.K.T)
+    own = gram(w.blocks, term.K @ covariance_basis("us", term.q) @ term.K.T)
     places = [(i, j) for j in range(term.q) for i in range(j, term.q)]
     for kept in range(term.q, 0, -1):
         for structure in ("us", "diag"):
@@ -122,7 +122,7 @@ def design_notes(criterion: Criterion) -> tuple[str, ...]:
     w, design = criterion.working, criterion.design
     notes = []
     spec = design.terms[0]
-    levels, n = len(spec.levels), w.moments.n
+    levels, n = len(spec.levels), w.blocks.n
     if levels < _FEW_LEVELS:
         notes.append(
             f"`{spec.factor}` has only {levels} levels: its variances rest on {levels} values and are hardly "

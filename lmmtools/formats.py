@@ -29,9 +29,10 @@ def format_column(values: Sequence[object], spec: str = "text") -> tuple[str, ..
     values : sequence
         Numbers or objects; ``None`` and NaN are missing.
     spec : str
-        ``"estimate"`` (four significant digits, decimals shared by the column), ``"sig1"`` … ``"sig9"``
-        (significant digits of each value, padded so that points align), ``"fixed1"`` … ``"fixed6"``,
-        ``"p"`` (three decimals, ``< 0.001``), ``"int"``, ``"percent"`` (one decimal), ``"sci"``, ``"text"``.
+        ``"estimate"`` (four significant digits of the largest value, three or more of the others where that
+        is possible, decimals shared by the column), ``"sig1"`` … ``"sig9"`` (significant digits of each value,
+        padded so that points align), ``"fixed1"`` … ``"fixed6"``, ``"p"`` (three decimals, ``< 0.001``),
+        ``"int"``, ``"percent"`` (one decimal), ``"sci"``, ``"text"``.
 
     Returns
     -------
@@ -112,16 +113,16 @@ def _exponent(x: float) -> int:
 
 
 def _shared_decimals(numbers: Iterable[float], digits: int = 4) -> int:
-    """Decimals that show `digits` significant digits of the smallest value, if the largest allows it.
+    """Decimals that show `digits` significant digits of the largest value, and nearly as many of the smallest.
 
     Values more than four powers of ten below the largest have no say: they are mostly rounding noise.
     """
     exponents = [_exponent(x) for x in numbers if x and math.isfinite(x)]
     if not exponents:
         return digits - 1
-    wanted = digits - 1 - min(e for e in exponents if e >= max(exponents) - 4)
-    allowed = max(_MOST_DIGITS - 1 - max(exponents), digits - 1 - max(exponents))
-    return max(0, min(wanted, allowed, _MOST_DIGITS - 2))
+    largest, smallest = max(exponents), min(e for e in exponents if e >= max(exponents) - 4)
+    wanted = max(digits - 1 - largest, digits - 2 - smallest)
+    return max(0, min(wanted, max(_MOST_DIGITS, digits) - 1 - largest, _MOST_DIGITS))
 
 
 def _estimate(x: float | None, decimals: int) -> str:

@@ -35,7 +35,7 @@ class Record:
     dataset, title, formula, method : str or None
         What was fitted; method is "REML" or "ML".
     numbers : Mapping
-        fixef, stderr (units of the response per unit of the column), varcorr (rows as in lme4), sigma,
+        coefficients (their names in order), fixef, stderr (units of the response per unit of the column), varcorr (rows as in lme4), sigma,
         criterion, loglik, aic, bic, npar, nobs, ngroups, and icc where it is defined.
     certificate : Mapping
         status, sentence, gradient_norm (largest absolute component), deviance_left, flat.
@@ -214,6 +214,7 @@ def _singular_sentence(fit: Any) -> str:
 
 def _numbers(fit: Any) -> dict[str, Any]:
     numbers = {
+        "coefficients": [str(name) for name in fit.fixef.index],  # JSON objects need not keep an order
         "fixef": {str(name): value for name, value in fit.fixef.items()},
         "stderr": {str(name): value for name, value in fit.stderr.items()},
         "varcorr": [

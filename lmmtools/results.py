@@ -18,7 +18,7 @@ from lmmtools.core.modes import conditional_modes
 from lmmtools.core.optimize import Optimum, minimize
 from lmmtools.core.working import Working
 from lmmtools.design import Design
-from lmmtools.errors import LMMError, LMMWarning, NotYetSupported
+from lmmtools.errors import FormulaError, LMMError, LMMWarning, NotYetSupported
 from lmmtools.estimable import design_notes, flat_directions, refuse_confounded
 from lmmtools.frames import Frame, frame
 from lmmtools.inference.wald import coef_table, wald_confint
@@ -285,9 +285,16 @@ def estimate(design: Design, *, reml: bool = True) -> LMMFit:
 
     Raises
     ------
+    FormulaError
+        If there are no random effects.
     ModelError
         If a variance is confounded with the residual variance, or the response is reproduced exactly.
     """
+    if not design.terms:
+        raise FormulaError(
+            f"`{design.formula}` has no random effects, and a linear mixed model needs at least one, such as "
+            "(1 | group); fixed effects alone are a matter of ordinary least squares."
+        )
     criterion = Criterion(design, reml=reml)
     refuse_confounded(criterion)
     return summarize(criterion, minimize(criterion))
@@ -300,17 +307,17 @@ def summarize(criterion: Criterion, optimum: Optimum) -> LMMFit:
     solution = criterion.solve(combine(optimum.working, criterion.working_map), w.groups)
     d = criterion.differentiate(solution, w.groups)
     certificate = certify_point(criterion, optimum.working, solution, d, flat_directions(criterion))
-    R_inverse = np.linalg.inv(w.R) if w.moments.p else w.R
+    R_inverse = np.linalg.inv(w.R) if w.blocks.p else w.R
     modes = conditional_modes(w, factors, solution)
     sigma = float(np.sqrt(solution.sigma2) * w.y_scale)
-    half = R_inverse @ np.linalg.cholesky(solution.S_inverse) if w.moments.p else w.R
+    half = R_inverse @ np.linalg.cholesky(solution.S_inverse) if w.blocks.p else w.R
     ends = np.cumsum([t.q for t in w.terms])[:-1]
     messages = (*design.messages, *design_notes(criterion), *_verdict(certificate))
     return LMMFit(
         design=design,
         reml=criterion.reml,
         theta=optimum.theta,
-        beta=R_inverse @ (w.beta_ols + w.y_scale * solution.beta),
+        beta=R_inverse @ (w.beta_shift + w.y_scale * solution.beta),
         beta_cov=sigma**2 * half @ half.T,
         Lambda=factors,
         sigma=sigma,

@@ -155,9 +155,7 @@ def _escape(text: str) -> str:
 
 def _html_table(table: Table, *, style: bool) -> str:
     name = identifier(table.label)
-    head = "".join(
-        f'<th scope="col"{_css_class(column)}>{_escape(column.title)}</th>' for column in table.columns
-    )
+    head = "".join(f'<th scope="col"{_css_class(column)}>{_escape(column.title)}</th>' for column in table.columns)
     parts = [f"<style>\n{_CSS}</style>\n"] if style else []
     parts.append(f'<table class="lmm-table"{f" id={_quoted(name)}" if name else ""}>\n')
     if table.caption:

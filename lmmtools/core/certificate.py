@@ -22,10 +22,11 @@ __all__ = ["Certificate", "certify_point"]
 
 # Deviance that may be left: a thousandth of a thousandth changes no printed digit of any test.
 _DEVIANCE_LEFT = 1e-6
-# Eigenvalues of the Hessian relative to the largest below which a direction is flat; where the design has flat
-# directions they are curves in these coordinates, and the remaining slope bends along them.
+# Eigenvalues of the Hessian relative to the largest below which a direction is flat. Directions that the design
+# makes flat are curves in these coordinates, along which what is left of the gradient bends: they are the smallest
+# eigenvalues, below the second bound.
 _FLAT = 1e-8
-_FLAT_BY_DESIGN = 1e-6
+_FLAT_BY_DESIGN = 1e-3
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,10 @@ def certify_point(
     Lambda, F = here.Lambda, here.F
     gradient, H = theta_gradient(d, Lambda, F), theta_hessian(d, Lambda, F)
     values, vectors = np.linalg.eigh(H)
-    floor = (_FLAT_BY_DESIGN if flat else _FLAT) * max(np.abs(values).max(initial=0.0), np.finfo(float).tiny)
-    steep = np.abs(values) > floor
+    relative = np.abs(values) / max(np.abs(values).max(initial=0.0), np.finfo(float).tiny)
+    smallest = np.argsort(relative)[: len(flat)]
+    steep = relative > _FLAT
+    steep[smallest] &= relative[smallest] > _FLAT_BY_DESIGN
     along = vectors.T @ gradient
     step = -vectors[:, steep] @ (along[steep] / values[steep])
     escape = steepest_escape(criterion, working, solution, d)

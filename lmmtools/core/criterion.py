@@ -8,7 +8,7 @@ import numpy as np
 
 from lmmtools.core.covariance import combine
 from lmmtools.core.derivatives import TDerivatives, derivatives, theta_gradient, theta_hessian
-from lmmtools.core.moments import Moments
+from lmmtools.core.blocks import Blocks
 from lmmtools.core.pls import Solution, solve_pls
 from lmmtools.core.working import Working, working_model
 
@@ -59,13 +59,13 @@ class Criterion:
         Lambda = self._factor(theta)
         return theta_hessian(self.differentiate(self.solve(Lambda)), Lambda, self._theta_map)
 
-    def solve(self, Lambda: np.ndarray, moments: Moments | None = None) -> Solution:
+    def solve(self, Lambda: np.ndarray, blocks: Blocks | None = None) -> Solution:
         """Penalised least squares at a factor in the working basis, shape (r, q); value without constants."""
-        return solve_pls(moments or self.working.moments, Lambda, reml=self.reml)
+        return solve_pls(blocks or self.working.blocks, Lambda, reml=self.reml)
 
-    def differentiate(self, solution: Solution, moments: Moments | None = None) -> TDerivatives:
+    def differentiate(self, solution: Solution, blocks: Blocks | None = None) -> TDerivatives:
         """Derivatives in T at a solution of the same cross-products."""
-        return derivatives(moments or self.working.moments, solution)
+        return derivatives(blocks or self.working.blocks, solution)
 
     def total(self, solution: Solution) -> float:
         """The criterion with all constants."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmmtools.core.moments import Moments
+from lmmtools.core.blocks import Blocks
 from lmmtools.core.pls import Solution
 
 __all__ = ["TDerivatives", "derivatives", "theta_gradient", "theta_hessian"]
@@ -73,22 +73,21 @@ class TDerivatives:
         return D, flat @ (Ww.transpose(0, 2, 1) @ v).reshape(-1)
 
 
-def derivatives(moments: Moments, solution: Solution) -> TDerivatives:
+def derivatives(blocks: Blocks, solution: Solution) -> TDerivatives:
     """Gradient in T and the moments that give its second derivatives."""
-    r, _, n_patterns = moments.A.shape
-    p = moments.p
-    H = solution.H
-    AH = np.einsum("abg,bkg->akg", moments.A, H)
-    P = moments.A - np.einsum("akg,bkg->abg", AH, AH)
-    W = moments.B - np.einsum("akg,kjg->ajg", moments.spread(AH), solution.HB)
+    r, _, n_patterns = blocks.A.shape
+    p = blocks.p
+    HP = np.einsum("abg,cbg->acg", blocks.F, solution.root)  # FR̂⁻¹, P = HP HP'
+    P = np.einsum("akg,bkg->abg", HP, HP)
+    W = np.einsum("akg,kjg->ajg", blocks.spread(HP), solution.shrunk)
     flat_W = W.reshape(r * (p + 1), -1)
     WW = (flat_W @ flat_W.T).reshape(r, p + 1, r, p + 1)
     kappa = _kappa(solution)
     WK = np.matmul(kappa.T, W)
-    Y = moments.by_pattern(np.einsum("akg,bkg->abg", WK, WK))
+    Y = blocks.by_pattern(np.einsum("akg,bkg->abg", WK, WK))
     P_flat, Y_flat = P.reshape(r * r, n_patterns), Y.reshape(r * r, n_patterns)
-    G = (P_flat @ moments.counts - Y_flat.sum(axis=1)).reshape(r, r)
-    curvature = 2.0 * Y_flat @ P_flat.T - (P_flat * moments.counts) @ P_flat.T
+    G = (P_flat @ blocks.counts - Y_flat.sum(axis=1)).reshape(r, r)
+    curvature = 2.0 * Y_flat @ P_flat.T - (P_flat * blocks.counts) @ P_flat.T
     return TDerivatives(solution, 0.5 * (G + G.T), curvature.reshape(r, r, r, r), WW)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmmtools.core.pls import Solution, cholesky_inverse, spherical_information, times_transpose
+from lmmtools.core.pls import Solution, inverse_root
 from lmmtools.core.working import Working
 
 __all__ = ["Modes", "conditional_modes", "mode_sensitivity"]
@@ -41,39 +41,33 @@ def conditional_modes(working: Working, factors: tuple[np.ndarray, ...], solutio
 
     Notes
     -----
-    With KΛ = LO' (O with orthonormal columns), M = I + L'AL and M⁻¹ = C⁻ᵀC⁻¹ the covariance is
-    σ²(ΛO M⁻¹ O'Λ' + Λ(I − OO')Λ'): M stays graded where the columns of Z are nearly collinear.
+    With G = F'KΛ, M = I + G'G and M⁻¹ = L'L: b = ΛM⁻¹G'N(y − Xβ̂) and Var(b | y) = σ²ΛM⁻¹Λ'
+    (Bates et al. 2015, eqs. 56 and 58).
     """
-    m = working.groups
-    Lambda, LO, R, C_inverse = _spherical(working, factors)
-    H = times_transpose(LO, C_inverse)
-    sigma2 = solution.sigma2 * working.y_scale**2
-    rest = Lambda @ Lambda.T - LO @ LO.T
-    cov = np.einsum("akg,bkg->gab", H, H) + rest
-    v = np.append(-solution.beta, 1.0)
-    Bv = np.matmul(v, m.B)
-    # b = ΛO M⁻¹ O'Λ'K'Bv, and O'Λ'K' = L' = R.
-    u = np.einsum("klg,lg->kg", C_inverse, R @ Bv)
+    G, root, H = _spherical(working, factors)
+    Nv = np.matmul(np.append(-solution.beta, 1.0), working.groups.N)
+    u = np.einsum("klg,lg->kg", root, np.einsum("akg,ag->kg", G, Nv))
     b = np.einsum("akg,kg->ga", H, u) * working.y_scale
-    return Modes(b, cov * sigma2)
+    return Modes(b, solution.sigma2 * working.y_scale**2 * np.einsum("akg,bkg->gab", H, H))
 
 
 def mode_sensitivity(working: Working, factors: tuple[np.ndarray, ...]) -> np.ndarray:
     """−∂b̂/∂β̂ = TZ'V⁻¹X in the original columns of X, shape (J, Q, p)."""
-    _, LO, R, C_inverse = _spherical(working, factors)
-    RB = np.einsum("ka,ajg->kjg", R, working.groups.B[:, :-1])
-    half = np.einsum("klg,ljg->kjg", C_inverse, RB)
-    inner = np.einsum("lkg,ljg->kjg", C_inverse, half)
-    return np.einsum("ak,kjg,ji->gai", LO, inner, working.R, optimize=True)
+    G, root, H = _spherical(working, factors)
+    half = np.einsum("klg,ljg->kjg", root, np.einsum("akg,ajg->kjg", G, working.groups.N[:, :-1]))
+    return np.einsum("akg,kjg->gaj", H, half) @ working.R
 
 
 def _spherical(
     working: Working, factors: tuple[np.ndarray, ...]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Λ (Q, Q), ΛO (Q, s), R = L' (s, r) and C⁻¹ (s, s, J) with KΛ = LO' and CC' = I + L'AL."""
-    Lambda = _block_diagonal(factors)
-    O, R = np.linalg.qr((np.hstack([t.K for t in working.terms]) @ Lambda).T)
-    return Lambda, Lambda @ O, R, cholesky_inverse(spherical_information(working.groups.A, R.T))[0]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """G = F'KΛ (r, Q, J); L (Q, Q, J) with L'L = (I + G'G)⁻¹; H = ΛL' (Q, Q, J)."""
+    Lambda, F = _block_diagonal(factors), working.groups.F
+    r, q = len(F), len(Lambda)
+    KL = np.hstack([t.K for t in working.terms]) @ Lambda
+    G = np.ascontiguousarray((KL.T @ F.reshape(r, -1)).reshape(q, r, -1).transpose(1, 0, 2))
+    root, _ = inverse_root(G)
+    return G, root, (Lambda @ root.transpose(1, 0, 2).reshape(q, -1)).reshape(q, q, -1)
 
 
 def _block_diagonal(blocks: tuple[np.ndarray, ...]) -> np.ndarray:

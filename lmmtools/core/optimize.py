@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmmtools.core.charts import chart
+from lmmtools.core.charts import Chart, chart
 from lmmtools.core.cone import Escape, steepest_escape
 from lmmtools.core.covariance import cholesky_psd, combine, covariance_basis, theta_of
 from lmmtools.core.criterion import Criterion
@@ -138,8 +138,8 @@ def _newton(criterion: Criterion, theta: np.ndarray) -> tuple[np.ndarray, Soluti
         d = criterion.differentiate(solution)
         g, H = theta_gradient(d, here.Lambda, here.F), theta_hessian(d, here.Lambda, here.F)
         step, gain, pure = _newton_step(g, H, theta)
-        if gain <= _TOLERANCE:
-            return theta, solution, evaluations, True
+        if gain <= (_LAST_STEP if pure else _TOLERANCE):
+            return *_last_step(criterion, here, step, theta, solution), evaluations + 1, True
         for _ in range(40):
             trial = here.theta(step)
             attempt = criterion.solve(_factor(criterion, trial))
@@ -151,9 +151,17 @@ def _newton(criterion: Criterion, theta: np.ndarray) -> tuple[np.ndarray, Soluti
             # No step in the direction of descent descends: rounding is all that is left, or next to it.
             return theta, solution, evaluations, gain <= 1e-6
         theta, solution = trial, attempt
-        if pure and gain <= _LAST_STEP:
-            return theta, solution, evaluations, True
     return theta, solution, evaluations, False
+
+
+def _last_step(
+    criterion: Criterion, here: Chart, step: np.ndarray, theta: np.ndarray, solution: Solution
+) -> tuple[np.ndarray, Solution]:
+    """One more step, kept unless it raises the criterion by more than rounding."""
+    trial = here.theta(step)
+    attempt = criterion.solve(_factor(criterion, trial))
+    rounding = 1e-13 * abs(solution.value)
+    return (trial, attempt) if attempt.value <= solution.value + rounding else (theta, solution)
 
 
 def _newton_step(g: np.ndarray, H: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, float, bool]:
@@ -207,8 +215,8 @@ def _singular_factor(T: np.ndarray) -> np.ndarray:
 
 
 def _refuse_exact_fit(criterion: Criterion, r2: float) -> None:
-    n = criterion.working.moments.n
-    if r2 <= 1e-13 * n:
+    n = criterion.working.blocks.n
+    if r2 <= 1e-20 * n:
         raise ModelError(
             f"the model reproduces the response `{criterion.design.response}` exactly (residual sum of squares "
             f"{max(r2, 0.0):.1g} of {n} in standardised units), so no residual variance is left to estimate and the "
@@ -226,15 +234,17 @@ def minque0(criterion: Criterion) -> np.ndarray:
         Σ_l t_l ⟨ZD_kZ', ZD_lZ'⟩ + s²⟨ZD_kZ', I⟩ = Σ e'ZD_kZ'e     and     Σ_l t_l tr(ZD_lZ') + s²(n − p) = e'e
     """
     w = criterion.working
-    m, D = w.moments, w.covariance_map
+    m, D = w.blocks, w.covariance_map
+    e = m.B[:, -1]
     G = w.gram
-    ee = m.B[:, -1] @ m.B[:, -1].T
+    ee = e @ e.T
     lhs = np.block([[G.between, G.with_residual[:, None]], [G.with_residual[None, :], np.array([[m.n - m.p]])]])
     rhs = np.append(D.reshape(len(D), -1) @ ee.reshape(-1), m.C[-1, -1])
     scale = np.sqrt(np.diagonal(lhs))
     scale[scale == 0.0] = 1.0  # a direction that V does not have; lstsq leaves it at zero
     t = np.linalg.lstsq(lhs / np.outer(scale, scale), rhs / scale, rcond=1e-10)[0] / scale
-    s2 = max(t[-1], 0.05 * m.C[-1, -1] / m.n)
+    within = m.within[-1, -1] / max(m.n - int(m.counts @ np.count_nonzero(np.diagonal(m.F).T, axis=0)), 1)
+    s2 = max(t[-1], 0.3 * within, 1e-20)
     theta = np.empty(len(D))
     for term, part in zip(w.terms, w.slices, strict=True):
         q = term.q

@@ -1,13 +1,15 @@
 """The profiled criterion of one grouping factor, from its cross-products.
 
-Notation (V is the marginal covariance over σ², T = ΛΛ'; sums run over groups)::
+Notation (V is the marginal covariance over σ², T = ΛΛ'; A = FF', N = F⁻¹B; sums run over groups)::
 
-    M = I + Λ'AΛ          Q = ΛM⁻¹Λ'         P = A − AQA  (= Z'V⁻¹Z)
-    W = (I − AQ)B  (= Z'V⁻¹[X y])            S = C − Σ B'QB  (= [X y]'V⁻¹[X y])
-    β̂ = S_XX⁻¹S_Xy        r² = S_yy − S_yXβ̂
+    M = I + F'TF = R̂'R̂           P = FM⁻¹F'   (= Z'V⁻¹Z)
+    W = FM⁻¹N  (= Z'V⁻¹[X y])     S = C_w + Σ N'M⁻¹N  (= [X y]'V⁻¹[X y])
+    β̂ = S_XX⁻¹S_Xy               r² = S_yy − S_yXβ̂
 
-The criterion is −2 times the profiled log-likelihood, or restricted log-likelihood, with all constants
-(Bates, Mächler, Bolker & Walker 2015, J. Stat. Softw. 67(1), eqs. 34 and 41, written for V)::
+which is V⁻¹ = W − WZ(T⁻¹ + A)⁻¹Z'W (Henderson, Kempthorne, Searle & von Krosigk 1959, Biometrics 15) written so
+that T may be singular, A may be singular, and nothing cancels. The criterion is −2 times the profiled
+log-likelihood, or restricted log-likelihood, with all constants (Bates, Mächler, Bolker & Walker 2015, J. Stat.
+Softw. 67(1), eqs. 34 and 41, written for V)::
 
     d = Σ log|M| + ν(1 + log(2πr²/ν)) [+ log|S_XX|],    ν = n − p [REML] or n [ML].
 """
@@ -18,10 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmmtools.core.covariance import lower_factor
-from lmmtools.core.moments import Moments
+from lmmtools.core.blocks import Blocks
 
-__all__ = ["Solution", "cholesky_inverse", "solve_pls", "spherical_information", "times_transpose"]
+__all__ = ["Solution", "inverse_root", "solve_pls"]
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ class Solution:
         Divisor of r² in σ̂².
     S_inverse : ndarray, shape (p, p)
         S_XX⁻¹; σ²S_XX⁻¹ is Var(β̂).
-    H : ndarray, shape (r, s, P)
-        Q = HH', H = LC⁻ᵀ with M = CC' and L the lower factor of Λ.
-    HB : ndarray, shape (s, p + 1, N)
-        H'B.
+    root : ndarray, shape (r, r, P)
+        R̂⁻ᵀ, lower triangular: M⁻¹ = root' root.
+    shrunk : ndarray, shape (r, p + 1, K)
+        R̂⁻ᵀN.
     """
 
     value: float
@@ -52,8 +53,8 @@ class Solution:
     nu: int
     reml: bool
     S_inverse: np.ndarray
-    H: np.ndarray
-    HB: np.ndarray
+    root: np.ndarray
+    shrunk: np.ndarray
 
     @property
     def sigma2(self) -> float:
@@ -61,77 +62,68 @@ class Solution:
         return self.r2 / self.nu
 
 
-def solve_pls(moments: Moments, Lambda: np.ndarray, *, reml: bool) -> Solution:
-    """Solve for β̂ and r² at a factor Λ of shape (r, q) and evaluate the criterion.
+def solve_pls(blocks: Blocks, Lambda: np.ndarray, *, reml: bool) -> Solution:
+    """Solve for β̂ and r² at a factor Λ of shape (r, w) and evaluate the criterion.
 
     Raises
     ------
     numpy.linalg.LinAlgError
         If X'V⁻¹X is not positive definite, which a full-rank X excludes up to rounding.
     """
-    p = moments.p
-    # LL' = ΛΛ'; a triangular L keeps M graded, and so accurate, when Λ is nearly singular.
-    L = Lambda if _is_lower(Lambda) else lower_factor(Lambda)
-    C_inverse, logdet = cholesky_inverse(spherical_information(moments.A, L))
-    H = times_transpose(L, C_inverse)
-    HB = np.einsum("akg,ajg->kjg", moments.spread(H), moments.B)
-    flat = HB.transpose(1, 0, 2).reshape(p + 1, -1)
-    S = moments.C - flat @ flat.T
+    p, r = blocks.p, len(Lambda)
+    root, logdet = inverse_root((Lambda.T @ blocks.F.reshape(r, -1)).reshape(Lambda.shape[1], r, -1))
+    shrunk = np.einsum("abg,bjg->ajg", blocks.spread(root), blocks.N)
+    flat = shrunk.transpose(1, 0, 2).reshape(p + 1, -1)
+    S = blocks.within + flat @ flat.T
     S_factor = np.linalg.cholesky(S[:p, :p])
     half = np.linalg.solve(S_factor, np.eye(p))
     S_inverse = half.T @ half
     beta = S_inverse @ S[:p, p]
     r2 = float(S[p, p] - S[:p, p] @ beta)
-    nu = moments.n - p if reml else moments.n
-    value = moments.counts @ logdet + nu * (1.0 + np.log(2.0 * np.pi * max(r2, np.finfo(float).tiny) / nu))
+    nu = blocks.n - p if reml else blocks.n
+    value = blocks.counts @ logdet + nu * (1.0 + np.log(2.0 * np.pi * max(r2, np.finfo(float).tiny) / nu))
     if reml:
         value += 2.0 * np.log(np.diagonal(S_factor)).sum()
-    return Solution(float(value), beta, r2, nu, reml, S_inverse, H, HB)
+    return Solution(float(value), beta, r2, nu, reml, S_inverse, root, shrunk)
 
 
-def _is_lower(Lambda: np.ndarray) -> bool:
-    return Lambda.shape[0] == Lambda.shape[1] and not np.triu(Lambda, 1).any()
-
-
-def spherical_information(A: np.ndarray, L: np.ndarray) -> np.ndarray:
-    """M = I + L'AL for every pattern, shape (s, s, P)."""
-    r, s = L.shape
-    M = np.matmul(L.T, (L.T @ A.reshape(r, -1)).reshape(s, r, -1))
-    M[np.arange(s), np.arange(s)] += 1.0
-    return M
-
-
-def times_transpose(L: np.ndarray, C: np.ndarray) -> np.ndarray:
-    """LC' for every pattern: (q, s) by (s, s, P), shape (q, s, P)."""
-    q, s = L.shape
-    return (L @ C.transpose(1, 0, 2).reshape(s, -1)).reshape(q, s, -1)
-
-
-def cholesky_inverse(M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse Cholesky factors and log-determinants of many small matrices, group axis last.
+def inverse_root(K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """R̂⁻ᵀ and log|M| for M = I + K'K = R̂'R̂ of every pattern.
 
     Parameters
     ----------
-    M : ndarray, shape (s, s, P)
-        Symmetric, eigenvalues at least one.
+    K : ndarray, shape (w, r, P)
+        Λ'F.
 
     Returns
     -------
-    C_inverse : ndarray, shape (s, s, P)
-        Lower triangular; M = CC'.
+    root : ndarray, shape (r, r, P)
+        Lower triangular.
     logdet : ndarray, shape (P,)
+
+    Notes
+    -----
+    Householder's QR of the stack of K and I, all patterns at once: forming K'K would square its condition, and
+    with it the ratio of the largest variance to the smallest.
     """
-    s = M.shape[0]
-    C = np.zeros_like(M)
-    for j in range(s):
-        column = M[j:, j]
-        if j:
-            column = column - np.einsum("ikg,kg->ig", C[j:, :j], C[j, :j])
-        C[j:, j] = column / np.sqrt(column[0])
-    C_inverse = np.zeros_like(M)
-    for i in range(s):
-        C_inverse[i, i] = 1.0 / C[i, i]
+    w, r, n_patterns = K.shape
+    stack = np.zeros((w + r, r, n_patterns))
+    stack[:w] = K
+    stack[w + np.arange(r), np.arange(r)] = 1.0
+    diagonal = np.empty((r, n_patterns))
+    for j in range(r):
+        v = stack[j : w + j + 1, j]  # below, this column is still that of I
+        length = np.sqrt(np.einsum("ig,ig->g", v, v))
+        diagonal[j] = -np.copysign(length, v[0])
+        if j + 1 < r:
+            v = v.copy()
+            v[0] -= diagonal[j]
+            scale = 1.0 / (length * np.abs(v[0]))
+            rest = stack[j : w + j + 1, j + 1 :]
+            rest -= v[:, None] * (np.einsum("ig,ikg->kg", v, rest) * scale)
+    root = np.zeros((r, r, n_patterns))
+    for i in range(r):
+        root[i, i] = 1.0 / diagonal[i]
         if i:
-            C_inverse[i, :i] = -C_inverse[i, i] * np.einsum("kg,kjg->jg", C[i, :i], C_inverse[:i, :i])
-    logdet = 2.0 * np.log(C[np.arange(s), np.arange(s)]).sum(axis=0)
-    return C_inverse, logdet
+            root[i, :i] = -root[i, i] * np.einsum("kg,kjg->jg", stack[:i, i], root[:i, :i])
+    return root, 2.0 * np.log(np.abs(diagonal)).sum(axis=0)

@@ -5,7 +5,7 @@ X and Z are centred and scaled, y is replaced by its least-squares residual e, a
 √w before any product is formed. None of it changes the model:
 
 * X = X̃R: β = R⁻¹β̃, and under REML log|X'V⁻¹X| = log|X̃'V⁻¹X̃| + 2 log|det R|;
-* y = Xβ̂_OLS + s·e: β̃ is shifted and V⁻¹ sees only e, since the criterion profiles β out;
+* y = Xβ₀ + s·e with β₀ the least-squares estimate: the criterion profiles β out and so sees only e;
 * Z_k = Z̃K_k for each term k of the factor: ZTZ' = Z̃(ΣK_kΛ_kΛ_k'K_k')Z̃', so the factor K_kΛ_k is carried
   through, never T itself (which would lose twice the digits).
 
@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from lmmtools.core.blocks import Blocks, blocks_of, merge, within_by_rows, within_estimate
 from lmmtools.core.covariance import combine, covariance_basis, factor_basis, lower_factor, n_theta, theta_of
 from lmmtools.core.identify import Gram, gram
-from lmmtools.core.moments import Moments, compress, group_moments
+from lmmtools.core.moments import group_moments
 
 __all__ = ["Term", "Working", "working_model"]
 
@@ -79,28 +80,28 @@ class Working:
 
     Attributes
     ----------
-    moments, groups : Moments
-        Compressed by pattern, for the optimiser; one block a group, for the certificate and the modes.
+    blocks, groups : Blocks
+        Merged by pattern, for the optimiser; one block a group, for the certificate and the modes.
     terms : tuple of Term
     R : ndarray, shape (p, p)
         X = X̃R.
-    beta_ols : ndarray, shape (p,)
-        The least-squares β in the basis X̃; e = (y − offset − X̃ beta_ols)/y_scale.
+    beta_shift : ndarray, shape (p,)
+        A β in the basis X̃ about which y is taken: e = (y − offset − X̃ beta_shift)/y_scale.
     y_scale : float
         Root mean square of the least-squares residual.
     """
 
-    moments: Moments
-    groups: Moments
+    blocks: Blocks
+    groups: Blocks
     terms: tuple[Term, ...]
     R: np.ndarray
-    beta_ols: np.ndarray
+    beta_shift: np.ndarray
     y_scale: float
     log_weights: float
 
     def constant(self, *, reml: bool) -> float:
         """What the working criterion lacks: scale of y, transform of X, weights."""
-        n, p = self.moments.n, self.moments.p
+        n, p = self.blocks.n, self.blocks.p
         value = 2.0 * (n - p if reml else n) * np.log(self.y_scale) - self.log_weights
         if reml:
             value += 2.0 * np.linalg.slogdet(self.R)[1] if p else 0.0
@@ -138,7 +139,7 @@ class Working:
     @cached_property
     def gram(self) -> Gram:
         """Inner products of the directions in which V can move."""
-        return gram(self.moments, self.covariance_map)
+        return gram(self.blocks, self.covariance_map)
 
 
 def _stack(blocks: list[np.ndarray]) -> np.ndarray:
@@ -166,15 +167,22 @@ def working_model(design: Any) -> Working:
     columns = _Columns(len(y), root)
     R, x_index, Xw = _fixed_basis(design, columns)
     z_index, K = _random_basis(design, columns)
-    beta_ols, e = _least_squares(y, Xw, columns)
-    columns.whitened.append(e)
+    beta, e = _least_squares(y, Xw, columns)
     codes, n_groups = design.terms[0].codes, len(design.terms[0].levels)
-    raw = group_moments(columns.whitened, z_index, [*x_index, len(columns.whitened) - 1], codes, n_groups)
-    y_scale = np.sqrt(raw.C[-1, -1] / len(y))
-    groups = _scale_response(raw, y_scale) if y_scale > 0 else raw
     log_weights = 0.0 if design.weights is None else float(np.log(design.weights).sum())
+
+    def blocks_about(e: np.ndarray) -> tuple[Blocks, float, tuple[Any, ...]]:
+        scale = float(np.sqrt(e @ e / len(e))) or 1.0
+        rows = ([*columns.whitened, e / scale], z_index, [*x_index, len(columns.whitened)], codes)
+        return blocks_of(group_moments(*rows, n_groups)), scale, rows
+
+    groups, e_scale, rows = blocks_about(e)
+    if (shift := within_estimate(groups)) is not None:
+        beta += e_scale * shift
+        groups, e_scale, rows = blocks_about(e - e_scale * sum(b * x for b, x in zip(shift, Xw, strict=True)))
+        groups = within_by_rows(groups, *rows)
     terms = tuple(_term(t, k) for t, k in zip(design.terms, K, strict=True))
-    return Working(compress(groups), groups, terms, R, beta_ols, float(y_scale), log_weights)
+    return Working(merge(groups), groups, terms, R, beta, e_scale, log_weights)
 
 
 class _Columns:
@@ -284,14 +292,6 @@ def _least_squares(y: np.ndarray, Xw: list[np.ndarray], columns: _Columns) -> tu
             e -= b * x
         beta += step
     return beta, e
-
-
-def _scale_response(m: Moments, scale: float) -> Moments:
-    B, C = m.B.copy(), m.C.copy()
-    B[:, -1] /= scale
-    C[-1] /= scale
-    C[:, -1] /= scale
-    return Moments(m.A, B, C, m.counts, m.pattern, m.n)
 
 
 def _term(term: Any, K: np.ndarray) -> Term:

@@ -141,11 +141,7 @@ class Point:
         slopes = np.einsum("ja,kab,jb->k", w, E, w)
         PE = np.einsum("jab,kbc->jkac", self.P, E)
         bent = np.einsum("ja,kab,jbc,lcd,jd->kl", w, E, self.P, E, w, optimize=True)
-        second = (
-            -np.einsum("jkab,jlba->kl", PE, PE)
-            + rate * 2 * bent
-            - rate / self.q * np.outer(slopes, slopes)
-        )
+        second = -np.einsum("jkab,jlba->kl", PE, PE) + rate * 2 * bent - rate / self.q * np.outer(slopes, slopes)
         if model.reml and p:
             S_inverse = np.linalg.inv(self.S)
             B = np.einsum("jap,kab,jbr->kpr", W, E, W, optimize=True)
@@ -165,16 +161,37 @@ class Point:
         """Bounds on rounding errors of beta (absolute) and of its standard errors (relative).
 
         Backward errors |dS_ij| <= g sqrt(S_ii S_jj) of the weighted normal equations, and the same of their
-        right side, carried to beta element by element. g = n eps times the largest eigenvalue of V (its
-        smallest is one): the worst case of summing n products, each with a solve in V (Higham 2002, 3.1, 7.2).
+        right side, carried to beta element by element, with g = `unit`.
         """
         if not len(self.beta):
             return np.zeros(0), np.zeros(0)
         inverse, size = np.abs(np.linalg.inv(self.S)), np.sqrt(np.diag(self.S))
-        y_norm = np.sqrt(max(self.model.y @ (self.Vr + self.VX @ self.beta), 0.0))
-        unit = len(self.model.y) * EPS * self.condition
-        spread = inverse @ size
+        y_norm = self._y_norm
+        spread, unit = inverse @ size, self.unit
         return unit * spread * (size @ np.abs(self.beta) + y_norm), unit * spread**2 / np.diag(inverse)
+
+    @property
+    def unit(self) -> float:
+        """n eps times the largest eigenvalue of V (its smallest is one): rounding of a quadratic form in V^-1.
+
+        The worst case of a sum of n products, each with a solve in V (Higham 2002, sections 3.1 and 7.2).
+        """
+        return len(self.model.y) * EPS * self.condition
+
+    @property
+    def variance_rounding(self) -> float:
+        """Relative bound on the rounding error of sigma^2: r = y - X beta loses what y has over r."""
+        return 2 * self.unit * self._y_norm / np.sqrt(self.q)
+
+    def covariance_rounding(self, i: int, j: int) -> float:
+        """Absolute bound on the rounding error of sigma^2 T[i, j]; infinite where nothing can be said."""
+        if not np.isfinite(self.condition):
+            return np.inf
+        return self.variance_rounding * self.sigma2 * float(np.sqrt(self.T[i, i] * self.T[j, j]))
+
+    @property
+    def _y_norm(self) -> float:
+        return float(np.sqrt(max(self.model.y @ (self.Vr + self.VX @ self.beta), self.q)))
 
 
 def directions(design: Any) -> NDArray:

@@ -17,6 +17,7 @@ J. Statist. Softw. 67(1) (theta, Lambda, and what the criterion contains).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,7 +128,7 @@ class DenseModel:
         """Divisor of sigma^2: n - p under REML, n under ML."""
         return len(self.y) - (self.X.shape[1] if self.reml else 0)
 
-    @property
+    @cached_property
     def Z(self) -> NDArray:
         """Random-effects matrix (n, Q): columns by term, then level, then effect."""
         return np.hstack([self.spread(t.matrix, t.codes, t) for t in self.terms])
@@ -173,10 +174,8 @@ class DenseModel:
     def criterion(self, theta: NDArray) -> float:
         """-2 log-likelihood (restricted under REML) with all constants, beta and sigma profiled out."""
         whitened = _whiten(self, theta)
-        restricted = whitened.logdet_XVX if self.reml else 0.0
-        return (
-            whitened.logdet_V + restricted + self.dof * (1 + np.log(2 * np.pi * whitened.r2 / self.dof))
-        )
+        restricted = whitened.logdet_x if self.reml else 0.0
+        return whitened.logdet_v + restricted + self.dof * (1 + np.log(2 * np.pi * whitened.r2 / self.dof))
 
     def deviance(self, theta: NDArray, beta: NDArray, sigma: float) -> float:
         """-2 log of the normal density of y at any beta, theta, sigma; under REML restricted to (n - p)."""
@@ -184,7 +183,7 @@ class DenseModel:
         e = solve_triangular(L, self.response - self.X @ beta, lower=True)
         out = 2 * np.log(np.diag(L)).sum() + self.dof * np.log(2 * np.pi * sigma**2) + e @ e / sigma**2
         if self.reml:
-            out += _whiten(self, theta).logdet_XVX
+            out += _whiten(self, theta).logdet_x
         return float(out)
 
     def fit_at(self, theta: NDArray) -> DenseFit:
@@ -200,7 +199,7 @@ class DenseModel:
             theta=np.asarray(theta, dtype=float),
             criterion=self.criterion(theta),
             beta=w.beta,
-            vcov=sigma**2 * w.inverse_XVX,
+            vcov=sigma**2 * w.inverse_x,
             sigma=float(sigma),
             modes=modes,
             modes_cov=sigma**2 * (T - half.T @ half),  # Var(b | y), beta known: lme4's condVar
@@ -219,13 +218,12 @@ class DenseModel:
         where = {factor: np.hstack(parts) for factor, parts in columns.items()}
         modes = {factor: fit.modes[at] for factor, at in where.items()}
         covariances = {
-            factor: np.array([fit.modes_cov[np.ix_(level, level)] for level in at])
-            for factor, at in where.items()
+            factor: np.array([fit.modes_cov[np.ix_(level, level)] for level in at]) for factor, at in where.items()
         }
         return modes, covariances
 
     def prediction_variance(
-        self, theta: NDArray, X0: NDArray, rows: tuple[tuple[NDArray, NDArray], ...] | None
+        self, theta: NDArray, X0: NDArray, rows: tuple[tuple[NDArray, NDArray], ...], *, random: bool = True
     ) -> tuple[NDArray, NDArray]:
         """Variance of the error of predicting the mean, and one new observation, at given theta.
 
@@ -233,9 +231,12 @@ class DenseModel:
         ----------
         theta : ndarray
         X0 : ndarray (m, p)
-        rows : per term (matrix (m, q), codes (m,)), code -1 for a level that was not in the data
-            (its effect is predicted by zero and its whole variance counts), or None for the
-            population mean X0 beta.
+        rows : per term (matrix (m, q), codes (m,))
+            Code -1 for a level that was not in the data: its effect is predicted by zero, and its whole
+            variance counts.
+        random : bool
+            Whether the mean is X0 beta + Z0 b of the level named, or the population's X0 beta; an observation
+            is then of a level not yet seen.
 
         Returns
         -------
@@ -244,20 +245,16 @@ class DenseModel:
         """
         w = _whiten(self, theta)
         sigma2 = w.r2 / self.dof
-        if rows is None:
-            mean = np.einsum("ij,jk,ik->i", X0, w.inverse_XVX, X0)
-            return sigma2 * mean, sigma2 * (mean + 1.0)
+        new = sum(((M @ block) ** 2).sum(axis=1) for (M, _), (block, _) in zip(rows, self.blocks(theta), strict=True))
+        if not random:
+            mean = np.einsum("ij,jk,ik->i", X0, w.inverse_x, X0)
+            return sigma2 * mean, sigma2 * (mean + new + 1.0)
         Z0 = np.hstack([self.spread(M, codes, t) for (M, codes), t in zip(rows, self.terms, strict=True)])
         T = self.Lambda(theta) @ self.Lambda(theta).T
         half = solve_triangular(w.L, self.Z @ T @ Z0.T, lower=True)  # Cov(y, z0'b), whitened
         d = X0 - half.T @ w.LX
-        mean = (
-            np.einsum("ij,jk,ik->i", Z0, T, Z0)
-            - (half**2).sum(axis=0)
-            + np.einsum("ij,jk,ik->i", d, w.inverse_XVX, d)
-        )
-        for (M, codes), (block, _) in zip(rows, self.blocks(theta), strict=True):
-            mean = mean + np.where(codes < 0, ((M @ block) ** 2).sum(axis=1), 0.0)
+        mean = np.einsum("ij,jk,ik->i", Z0, T, Z0) - (half**2).sum(axis=0) + np.einsum("ij,jk,ik->i", d, w.inverse_x, d)
+        mean = mean + np.where(rows[0][1] < 0, new, 0.0)
         return sigma2 * mean, sigma2 * (mean + 1.0)
 
 
@@ -269,9 +266,9 @@ class _Whitened:
     LX: NDArray
     beta: NDArray
     e: NDArray
-    logdet_V: float
-    logdet_XVX: float
-    inverse_XVX: NDArray
+    logdet_v: float
+    logdet_x: float
+    inverse_x: NDArray
 
     @property
     def r2(self) -> float:
@@ -290,17 +287,16 @@ def _whiten(model: DenseModel, theta: NDArray) -> _Whitened:
         LX=LX,
         beta=beta,
         e=Ly - LX @ beta,
-        logdet_V=2 * float(np.log(np.diag(L)).sum()),
-        logdet_XVX=2 * float(np.log(np.abs(np.diag(R))).sum()),
-        inverse_XVX=Rinv @ Rinv.T,
+        logdet_v=2 * float(np.log(np.diag(L)).sum()),
+        logdet_x=2 * float(np.log(np.abs(np.diag(R))).sum()),
+        inverse_x=Rinv @ Rinv.T,
     )
 
 
 def dense_model(design: Any, *, reml: bool = True) -> DenseModel:
     """Copy a Design's raw arrays into a DenseModel: y, X, and each term's matrix, codes and structure."""
     terms = tuple(
-        DenseTerm(t.factor, np.array(t.matrix, dtype=float), np.array(t.codes), t.structure)
-        for t in design.terms
+        DenseTerm(t.factor, np.array(t.matrix, dtype=float), np.array(t.codes), t.structure) for t in design.terms
     )
     return DenseModel(
         y=np.array(design.y, dtype=float),

@@ -39,7 +39,7 @@ def _slopes(model: DenseModel, theta: NDArray) -> list[NDArray]:
 
 def gradient(model: DenseModel, theta: NDArray) -> NDArray:
     """Derivatives (m,) of ``model.criterion`` at theta."""
-    M, P, Py = _projections(model, theta)
+    M, _, Py = _projections(model, theta)
     ratio = model.dof / (model.response @ Py)
     ZL = model.Z @ model.Lambda(theta)
     out = []

@@ -129,11 +129,14 @@ def _take_narwhals(data: object, names: tuple[str, ...]) -> Columns:
             f"data is a {type(data).__name__}, not a data frame: pass a pandas, polars or pyarrow frame."
         ) from error
     except Exception as error:  # each back end reports two columns of one name in its own way
-        raise DataError(f"the data frame cannot be read ({error}): give every column a name of its own.") from error
+        reason = " ".join(str(error).split())
+        raise DataError(f"the data frame cannot be read ({reason}): give every column a name of its own.") from error
     if isinstance(frame, nw.LazyFrame):
         raise DataError(f"data is lazy ({type(data).__name__}), its rows are not read yet: call .collect() first.")
     if not isinstance(frame, nw.DataFrame):
         raise DataError(f"data is a {type(data).__name__}, not a data frame: pass a pandas, polars or pyarrow frame.")
+    if isinstance(frame.to_native(), pd.DataFrame):  # narwhals has no place for the order of its levels
+        return take(frame.to_native(), names)
     have = list(frame.columns)
     _check_names(names, have, len(set(have)) == len(have))
     series = {name: _from_narwhals(name, frame[name]) for name in names}

@@ -124,6 +124,8 @@ def _parsed(text: str) -> ParsedFormula:
         complain(
             text, len(text.rstrip()), "the formula has no `~`: write the response before it, as in 'y ~ x + (1 | g)'."
         )
+    if isinstance(tree.left, Op) and tree.left.op == "~":
+        complain(text, tree.at, "a formula has one `~` only: remove the second.")
     response = _response(text, tree.left)
     fixed, offsets, bars = _split(text, tree.right)
     fixed_terms = expand(text, fixed) if fixed is not None else ((),)
@@ -134,14 +136,10 @@ def _parsed(text: str) -> ParsedFormula:
 def _response(text: str, node: Node) -> Node:
     if isinstance(node, Paren):
         return _response(text, node.body)
-    if isinstance(node, Op) and node.op == "~":
-        complain(text, node.at, "a formula has one `~` only: remove the second.")
     if isinstance(node, Op) and node.op in ("+", "-", "*", "/", "^"):
         validate(text, node)
         return Call(node.pos, "I", (node,))  # R computes a response arithmetically: y/2 is a half of y
     validate(text, node)
-    if not columns(node):
-        complain(text, node.pos, "the response is no column: name one before `~`.")
     if not isinstance(node, Name | Call):
         complain(text, node.pos, "the response must be a column or a function of one, as log(y).")
     return node

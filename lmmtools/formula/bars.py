@@ -101,7 +101,7 @@ def bar_terms(text: str, structure: str, bar: Op) -> tuple[BarTerm, ...]:
     """
     for part in walk(bar.left):
         if isinstance(part, Op) and part.op in ("|", "||"):
-            complain(text, part.at, "a random term has one bar: write crossed factors as (x | a) + (x | b).")
+            complain(text, bar.at, "a random term has one bar: write crossed factors as (x | a) + (x | b).")
     terms = expand(text, bar.left, intercept=structure not in _POSITIONAL)
     if structure in _POSITIONAL:
         terms = _positions(text, structure, bar, terms)

@@ -87,24 +87,38 @@ def validate(text: str, node: Node) -> None:
     Raises
     ------
     FormulaError
-        For an unknown function, wrong arguments, or an operator without meaning in arithmetic.
+        For an unknown function, wrong arguments, an operator without meaning in arithmetic, or no column at all.
     """
-    for part in walk(node):
-        match part:
-            case Op(op="~" | "|" | "||" | ":" | "%in%"):
-                complain(text, part.at, f"`{part.op}` has no meaning in a function or response: only arithmetic has.")
-            case Name(value="."):
-                complain(text, part.pos, "`.` (all other columns) is not read: name the columns.")
-            case Call():
-                _validate_call(text, part)
+    _validate_value(text, node)
+    if not columns(node):
+        complain(text, node.pos, f"`{render(node)}` has no column in it: name one, or leave it out.")
+
+
+def _validate_value(text: str, node: Node) -> None:
+    """Check what stands for one number in each row."""
+    match node:
+        case Op(op="~" | "|" | "||" | ":" | "%in%"):
+            complain(text, node.at, f"`{node.op}` has no meaning in a function or response: only arithmetic has.")
+        case Op(op=op, left=left, right=right):
+            for side in (left, right):
+                if not (op in ("==", "!=") and isinstance(side, Text)):  # I(f == 'a')
+                    _validate_value(text, side)
+        case Paren(body=inner) | Unary(operand=inner):
+            _validate_value(text, inner)
+        case Name(value="."):
+            complain(text, node.pos, "`.` (all other columns) is not read: name the columns.")
+        case Name(value=value, quoted=False) if is_constant(value) and value != "pi":
+            complain(text, node.pos, f"`{value}` is no number: a column of that name goes between backticks.")
+        case Text() | Sequence():
+            complain(text, node.pos, "a text or list has no meaning here: name a column.")
+        case Call():
+            _validate_call(text, node)
 
 
 def _validate_call(text: str, call: Call) -> None:
     name = call.func.removeprefix("np.").removeprefix("numpy.")
     if name == "offset":
         complain(text, call.pos, "offset(…) is a term of its own: write it after a `+`, outside other functions.")
-    if name == "c" or (name.startswith("contr.") and name.removeprefix("contr.") in CONTRASTS):
-        return
     if name not in FUNCTIONS:
         advice = f": {_ADVICE[name]}" if name in _ADVICE else nearest(name, FUNCTIONS)
         known = ", ".join(sorted(FUNCTIONS))
@@ -114,13 +128,39 @@ def _validate_call(text: str, call: Call) -> None:
         complain(text, call.pos, f"`{call.func}` needs a variable between its parentheses.")
     if len(call.args) > most:
         more = " log2(x) and log10(x) give other bases." if name == "log" else ""
-        complain(
-            text, call.args[most].pos, f"`{call.func}` takes {most} unnamed argument(s), not {len(call.args)}.{more}"
-        )
+        extra = call.args[most].pos
+        complain(text, extra, f"`{call.func}` takes {most} unnamed argument(s), not {len(call.args)}.{more}")
     for key, value in call.keywords:
         if key not in keywords:
             known = f"it knows {', '.join(keywords)}" if keywords else "it has none"
             complain(text, value.pos, f"`{call.func}` has no argument `{key}`: {known}.")
+    _validate_value(text, call.args[0])
+    for value in (*call.args[1:], *(value for _, value in call.keywords)):
+        _validate_literal(text, value)
+    if name == "poly":
+        for degree in (*call.args[1:], *(value for key, value in call.keywords if key == "degree")):
+            if not (isinstance(degree, Number) and degree.value.isdigit() and int(degree.value) > 0):
+                complain(text, degree.pos, "the degree of poly(x, degree) is a whole number from 1 on.")
+
+
+def _validate_literal(text: str, node: Node) -> None:
+    """Check an argument after the first: settings are written out, they do not vary with the rows."""
+    match node:
+        case Number() | Text():
+            return
+        case Name(value=value, quoted=False) if is_constant(value):
+            return
+        case Unary(operand=Number()):
+            return
+        case Sequence(items=items) | Call(func="c", args=items, keywords=()):
+            for item in items:
+                _validate_literal(text, item)
+            return
+        case Call(func=func) if is_constant(func):
+            for item in (*node.args, *(value for _, value in node.keywords)):
+                _validate_literal(text, item)
+            return
+    complain(text, node.pos, "this argument is a number, a text, a list of these, or contrasts such as contr.sum.")
 
 
 def render(node: Node, name: Callable[[Name, bool], str] | None = None, *, categorical: bool = False) -> str:

@@ -3,7 +3,7 @@
 import gzip
 import json
 import re
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -15,19 +15,19 @@ DTYPES = {"float": "float64", "int": "int64", "factor": "str", "ordered": "str"}
 CODINGS = {"contr.poly": "poly", "contr.sum": "sum", "contr.helmert": "helmert"}
 
 
-@lru_cache(maxsize=1)
+@cache
 def references() -> dict[str, dict]:
     """Every fit by its name, such as ``sleepstudy__rs_reml``."""
     with gzip.open(HERE / "lme4_one_factor.json.gz", "rt", encoding="utf-8") as file:
         return {fit["id"]: fit for fit in json.load(file)["fits"]}
 
 
-@lru_cache(maxsize=1)
+@cache
 def _catalogue() -> dict[str, dict]:
     return json.loads((HERE / "datasets.json").read_text(encoding="utf-8"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def data(name: str) -> pd.DataFrame:
     """The data frame of a fit: the package's own data set, or the one kept here; factors as R has them."""
     if name not in _catalogue():
@@ -52,7 +52,7 @@ def contrasts(reference: dict) -> dict[str, str]:
     return {name: coding for name, coding in codings.items() if coding}
 
 
-@lru_cache(maxsize=None)
+@cache
 def fitted(name: str) -> lt.LMMFit:
     """Our fit of the same model to the same data."""
     reference = references()[name]

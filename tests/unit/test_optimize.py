@@ -77,3 +77,23 @@ def test_a_response_that_the_model_reproduces_is_refused():
 
 def test_n_evaluations_are_few(sleepstudy):
     assert lt.fit_lmm("Reaction ~ Days + (Days | Subject)", sleepstudy).n_evaluations <= 10
+
+
+@pytest.mark.parametrize("ratio", [1e3, 1e5, 1e6])
+def test_groups_a_million_residual_sds_apart_lose_no_digit(ratio):
+    # Balanced one-way layout with a slope within groups: for σ_a → ∞ the REML fit of the slope and of σ tends to
+    # that of the within-groups regression, with an error of order (σ/σ_a)².
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(20), 10)
+    x, e, u = rng.normal(size=200), rng.normal(size=200), rng.normal(size=20)
+    fit = lt.fit_lmm("y ~ x + (1 | g)", pd.DataFrame({"y": 1 + 0.5 * x + ratio * u[g] + e, "x": x, "g": g}))
+
+    def within(v):
+        return v - np.bincount(g, weights=v)[g] / 10
+
+    slope = within(x) @ within(0.5 * x + e) / (within(x) @ within(x))
+    rss = np.sum((within(0.5 * x + e) - slope * within(x)) ** 2)
+    limit = 10.0 / ratio**2 + 1e-9
+    assert fit.fixef["x"] == pytest.approx(slope, rel=limit + 10 / ratio)
+    assert fit.sigma == pytest.approx(np.sqrt(rss / 179), rel=10 * limit)
+    assert fit.certificate.status == "certified"

@@ -1,0 +1,189 @@
+"""What the plots share: the three-step form, axes and panels, marks, units and quantile plots."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.formats import format_value, visible
+
+__all__ = [
+    "BLUE",
+    "INK",
+    "VERMILLION",
+    "PlotData",
+    "counted",
+    "effect_unit",
+    "flat_limits",
+    "normal_quantiles",
+    "outside",
+    "panels",
+    "plot",
+    "points",
+    "qq",
+    "shown",
+    "spread",
+    "with_unit",
+]
+
+# Okabe and Ito's blue and vermillion: apart for every common colour blindness, and both clear of black and
+# white. In grey they are told apart by marks and dashes.
+BLUE, VERMILLION, INK = "#0072B2", "#D55E00", "#000000"
+
+# Units of covariates as one says them after "per".
+_ONE = {f"{unit}s": unit for unit in ("second", "minute", "hour", "day", "week", "month", "year", "point")}
+
+# Beyond this many marks the layer becomes a picture inside the SVG; axes and text stay lines and letters.
+_RASTER_ABOVE = 3000
+
+
+@dataclass(frozen=True, eq=False)
+class PlotData:
+    """The numbers of one plot.
+
+    Attributes
+    ----------
+    table : DataFrame
+        What is drawn, a row a mark.
+    labels : Mapping[str, str]
+        Axis labels and the like, with units.
+    facts : Mapping[str, object]
+        Counts and other values that drawing and words need.
+    """
+
+    table: pd.DataFrame
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def plot(extract: Callable[..., PlotData], describe: Callable[[PlotData], Any]) -> Callable:
+    """Make a plot of a drawing function: it then takes a fit (or its extracted numbers) and an optional `ax`."""
+
+    def decorate(draw: Callable[[PlotData, Any], None]) -> Callable:
+        @functools.wraps(draw)
+        def plotted(fit: Any, ax: Any = None, **kw: Any) -> Any:
+            data = fit if isinstance(fit, PlotData) else extract(fit, **kw)
+            ax = _own_axes(describe(data).size) if ax is None else ax
+            return draw(data, ax)
+
+        plotted.extract, plotted.describe = extract, describe
+        return plotted
+
+    return decorate
+
+
+def _own_axes(size: tuple[float, float]) -> Any:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=size, layout="constrained").subplots()
+
+
+def panels(ax: Any, rows: int, columns: int, **share: Any) -> list[Any]:
+    """Axes on a grid in the place of `ax`, which is blanked; `ax` itself when one is asked for."""
+    if rows * columns == 1:
+        return [ax]
+    ax.set_axis_off()
+    grid = ax.get_subplotspec().subgridspec(rows, columns)
+    return list(np.ravel(grid.subplots(**share)))
+
+
+def points(ax: Any, x: Any, y: Any, total: int | None = None, **kw: Any) -> None:
+    """Marks without lines; a picture when the figure has very many (`total`, or these)."""
+    many = (len(x) if total is None else total) > _RASTER_ABOVE
+    style = {"marker": "o", "linestyle": "none", "color": BLUE, "markeredgewidth": 0, "rasterized": many}
+    style |= {"markersize": 2.4, "alpha": 0.5} if many else {"alpha": 0.75 if len(x) > 300 else 1.0}
+    ax.plot(np.asarray(x), np.asarray(y), **(style | kw))
+
+
+def with_unit(name: str, unit: str | None) -> str:
+    """``"age (years)"``; the name alone when no unit is known."""
+    return f"{visible(name)} ({visible(unit)})" if unit else visible(name)
+
+
+def effect_unit(fit: Any, effect: str) -> str | None:
+    """Unit of a random effect: the response's, per unit of its covariate."""
+    unit, per = fit.design.units.get(fit.response), fit.design.units.get(effect)
+    if unit and effect != "Intercept" and "[" not in effect:
+        return f"{unit} per {_ONE.get(per, per)}" if per else f"{unit} per unit"
+    return unit
+
+
+def shown(value: float, digits: int = 3) -> str:
+    """A number within a sentence."""
+    return format_value(float(value), f"sig{digits}")
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """``"1 group"``, ``"2 groups"``, ``"12,000 rows"``."""
+    return f"{format_value(int(n), 'int')} {one if n == 1 else many or one + 's'}"
+
+
+def spread(values: Any) -> str:
+    """``"−3.1 to 2.8"``."""
+    values = np.asarray(values, dtype=float)
+    return f"{shown(values.min())} to {shown(values.max())}"
+
+
+def normal_quantiles(values: np.ndarray, level: float = 0.95) -> pd.DataFrame:
+    """Sample and normal quantiles with a pointwise band.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+
+    Returns
+    -------
+    DataFrame
+        ``normal`` (Φ⁻¹ of Blom's (i − 3/8)/(n + 1/4)), ``sample`` (in order), ``line``, ``low`` and ``high``: mean +
+        sd·z, z the quantiles of the i-th of n independent standard normal values, Φ⁻¹ of Beta(i, n + 1 − i).
+
+    References
+    ----------
+    Blom (1958), Statistical estimates and transformed beta-variables; David & Nagaraja (2003), Order
+    statistics, eq. 2.1.5.
+    """
+    from scipy.special import betaincinv, ndtri
+
+    n = len(values)
+    i = np.arange(1, n + 1)
+    mean, sd = float(np.mean(values)), float(np.std(values, ddof=1)) if n > 1 else 0.0
+    tail = (1 - level) / 2
+    normal = ndtri((i - 0.375) / (n + 0.25))
+    return pd.DataFrame(
+        {
+            "normal": normal,
+            "sample": np.sort(values),
+            "line": mean + sd * normal,
+            "low": mean + sd * ndtri(betaincinv(i, n + 1 - i, tail)),
+            "high": mean + sd * ndtri(betaincinv(i, n + 1 - i, 1 - tail)),
+        }
+    )
+
+
+def outside(table: pd.DataFrame) -> int:
+    """Number of points outside the band; rounding aside, as when all are equal."""
+    slack = 1e-9 * float(np.abs(table["sample"]).max())
+    return int(((table["sample"] < table["low"] - slack) | (table["sample"] > table["high"] + slack)).sum())
+
+
+def qq(ax: Any, table: pd.DataFrame, total: int | None = None) -> None:
+    """A normal quantile plot of :func:`normal_quantiles`."""
+    ax.fill_between(table["normal"], table["low"], table["high"], color=INK, alpha=0.12, linewidth=0)
+    ax.plot(table["normal"], table["line"], color=VERMILLION, linestyle="--", linewidth=1)
+    points(ax, table["normal"], table["sample"], total)
+    flat_limits(ax, table["sample"])
+
+
+def flat_limits(ax: Any, values: Any) -> None:
+    """Limits for values that are all equal, around which matplotlib would zoom into rounding noise."""
+    values = np.asarray(values, dtype=float)
+    size = max(float(np.abs(values).max()), 1e-300)
+    if np.ptp(values) <= 1e-9 * size:
+        half = 1.0 if size < 1e-12 else size
+        ax.set_ylim(values[0] - half, values[0] + half)

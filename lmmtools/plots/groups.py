@@ -1,0 +1,222 @@
+"""The data by group with the fitted lines: a panel a group, or a row a group where no x suggests itself."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.figures import Description
+from lmmtools.formats import visible
+from lmmtools.plots.drawing import (
+    BLUE,
+    INK,
+    VERMILLION,
+    PlotData,
+    counted,
+    panels,
+    plot,
+    points,
+    spread,
+    with_unit,
+)
+
+__all__ = ["data_by_group"]
+
+# All groups up to the first number are shown, else the second number of them.
+_PANELS, _ROWS = (30, 20), (60, 40)
+
+
+def _covariate(fit: Any) -> tuple[str, np.ndarray] | None:
+    """The first numeric slope, then fixed covariate, that takes three values or more and varies within groups."""
+    design = fit.design
+    columns = [(n, t.matrix[:, k]) for t in design.terms for k, n in enumerate(t.names)]
+    columns += [(n, design.X[:, j]) for j, n in enumerate(design.fixed_names) if ":" not in n]
+    codes = design.terms[0].codes
+    for name, x in columns:
+        if name == "Intercept" or "[" in name or len(np.unique(x)) < 3:
+            continue
+        varies = pd.Series(x).groupby(codes).agg(np.ptp) > 0
+        if varies.mean() >= 0.5:
+            return name, x
+    return None
+
+
+def _chosen(fit: Any, limit: tuple[int, int]) -> np.ndarray:
+    """Codes of the groups shown: all, or some evenly spaced in rank of their first conditional mode."""
+    first = fit.ranef[fit.design.terms[0].factor].iloc[:, 0].to_numpy()
+    if len(first) <= limit[0]:
+        return np.arange(len(first))
+    ranks = np.linspace(0, len(first) - 1, limit[1]).round().astype(int)
+    return np.sort(np.argsort(first, kind="stable")[ranks])
+
+
+def _rows_by_group(fit: Any) -> PlotData:
+    design, term = fit.design, fit.design.terms[0]
+    covariate = _covariate(fit)
+    codes = _chosen(fit, _PANELS if covariate else _ROWS)
+    panel = np.full(len(term.levels), -1)
+    panel[codes] = np.arange(len(codes))
+    name, x = covariate or ("", np.zeros(fit.nobs))
+    table = pd.DataFrame(
+        {
+            "panel": panel[term.codes],
+            "level": term.levels[term.codes].astype(str),
+            "x": x,
+            "y": design.y,
+            "fitted": fit.fitted.to_numpy(),
+            "population": fit.predict(random=False).to_numpy(),
+        }
+    )
+    table = table[table["panel"] >= 0].sort_values(["panel", "x"], kind="stable", ignore_index=True)
+    return PlotData(
+        table,
+        MappingProxyType(
+            {
+                "x": with_unit(name, design.units.get(name)),
+                "y": with_unit(fit.response, design.units.get(fit.response)),
+                "factor": visible(term.factor),
+                "effect": visible(term.names[0]),
+            }
+        ),
+        MappingProxyType(
+            {
+                "groups": len(term.levels),
+                "shown": len(codes),
+                "x": bool(covariate),
+                "lines": bool(covariate) and _is_function(table, "fitted"),
+                "population": _one_population(table, bool(covariate)),
+            }
+        ),
+    )
+
+
+def _is_function(table: pd.DataFrame, column: str) -> bool:
+    """Whether a column is determined by group and x, so that a line through it means something."""
+    ranges = table.groupby(["panel", "x"])[column].agg(np.ptp)
+    return bool((ranges <= 1e-9 * max(float(table["y"].abs().max()), 1e-300)).all())
+
+
+def _one_population(table: pd.DataFrame, lines: bool) -> bool:
+    """Whether the fit without random effects can be drawn: as a line in each panel, or one line for all rows."""
+    together = table if lines else table.assign(panel=0)
+    return _is_function(together, "population")
+
+
+def _describe_rows_by_group(data: PlotData) -> Description:
+    facts, labels = data.facts, data.labels
+    factor, n = labels["factor"], facts["shown"]
+    some = n < facts["groups"]
+    which = f"{n} of {counted(facts['groups'], 'group')}" if some else counted(n, "group")
+    chosen = f" Shown are {which}, evenly spaced in rank of the conditional mode of {labels['effect']}." if some else ""
+    what = "lines" if facts["lines"] else "crosses" if facts["x"] else "upright ticks"
+    population = "; dotted: the same without random effects" if facts["population"] else ""
+    marks = f"Orange {what}: fitted values, random effects included{population}."
+    against = f" against {labels['x']}" if facts["x"] else ""
+    per = "panel" if facts["x"] else "row"
+    rows = -(-n // _columns(n)) if facts["x"] else 0
+    return Description(
+        caption=f"{labels['y']}{against} by {factor}. {marks}{chosen}",
+        label="fig-data",
+        alt=f"{labels['y']}{against}, a {per} for each of {which} of {factor}. "
+        f"{counted(len(data.table), 'observation')} from {spread(data.table['y'])}; fitted values, random effects "
+        f"included, from {spread(data.table['fitted'])}, drawn as {what}.",
+        size=(6.6, 0.9 + 1.15 * rows) if facts["x"] else (6.0, min(8.0, 1.2 + 0.19 * n)),
+    )
+
+
+@plot(_rows_by_group, _describe_rows_by_group)
+def data_by_group(data: PlotData, ax: Any) -> Any:
+    """Observations and fitted values by group.
+
+    Panels have the first numeric random slope (else fixed covariate) that varies within groups as x; without
+    one, groups are rows of a dot plot. With more than 30 panels (60 rows) some groups are chosen, evenly spaced
+    in rank of their conditional mode, and the caption says so.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    ax : matplotlib Axes, optional
+        Where the panels go.
+
+    Returns
+    -------
+    Figure with panels, or Axes of the dot plot
+    """
+    return _trellis(data, ax) if data.facts["x"] else _dots(data, ax)
+
+
+def _columns(n: int) -> int:
+    """Panels side by side: the count from 5 and 6 that leaves the fewest gaps, fewer for few groups."""
+    if n <= 6:
+        return min(n, 3)
+    return min((6, 5, 4) if n <= 12 else (6, 5), key=lambda c: -n % c)
+
+
+def _trellis(data: PlotData, ax: Any) -> Any:
+    n, facts = data.facts["shown"], data.facts
+    columns = _columns(n)
+    axes = panels(ax, -(-n // columns), columns, sharex=True, sharey=True)
+    # Limits and title heights set here spare matplotlib from finding them again for each panel.
+    axes[0].set(xlim=_limits(data.table["x"]), ylim=_limits(data.table[["y", "fitted"]]))
+    axes[0].locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10])
+    for panel, rows in data.table.groupby("panel"):
+        here = axes[panel]
+        points(here, rows["x"], rows["y"], total=len(data.table), label="observed")
+        if facts["lines"] and facts["population"]:
+            _line(here, rows, "population", color=INK, linestyle=":", linewidth=1, label="population")
+        if facts["lines"]:
+            _line(here, rows, "fitted", color=VERMILLION, label="this group")
+        else:
+            _crosses(here, rows["x"], rows["fitted"])
+        here.set_title(_short(rows["level"].iloc[0]), fontsize=8, pad=3, y=1.0)
+    for position, unused in enumerate(axes[n:], start=n):
+        unused.set_axis_off()
+        axes[position - columns].tick_params(labelbottom=True)
+    drawing = ax.figure
+    drawing.supxlabel(data.labels["x"], fontsize=9)
+    drawing.supylabel(data.labels["y"], fontsize=9)
+    handles, labels = axes[0].get_legend_handles_labels()
+    drawing.legend(handles, labels, loc="outside upper left", ncols=3)
+    return drawing
+
+
+def _limits(values: Any) -> tuple[float, float]:
+    low, high = float(np.min(values)), float(np.max(values))
+    margin = 0.06 * (high - low)
+    return low - margin, high + margin
+
+
+def _line(ax: Any, rows: pd.DataFrame, column: str, **style: Any) -> None:
+    """A fitted line over the x observed in a group; a dash where there is only one."""
+    once = rows.drop_duplicates("x")
+    marker = {"marker": "_", "markersize": 8} if len(once) == 1 else {}
+    ax.plot(once["x"], once[column], **(style | marker))
+
+
+def _crosses(ax: Any, x: Any, y: Any) -> None:
+    points(ax, x, y, marker="x", color=VERMILLION, markeredgewidth=1, alpha=1.0, label="fitted")
+
+
+def _dots(data: PlotData, ax: Any) -> Any:
+    """Groups as rows, the first on top."""
+    height, n = -data.table["panel"].to_numpy(), data.facts["shown"]
+    if data.facts["population"]:
+        ax.axvline(data.table["population"].iloc[0], color=INK, linestyle=":", linewidth=1, label="population")
+    points(ax, data.table["y"], height, label="observed", markerfacecolor="none", markeredgewidth=0.9,
+           markeredgecolor=BLUE)  # fmt: skip
+    points(ax, data.table["fitted"], height, marker="|", color=VERMILLION, markersize=9, markeredgewidth=1.6,
+           alpha=1.0, label="fitted")  # fmt: skip
+    names = data.table.drop_duplicates("panel")["level"]
+    ax.set_yticks(-np.arange(n), [_short(name, 24) for name in names])
+    ax.tick_params(axis="y", length=0)
+    ax.set(xlabel=data.labels["y"], ylabel=data.labels["factor"], ylim=(-n + 0.4, 0.6))
+    ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    return ax
+
+
+def _short(name: str, most: int = 16) -> str:
+    name = visible(name)
+    return name if len(name) <= most else name[: most - 1] + "…"

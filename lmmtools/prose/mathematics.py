@@ -1,0 +1,203 @@
+"""The model of a fit in mathematics, with its own terms."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from lmmtools.prose.value import Prose, listed, literal
+
+__all__ = ["model"]
+
+# Beyond these, sums are written as x'β and matrices by a symbol.
+_MOST_TERMS, _MOST_EFFECTS = 14, 4
+_TERMS_A_LINE = 4
+# What TeX, KaTeX-like readers and pandoc all take within \text{}; other names get a symbol and are explained.
+_PLAIN = re.compile(r"[\w .,:+=()/*'!?\[\]-]*", re.ASCII)
+# A dummy variable: a factor, or C() of one, and a level; contrasts (``[.L]``) and columns of poly() are neither.
+_INDICATOR = re.compile(r"(?P<factor>C\([^()\[\]]+\)|[^()\[\]]+)\[(?:T\.)?(?P<level>(?!\.)[^\[\]]+)\]")
+_POWER = re.compile(r"I\((?P<base>\w+) ?(?:\*\*|\^) ?(?P<exponent>\d+)\)", re.ASCII)
+
+
+def model(fit: Any) -> Prose:
+    """The model as it was fitted: response, terms, distributions, and what the symbols stand for.
+
+    Parameters
+    ----------
+    fit : LMMFit
+
+    Returns
+    -------
+    Prose
+        One display of ``aligned`` mathematics and a paragraph.
+    """
+    names = _Names(fit)
+    lines = [_mean(fit, names), *_random_distributions(fit, names), _residual_distribution(fit, names)]
+    display = "$$\n\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}\n$$"
+    return Prose(f"{display}\n\n{_legend(fit, names)}")
+
+
+class _Names:
+    """Symbols of the columns of one model, and of what cannot be written as it is."""
+
+    def __init__(self, fit: Any) -> None:
+        self.crossed = len(fit.ngroups) > 1
+        self.row = "i" if self.crossed else "ij"
+        self.factors = list(fit.ngroups)
+        self.brackets = False
+        self.symbols: dict[str, int] = {}
+
+    def at_row(self, name: str) -> str:
+        r"""A variable at one row: its name as ``\text{…}``, or a symbol where mathematics cannot hold the name."""
+        if _PLAIN.fullmatch(name):
+            return f"{_text(name)}_{{{self.row}}}"
+        number = self.symbols.setdefault(name, len(self.symbols) + 1)
+        return f"v_{{{number},{self.row}}}"
+
+    def column(self, name: str) -> str:
+        """A column of a model matrix at one row: variables, powers, indicators and their products."""
+        return "\\,".join(self._factor(part) for part in _parts(name))
+
+    def _factor(self, part: str) -> str:
+        power = _POWER.fullmatch(part)
+        if power:
+            return f"{_text(power['base'])}_{{{self.row}}}^{{{power['exponent']}}}"
+        found = _INDICATOR.fullmatch(part)
+        if not found or not _PLAIN.fullmatch(part):
+            return self.at_row(part)
+        self.brackets = True
+        factor = re.sub(r"^C\((\w+)\)$", r"\1", found["factor"])
+        return f"[{_text(factor)} = {_text(found['level'])}]_{{{self.row}}}"
+
+    def group(self, factor: str) -> str:
+        """Index of the group a row is in."""
+        return f"g_{{{self.factors.index(factor) + 1}}}(i)" if self.crossed else "i"
+
+    def effect(self, factor: str, k: int) -> str:
+        """The k-th random effect of a factor."""
+        letter = f"b^{{({self.factors.index(factor) + 1})}}" if self.crossed else "b"
+        return f"{letter}_{{{k}{',' if self.crossed else ''}{self.group(factor)}}}"
+
+
+def _text(name: str) -> str:
+    return "\\text{" + name.replace("_", "\\_") + "}"
+
+
+def _parts(name: str) -> list[str]:
+    """Split an interaction at the colons outside brackets and quotes."""
+    parts, depth, quoted = [""], 0, False
+    for char in name:
+        quoted ^= char == "`"
+        depth += (char in "[(") - (char in "])")
+        if char == ":" and depth <= 0 and not quoted:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return parts if all(parts) else [name]
+
+
+def _numbered(names: tuple[str, ...]) -> list[int]:
+    """Subscripts of coefficients: from zero when the first is the intercept."""
+    first = 0 if names and names[0] == "Intercept" else 1
+    return list(range(first, first + len(names)))
+
+
+def _product(symbol: str, column: str, names: _Names) -> str:
+    return symbol if column == "Intercept" else f"{symbol}\\,{names.column(column)}"
+
+
+def _mean(fit: Any, names: _Names) -> str:
+    design = fit.design
+    numbered = zip(_numbered(design.fixed_names), design.fixed_names, strict=True)
+    if len(design.fixed_names) <= _MOST_TERMS:
+        fixed = [_product(f"\\beta_{{{k}}}", name, names) for k, name in numbered]
+    else:
+        fixed = [f"\\mathbf{{x}}_{{{names.row}}}^\\top\\boldsymbol{{\\beta}}"]
+    offset = [f"o_{{{names.row}}}"] if design.offset is not None else []
+    random = []
+    for term, subscripts in _terms(fit):
+        if len(term.names) > _MOST_TERMS:
+            random.append(f"\\mathbf{{z}}_{{{names.row}}}^\\top\\mathbf{{b}}_{{{names.group(term.factor)}}}")
+            continue
+        random += [
+            _product(names.effect(term.factor, k), n, names) for k, n in zip(subscripts, term.names, strict=True)
+        ]
+    terms = [*offset, *fixed, *random, f"\\varepsilon_{{{names.row}}}"]
+    rows = [" + ".join(terms[i : i + _TERMS_A_LINE]) for i in range(0, len(terms), _TERMS_A_LINE)]
+    return f"{names.at_row(fit.response)} &= " + " \\\\\n&\\quad + ".join(rows)
+
+
+def _terms(fit: Any) -> list[tuple[Any, list[int]]]:
+    """Random terms with the subscripts of their effects, counted on through the terms of one factor."""
+    counts: dict[str, int] = {}
+    found = []
+    for term in fit.design.terms:
+        first = counts.get(term.factor, _numbered(term.names)[0])
+        counts[term.factor] = first + len(term.names)
+        found.append((term, list(range(first, first + len(term.names)))))
+    return found
+
+
+def _random_distributions(fit: Any, names: _Names) -> list[str]:
+    return [_distribution(term, subscripts, names) for term, subscripts in _terms(fit)]
+
+
+def _distribution(term: Any, subscripts: list[int], names: _Names) -> str:
+    """b ~ N(0, Ψ), Ψ with the structure of the term."""
+    mark = f"{names.factors.index(term.factor) + 1}," if names.crossed else ""
+    effects = [names.effect(term.factor, k) for k in subscripts]
+    if len(effects) == 1:
+        return f"{effects[0]} &\\sim \\mathcal{{N}}\\left(0,\\ \\tau_{{{mark}{subscripts[0]}}}^2\\right)"
+    if len(effects) > _MOST_EFFECTS:
+        stacked = f"({effects[0]}, \\dots, {effects[-1]})^\\top"
+        matrix = f"\\boldsymbol{{\\Psi}}_{{{mark}{subscripts[0]}}}"
+        return f"{stacked} &\\sim \\mathcal{{N}}\\left(\\mathbf{{0}},\\ {matrix}\\right)"
+    stacked = "\\begin{pmatrix} " + " \\\\ ".join(effects) + " \\end{pmatrix}"
+    matrix = _matrix(term.structure, subscripts, mark)
+    return f"{stacked} &\\sim \\mathcal{{N}}\\left(\\mathbf{{0}},\\ {matrix}\\right)"
+
+
+def _matrix(structure: str, subscripts: list[int], mark: str) -> str:
+    def entry(a: int, b: int) -> str:
+        if a == b:
+            return f"\\tau_{{{mark}{subscripts[0] if structure == 'homdiag' else a}}}^2"
+        return f"\\tau_{{{mark}{min(a, b)}{max(a, b)}}}" if structure == "us" else "0"
+
+    rows = " \\\\ ".join(" & ".join(entry(a, b) for b in subscripts) for a in subscripts)
+    return "\\begin{pmatrix} " + rows + " \\end{pmatrix}"
+
+
+def _residual_distribution(fit: Any, names: _Names) -> str:
+    variance = "\\sigma^2" + (f" / w_{{{names.row}}}" if fit.design.weights is not None else "")
+    return f"\\varepsilon_{{{names.row}}} &\\sim \\mathcal{{N}}\\left(0,\\ {variance}\\right)"
+
+
+def _legend(fit: Any, names: _Names) -> str:
+    """What the symbols of the display stand for."""
+    if names.crossed:
+        groups = [f"$g_{{{k}}}(i)$ the level of {literal(f)}" for k, f in enumerate(names.factors, start=1)]
+        where = [f"Here $i$ counts rows and {listed(groups)} that row $i$ is in."]
+    else:
+        where = [f"Here $i$ counts the levels of {literal(names.factors[0])} and $j$ the rows within one."]
+    where += [f"$v_{{{k},{names.row}}}$ is {literal(name)}." for name, k in names.symbols.items()]
+    if names.brackets:
+        where.append("A bracket is 1 where what it says holds and 0 elsewhere.")
+    if fit.design.offset is not None:
+        where.append(f"$o_{{{names.row}}}$ is a known offset.")
+    if fit.design.weights is not None:
+        w = fit.design.weights
+        weights = "all equal" if np.ptp(w) == 0 else f"known, from {w.min():.4g} to {w.max():.4g}"
+        where.append(f"The precision weights $w_{{{names.row}}}$ are {weights}.")
+    if any(len(term.names) > _MOST_EFFECTS for term in fit.design.terms):
+        where.append(_large_matrices(fit))
+    where.append("Random effects of different levels, and residuals, are independent.")
+    return " ".join(where)
+
+
+def _large_matrices(fit: Any) -> str:
+    words = {"us": "any covariance matrix", "diag": "a diagonal matrix", "homdiag": "a multiple of the identity"}
+    large = [t for t in fit.design.terms if len(t.names) > _MOST_EFFECTS]
+    said = [f"of {literal(t.label)} is {words[t.structure]}, {len(t.names)} by {len(t.names)}" for t in large]
+    return f"The matrix $\\boldsymbol{{\\Psi}}$ {listed(said)}."

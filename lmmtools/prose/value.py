@@ -1,0 +1,53 @@
+"""A piece of Markdown, and the escaping that keeps data from being read as markup."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lmmtools.formats import visible
+
+__all__ = ["Prose", "alert", "listed", "literal"]
+
+# Jupyter's Markdown looks for mathematics before it looks at escapes, so what starts it becomes an entity.
+_ENTITIES = {"\\": "&#92;", "$": "&#36;", "<": "&lt;", ">": "&gt;", "&": "&amp;", "{": "&#123;", "}": "&#125;"}
+# Marks of emphasis, code, links, headings, citations, super- and subscripts, tables and smart punctuation.
+_MARKS = re.compile(r"""[\\$<>&{}*_`\[\]#@^~|"']|(?<=-)-|(?<=\.\.)\.|^[-+=:.]|(?<=\d)[.)](?=\s)""")
+
+
+@dataclass(frozen=True)
+class Prose:
+    """Markdown that shows itself: paragraphs, display mathematics and GitHub alerts.
+
+    Attributes
+    ----------
+    markdown : str
+    """
+
+    markdown: str
+
+    def __str__(self) -> str:
+        return self.markdown
+
+    def __repr__(self) -> str:
+        return self.markdown
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
+        """The Markdown, for front ends that set it and for those that do not."""
+        about = {"kind": "prose", "caption": "", "label": "", "alt": ""}
+        return {"text/markdown": self.markdown, "text/plain": self.markdown}, {"lmmtools": about}
+
+
+def literal(text: object) -> str:
+    """`text` for Markdown, every character of it to be read as itself."""
+    return _MARKS.sub(lambda m: _ENTITIES.get(m[0], "\\" + m[0]), visible(str(text)))
+
+
+def alert(kind: str, text: str) -> str:
+    """A GitHub alert (``NOTE``, ``WARNING``, ``CAUTION``) around Markdown."""
+    return f"> [!{kind}]\n" + "\n".join(f"> {line}".rstrip() for line in text.splitlines())
+
+
+def listed(parts: list[str]) -> str:
+    """``"a, b and c"``."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,108 @@
+"""The index: one offline page over all runs of a study."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lmmtools.records import STATUSES
+from lmmtools.report.locate import resource_dir
+from lmmtools.report.run import Outcome
+
+__all__ = ["Row", "index_page", "number", "summary_row"]
+
+_LINKS = {"html": "HTML", "pdf": "PDF", "json": "numbers", "ipynb": "notebook"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run as the index shows it; ``numbers`` are pairs of label and text."""
+
+    name: str
+    dataset: str
+    title: str
+    formula: str
+    method: str
+    status: str
+    reasons: tuple[str, ...]
+    numbers: tuple[tuple[str, str], ...]
+    check: str
+    links: tuple[tuple[str, str], ...]
+
+
+def index_page(title: str, outcomes: Sequence[Outcome]) -> str:
+    """
+    Return the index as one HTML file without clock times: the same runs give the same page.
+
+    Parameters
+    ----------
+    title : str
+        The study's.
+    outcomes : sequence of Outcome
+        In the study's order.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resource_dir("templates")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    counted = Counter(outcome.status for outcome in outcomes)
+    counts = [(status, counted[status]) for status in STATUSES if counted[status]]
+    rows = [summary_row(outcome) for outcome in outcomes]
+    template = environment.get_template("lmm_html/study.html.j2")
+    return template.render(title=title, counts=counts, rows=rows, total=len(rows))
+
+
+def summary_row(outcome: Outcome) -> Row:
+    """Return the index's view of one outcome."""
+    run, record = outcome.run, outcome.record
+    return Row(
+        name=run.name,
+        dataset=run.dataset,
+        title=run.title,
+        formula=run.formula,
+        method=run.method,
+        status=outcome.status,
+        reasons=outcome.reasons + outcome.warnings,
+        numbers=tuple(_numbers(record["numbers"])) if record else (),
+        check=_check(record.get("cross_checks", ())),
+        links=tuple((file, _LINKS[file.rpartition(".")[2]]) for file in outcome.files),
+    )
+
+
+def number(value: float | None) -> str:
+    """Return a number with four significant digits and a true minus sign, never in powers of ten below 10⁶."""
+    if value is None:
+        return "—"
+    text = f"{value:,.0f}" if 1e4 <= abs(value) < 1e6 else f"{value:#.4g}"
+    return text.removesuffix(".").replace("-", "−")
+
+
+def _numbers(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the focal coefficient with its standard error, the residual sd, the ICC and the criterion."""
+    rows = []
+    if found["coefficients"]:
+        focal = found["coefficients"][-1]
+        rows.append((focal, f"{number(found['fixef'][focal])} ± {number(found['stderr'][focal])}"))
+    rows.append(("σ", number(found["sigma"])))
+    for group, share in (found["icc"] or {}).items():
+        rows.append((f"ICC {group}", number(share["adjusted"])))
+    rows.append(("criterion", number(found["criterion"])))
+    return rows
+
+
+def _check(checks: Sequence[Mapping[str, Any]]) -> str:
+    """Return the verdicts of all cross-checks, counted."""
+    if not checks:
+        return "not checked"
+    parts = []
+    for check in checks:
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in check["counts"].items())
+        parts.append(f"{check['engine']}: {counts}" if check["engine"] else counts)
+    return "; ".join(parts)

@@ -1,0 +1,155 @@
+"""What a report says around its blocks: title, facts, parameters, status and provenance."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lmmtools.report.blocks import Block, Error, Note, Prose, Record, blocks
+from lmmtools.report.parameters import Parameter
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+__all__ = ["Page", "Setting", "make_page"]
+
+_TITLE = re.compile(r"\A\s*# +(.+?) *#*\s*(?:\n|\Z)")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One parameter as the title block shows it; ``given`` says that the study set it."""
+
+    name: str
+    value: str
+    help: str
+    given: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """
+    A report, ready to be laid out.
+
+    Attributes
+    ----------
+    title, subtitle : str
+        The run's title, and the notebook's own.
+    status : str
+        One of the record's statuses.
+    reasons : tuple of str
+    settings : tuple of Setting
+        All parameters, defaults included.
+    facts, provenance : tuple of (str, str)
+        Label and value.
+    blocks : tuple of Block
+    """
+
+    title: str
+    subtitle: str
+    status: str
+    reasons: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    settings: tuple[Setting, ...]
+    provenance: tuple[tuple[str, str], ...]
+    blocks: tuple[Block, ...]
+
+    def with_note(self, sentence: str) -> Page:
+        """Return the page with a note of the pipeline's own at its end."""
+        return replace(self, blocks=(*self.blocks, Note("note", sentence)))
+
+
+def make_page(
+    notebook: NotebookNode,
+    *,
+    title: str = "",
+    status: str = "",
+    reasons: tuple[str, ...] = (),
+    parameters: tuple[tuple[Parameter, Any, bool], ...] = (),
+) -> Page:
+    """
+    Return the page of an executed notebook.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+    title, status, reasons
+        The run's; where left out, the notebook's title and its record's status.
+    parameters : tuple of (Parameter, object, bool)
+        Declaration, value, and whether the study set it.
+    """
+    content, heading = _without_title(blocks(notebook))
+    record = find_record(content)
+    status = status or str(record.get("status", "failed"))
+    shown_title = title or heading or "Report"
+    return Page(
+        title=shown_title,
+        subtitle=heading if heading != shown_title else "",
+        status=status,
+        reasons=reasons or tuple(record.get("reasons", ())),
+        facts=_facts(record),
+        settings=tuple(Setting(one.name, shown(value), one.help, given) for one, value, given in parameters),
+        provenance=_provenance(record),
+        blocks=tuple(one for one in content if not isinstance(one, Record)),
+    )
+
+
+def find_record(content: tuple[Block, ...]) -> Mapping[str, Any]:
+    """Return the last run record among the blocks, or an empty mapping."""
+    found = [one.content for one in content if isinstance(one, Record)]
+    return found[-1] if found else {}
+
+
+def find_error(content: tuple[Block, ...]) -> Error | None:
+    """Return the block of the error that stopped the notebook."""
+    return next((one for one in content if isinstance(one, Error)), None)
+
+
+def shown(value: Any) -> str:
+    """Return a parameter's value as readers see it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value == "":
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _without_title(content: tuple[Block, ...]) -> tuple[tuple[Block, ...], str]:
+    """Take the notebook's first-level heading out of its first prose: the title block shows it."""
+    for number, block in enumerate(content):
+        if isinstance(block, Prose):
+            match = _TITLE.match(block.markdown)
+            if not match:
+                break
+            rest = block.markdown[match.end() :]
+            middle = (Prose(rest),) if rest.strip() else ()
+            return content[:number] + middle + content[number + 1 :], match[1]
+    return content, ""
+
+
+def _facts(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    if not record:
+        return ()
+    numbers = record["numbers"]
+    groups = ", ".join(f"{count:,} {name}" for name, count in numbers["ngroups"].items())
+    return (
+        ("Data", str(record["dataset"] or "unnamed")),
+        ("Model", str(record["formula"])),
+        ("Method", str(record["method"])),
+        ("Rows used", f"{numbers['nobs']:,}"),
+        ("Groups", groups or "none"),
+    )
+
+
+def _provenance(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    if not record:
+        return ()
+    made = record["provenance"]
+    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+    return (
+        ("Data hash", f"sha256 {made['data_sha256']} over the rows used"),
+        ("Versions", versions),
+        ("Seed", "none" if made["seed"] is None else str(made["seed"])),
+    )

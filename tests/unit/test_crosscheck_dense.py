@@ -1,0 +1,202 @@
+"""The dense oracle against cases worked by hand, other definitions of the same thing, and R."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.linalg import null_space
+from scipy.stats import multivariate_normal
+
+import lmmtools as lt
+from tests.oracle import DenseModel, DenseTerm, dense_model, gradient, hessian
+from tests.reference.lme4_fits import contrasts, data, references
+
+ROUNDING = 1e-10  # relative; everything here is a few hundred operations on well-conditioned matrices
+
+
+def small(reml=True, structure="us", weights=True, second=False, seed=3):
+    """Twelve rows in four unequal groups, with intercept and slope (and a second term of the factor)."""
+    rng = np.random.default_rng(seed)
+    codes = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 3, 3])
+    x, n = rng.normal(size=12), 12
+    ones = np.ones((n, 1))
+    terms = [DenseTerm("g", np.column_stack([ones, x]), codes, structure)]
+    if second:
+        terms.append(DenseTerm("g", (x**2)[:, None], codes))
+    return DenseModel(
+        y=5 + rng.normal(size=n) + rng.normal(size=4)[codes],
+        X=np.column_stack([ones, x]),
+        terms=tuple(terms),
+        weights=rng.uniform(0.5, 3, n) if weights else None,
+        offset=rng.normal(size=n),
+        reml=reml,
+    )
+
+
+def theta_for(model):
+    return np.array([0.8, -0.3, 0.5, 0.4, 0.7])[: sum(term.n_theta for term in model.terms)]
+
+
+def test_v_by_hand():
+    codes = np.array([0, 0, 1])
+    term = DenseTerm("g", np.array([[1.0], [2.0], [1.0]]), codes)
+    model = DenseModel(np.zeros(3), np.ones((3, 1)), (term,), weights=np.array([1.0, 2.0, 4.0]))
+    expected = 9 * np.array([[1, 2, 0], [2, 4, 0], [0, 0, 1]]) + np.diag([1, 0.5, 0.25])
+    np.testing.assert_array_equal(model.V(np.array([3.0])), expected)
+
+
+@pytest.mark.parametrize(
+    ("structure", "theta", "expected"),
+    [
+        ("us", [1, 2, 3, 4, 5, 6], [[1, 0, 0], [2, 4, 0], [3, 5, 6]]),
+        ("diag", [1, 2, 3], [[1, 0, 0], [0, 2, 0], [0, 0, 3]]),
+        ("homdiag", [7], [[7, 0, 0], [0, 7, 0], [0, 0, 7]]),
+    ],
+)
+def test_lambda_by_hand(structure, theta, expected):
+    term = DenseTerm("g", np.ones((2, 3)), np.array([0, 1]), structure)
+    model = DenseModel(np.zeros(2), np.ones((2, 1)), (term,))
+    assert term.n_theta == len(theta)
+    np.testing.assert_array_equal(model.Lambda(np.array(theta)), np.kron(np.eye(2), expected))
+
+
+def test_balanced_one_way_layout_has_the_textbook_reml_solution():
+    y = np.array([[3.0, 5.0], [8.0, 8.5], [1.0, 2.0], [6.0, 9.0]])
+    a, r = y.shape
+    between = r * ((y.mean(axis=1) - y.mean()) ** 2).sum() / (a - 1)
+    within = ((y - y.mean(axis=1, keepdims=True)) ** 2).sum() / (a * (r - 1))
+    theta = np.array([np.sqrt((between - within) / r / within)])
+    codes = np.repeat(np.arange(a), r)
+    model = DenseModel(y.ravel(), np.ones((a * r, 1)), (DenseTerm("g", np.ones((a * r, 1)), codes),))
+    fit = model.fit_at(theta)
+    assert gradient(model, theta)[0] == pytest.approx(0, abs=1e-12)
+    assert fit.sigma**2 == pytest.approx(within)
+    assert fit.beta[0] == pytest.approx(y.mean())
+    assert fit.stderr[0] == pytest.approx(np.sqrt(between / (a * r)))
+    shrunk = (1 - within / between) * (y.mean(axis=1) - y.mean())
+    np.testing.assert_allclose(fit.modes, shrunk)
+    np.testing.assert_allclose(np.diag(fit.modes_cov), within / r * (1 - within / between))
+
+
+def test_ml_criterion_is_the_normal_density():
+    model = small(reml=False)
+    theta = theta_for(model)
+    fit = model.fit_at(theta)
+    mean = model.X @ fit.beta + model.offset
+    expected = -2 * multivariate_normal(mean, fit.sigma**2 * model.V(theta)).logpdf(model.y)
+    assert fit.criterion == pytest.approx(expected, rel=ROUNDING)
+    assert model.deviance(theta, fit.beta, fit.sigma) == pytest.approx(expected, rel=ROUNDING)
+
+
+def test_reml_criterion_is_the_density_of_error_contrasts():
+    model = small(reml=True)
+    theta = theta_for(model)
+    sigma = model.fit_at(theta).sigma
+    K = null_space(model.X.T)  # orthonormal contrasts: their density needs + log|X'X| (Harville 1974)
+    density = multivariate_normal(np.zeros(K.shape[1]), sigma**2 * K.T @ model.V(theta) @ K)
+    expected = -2 * density.logpdf(K.T @ (model.y - model.offset)) + np.linalg.slogdet(model.X.T @ model.X)[1]
+    assert model.criterion(theta) == pytest.approx(expected, rel=ROUNDING)
+
+
+def test_modes_and_variances_solve_the_mixed_model_equations():
+    """Henderson's equations, which need Lambda to be invertible; the oracle does not."""
+    model = small()
+    theta = theta_for(model)
+    fit = model.fit_at(theta)
+    T = model.Lambda(theta) @ model.Lambda(theta).T
+    A, W = np.hstack([model.X, model.Z]), np.diag(model.weights)
+    C = A.T @ W @ A
+    C[2:, 2:] += np.linalg.inv(T)
+    solution = np.linalg.solve(C, A.T @ W @ (model.y - model.offset))
+    np.testing.assert_allclose(np.r_[fit.beta, fit.modes], solution, rtol=1e-9)
+    inverse = fit.sigma**2 * np.linalg.inv(C)
+    np.testing.assert_allclose(fit.vcov, inverse[:2, :2], rtol=1e-9)
+    rows = np.array([[1.0, 0.3], [1.0, -2.0]])
+    codes = np.array([0, 2])
+    mean, observation = model.prediction_variance(theta, rows, ((rows, codes),))
+    A0 = np.hstack([rows, model.spread(rows, codes, model.terms[0])])
+    np.testing.assert_allclose(mean, np.einsum("ij,jk,ik->i", A0, inverse, A0), rtol=1e-9)
+    np.testing.assert_allclose(observation - mean, fit.sigma**2)
+
+
+def test_prediction_variance_of_a_new_level_and_of_the_population():
+    model = small()
+    theta = theta_for(model)
+    fit = model.fit_at(theta)
+    rows = np.array([[1.0, 0.3]])
+    fixed = rows @ fit.vcov @ rows.T
+    effect = fit.sigma**2 * rows @ model.terms[0].factor_of(theta) @ model.terms[0].factor_of(theta).T @ rows.T
+    unseen = ((rows, np.array([-1])),)
+    new, _ = model.prediction_variance(theta, rows, unseen)
+    population, observation = model.prediction_variance(theta, rows, unseen, random=False)
+    assert new == pytest.approx((fixed + effect).item())
+    assert population == pytest.approx(fixed.item())
+    assert observation == pytest.approx((fixed + effect).item() + fit.sigma**2)
+
+
+@pytest.mark.parametrize("formula", ["Reaction ~ Days + (Days | Subject)", "Reaction ~ Days + (Days || Subject)"])
+@pytest.mark.parametrize("random", [True, False])
+@pytest.mark.parametrize("reml", [True, False])
+def test_intervals_of_predict_are_the_oracles(formula, random, reml):
+    frame = lt.load_dataset("sleepstudy").iloc[::2].iloc[:77]  # unbalanced
+    fit = lt.fit_lmm(formula, frame, reml=reml)
+    new = pd.DataFrame({"Days": [0, 3.5, 9], "Subject": ["308", "335", "nobody"]})
+    rows = fit.design.new_rows(new, unseen="population")
+    terms = tuple((term.matrix, term.codes) for term in rows.terms)
+    expected = dense_model(fit.design, reml=reml).prediction_variance(fit.theta, rows.X, terms, random=random)
+    for interval, variance in zip(("mean", "observation"), expected, strict=True):
+        found = fit.predict(new, random=random, unseen="population", interval=interval)
+        np.testing.assert_allclose(found["std_error"], np.sqrt(variance), rtol=1e-9)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+@pytest.mark.parametrize("structure", ["us", "diag", "homdiag"])
+@pytest.mark.parametrize("second", [False, True])
+def test_derivatives_are_finite_differences(reml, structure, second):
+    model = small(reml=reml, structure=structure, second=second)
+    theta, step = theta_for(model), 1e-5
+    units = step * np.eye(len(theta))
+    slopes = [(model.criterion(theta + u) - model.criterion(theta - u)) / (2 * step) for u in units]
+    bends = [(gradient(model, theta + u) - gradient(model, theta - u)) / (2 * step) for u in units]
+    # central differences: step^2 in truncation, eps |d| / step ~ 1e-9 in rounding
+    np.testing.assert_allclose(gradient(model, theta), slopes, atol=1e-7)
+    np.testing.assert_allclose(hessian(model, theta), bends, atol=1e-7)
+
+
+def test_terms_of_one_factor_stand_side_by_side():
+    model = small(second=True)
+    modes, covariances = model.by_factor(model.fit_at(theta_for(model)))
+    fit = model.fit_at(theta_for(model))
+    assert modes["g"].shape == (4, 3)
+    assert covariances["g"].shape == (4, 3, 3)
+    np.testing.assert_array_equal(modes["g"][1], [fit.modes[2], fit.modes[3], fit.modes[8 + 1]])
+    assert covariances["g"][1, 0, 2] == fit.modes_cov[2, 9]
+    assert abs(covariances["g"][1, 0, 2]) > 0  # the terms are correlated given y
+
+
+def test_too_many_rows_are_refused():
+    term = DenseTerm("g", np.ones((2001, 1)), np.zeros(2001, dtype=int))
+    with pytest.raises(lt.ModelError, match="2001 x 2001"):
+        DenseModel(np.zeros(2001), np.ones((2001, 1)), (term,))
+
+
+NO_FIT_NEEDED = [name for name, reference in references().items() if reference["n"] <= 320]
+
+
+@pytest.mark.parametrize("name", NO_FIT_NEEDED)
+def test_the_oracle_agrees_with_r_without_our_engine(name):
+    """Only the design is ours here: at R's theta the oracle must give R's numbers to R's printed digits."""
+    reference = references()[name]
+    frame = data(reference["data_frame"])
+    design = lt.build_design(
+        reference["formula"], frame, weights=reference["weights"], contrasts=contrasts(reference) or None
+    )
+    model = dense_model(design, reml=reference["method"] == "REML")
+    for point in reference["objective_at"]:
+        assert model.criterion(np.array(point["theta"])) == pytest.approx(point["value"], abs=1e-9)
+    fit = model.fit_at(np.array(reference["theta"]))
+    assert fit.criterion == pytest.approx(reference["objective"], abs=1e-9)
+    # R solves the normal equations: powers up to the fourth (Dialyzer, Oxboys) cost it about five digits
+    assert np.all(np.abs(fit.beta - reference["beta"]) <= 1e-7 * np.array(reference["se"]))
+    np.testing.assert_allclose(fit.stderr, reference["se"], rtol=1e-8)
+    assert fit.sigma == pytest.approx(reference["sigma"], rel=1e-9)
+    np.testing.assert_allclose(fit.fitted[:10], reference["fitted_first10"], atol=1e-7 * fit.sigma)
