@@ -39,7 +39,7 @@ def _root(
 
 @app.command()
 def report(
-    study: Annotated[Path, typer.Argument(help="A study file, in TOML.")],
+    study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="A study file.")],
     out: Annotated[Path, typer.Option(help="The folder the reports go to.")] = Path("reports"),
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Runs at a time; as many as there are processors if left out.")

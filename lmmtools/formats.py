@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from lmmtools.errors import LMMError
 
-__all__ = ["format_column", "format_value", "is_missing", "is_numeric_format", "visible"]
+__all__ = [
+    "counted",
+    "effect_unit",
+    "format_column",
+    "format_value",
+    "is_missing",
+    "is_numeric_format",
+    "shown",
+    "spread",
+    "visible",
+    "with_unit",
+]
 
 MINUS = "\N{MINUS SIGN}"
 MISSING = "\N{EM DASH}"
 FIGURE_SPACE, POINT_SPACE = "\N{FIGURE SPACE}", "\N{PUNCTUATION SPACE}"
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_SPEC = re.compile(r"estimate|p|int|percent|text|sci|fixed[1-9]|sig[1-9]")
+_SPEC = re.compile(r"estimate|data|p|int|percent|text|sci|fixed[0-9]|sig[1-9]")
+
+# Units of covariates as one says them after "per".
+_ONE = {f"{unit}s": unit for unit in ("second", "minute", "hour", "day", "week", "month", "year", "point")}
 
 # A column shares its decimals as long as its largest value then shows at most this many digits.
 _MOST_DIGITS = 8
@@ -30,7 +45,8 @@ def format_column(values: Sequence[object], spec: str = "text") -> tuple[str, ..
         Numbers or objects; ``None`` and NaN are missing.
     spec : str
         ``"estimate"`` (four significant digits of the largest value, three or more of the others where that
-        is possible, decimals shared by the column), ``"sig1"`` … ``"sig9"`` (significant digits of each value,
+        is possible, decimals shared by the column), ``"data"`` (as recorded, up to six decimals, shared),
+        ``"sig1"`` … ``"sig9"`` (significant digits of each value,
         padded so that points align), ``"fixed1"`` … ``"fixed6"``, ``"p"`` (three decimals, ``< 0.001``),
         ``"int"``, ``"percent"`` (one decimal), ``"sci"``, ``"text"``.
 
@@ -46,7 +62,7 @@ def format_column(values: Sequence[object], spec: str = "text") -> tuple[str, ..
     """
     if not isinstance(spec, str) or not _SPEC.fullmatch(spec):
         raise LMMError(
-            f"{spec!r} is not a column format; use estimate, p, int, percent, sci, text, "
+            f"{spec!r} is not a column format; use estimate, data, p, int, percent, sci, text, "
             "fixed1 to fixed6 or sig1 to sig9."
         )
     if spec == "text":
@@ -57,6 +73,9 @@ def format_column(values: Sequence[object], spec: str = "text") -> tuple[str, ..
     if spec == "estimate":
         decimals = _shared_decimals([x for x in numbers if x is not None])
         return tuple(_estimate(x, decimals) for x in numbers)
+    if spec == "data":
+        decimals = _recorded_decimals([x for x in numbers if x is not None])
+        return tuple(_number(x, f"fixed{decimals}") for x in numbers)
     if spec == "int":  # integers beyond 2**53 must not pass through floats
         return tuple(MISSING if is_missing(v) else _integer(v) for v in values)
     strings = [_number(x, spec) for x in numbers]
@@ -87,6 +106,34 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\N{NO-BREAK SPACE}" else _escaped(c) for c in text)
 
 
+def shown(value: float, digits: int = 3) -> str:
+    """A number within a sentence."""
+    return format_value(float(value), f"sig{digits}")
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """``"1 group"``, ``"2 groups"``, ``"12,000 rows"``."""
+    return f"{format_value(int(n), 'int')} {one if n == 1 else many or one + 's'}"
+
+
+def spread(values: Any) -> str:
+    """``"−3.1 to 2.8"``: smallest and largest of an array."""
+    return f"{shown(values.min())} to {shown(values.max())}"
+
+
+def with_unit(name: str, unit: str | None) -> str:
+    """``"age (years)"``; the name alone when no unit is known."""
+    return f"{visible(name)} ({visible(unit)})" if unit else visible(name)
+
+
+def effect_unit(units: Mapping[str, str], response: str, effect: str) -> str | None:
+    """Unit of a coefficient or random effect: the response's, per unit of its covariate."""
+    unit, per = units.get(response), units.get(effect)
+    if unit and effect != "Intercept" and "[" not in effect:
+        return f"{unit} per {_ONE.get(per, per)}" if per else f"{unit} per unit"
+    return unit
+
+
 def _escaped(char: str) -> str:
     return char if char in (FIGURE_SPACE, POINT_SPACE) else char.encode("unicode_escape").decode("ascii")
 
@@ -113,16 +160,21 @@ def _exponent(x: float) -> int:
 
 
 def _shared_decimals(numbers: Iterable[float], digits: int = 4) -> int:
-    """Decimals that show `digits` significant digits of the largest value, and nearly as many of the smallest.
+    """Decimals that show `digits` significant digits of the values of largest size, one less of smaller ones.
 
     Values more than four powers of ten below the largest have no say: they are mostly rounding noise.
     """
     exponents = [_exponent(x) for x in numbers if x and math.isfinite(x)]
     if not exponents:
         return digits - 1
-    largest, smallest = max(exponents), min(e for e in exponents if e >= max(exponents) - 4)
-    wanted = max(digits - 1 - largest, digits - 2 - smallest)
-    return max(0, min(wanted, max(_MOST_DIGITS, digits) - 1 - largest, _MOST_DIGITS))
+    largest = max(exponents)
+    wanted = max(digits - (1 if e >= largest - 1 else 2) - e for e in exponents if e >= largest - 4)
+    return max(0, min(wanted, _MOST_DIGITS - 1 - largest)) if largest >= 0 else max(wanted, 0)
+
+
+def _recorded_decimals(numbers: Iterable[float]) -> int:
+    """Decimals that show every value to its last digit, or to six."""
+    return max((len(f"{x:.6f}".rstrip("0").partition(".")[2]) for x in numbers if math.isfinite(x)), default=0)
 
 
 def _estimate(x: float | None, decimals: int) -> str:

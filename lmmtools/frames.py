@@ -10,9 +10,11 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from lmmtools.formats import counted, with_unit
+from lmmtools.formula import parse_formula
 from lmmtools.tables import Column, Table
 
-__all__ = ["Frame", "frame"]
+__all__ = ["Frame", "frame", "preview"]
 
 # Longer frames show this many rows and say how many there are.
 _MOST_ROWS = 40
@@ -205,3 +207,34 @@ def frame(
     made = cls(data)
     made._about = _about(pd.DataFrame(made), caption, label, notes, headings, formats, index)
     return made
+
+
+def preview(data: pd.DataFrame, formula: str = "", rows: int = 6) -> Frame:
+    """The first rows of a data set as a table, with what the data set says of itself: title, units, source.
+
+    Parameters
+    ----------
+    data : DataFrame
+        From :func:`lmmtools.load_dataset`; any other has no units and no source.
+    formula : str
+        Shows the columns that it names, all when empty.
+    rows : int
+
+    Raises
+    ------
+    FormulaError
+        If the formula cannot be read.
+    """
+    about = data.attrs.get("lmmtools", {})
+    units, citation = about.get("units", {}), about.get("citation", "")
+    named = parse_formula(formula).columns if formula else tuple(data.columns)
+    shown = data.loc[:, [name for name in named if name in data.columns]].head(rows)
+    return frame(
+        shown,
+        caption=f"{about.get('title', 'The data')}: first {len(shown)} of {counted(len(data), 'row')}",
+        label="tbl-data",
+        notes=(f"Source: {citation.rstrip('.')}.",) if citation else (),
+        headings={name: with_unit(str(name), units.get(name)) for name in shown.columns},
+        formats=dict.fromkeys(shown.select_dtypes("float").columns, "data"),
+        index=False,
+    )

@@ -309,7 +309,7 @@ def summarize(criterion: Criterion, optimum: Optimum) -> LMMFit:
     certificate = certify_point(criterion, optimum.working, solution, d, flat_directions(criterion))
     R_inverse = np.linalg.inv(w.R) if w.blocks.p else w.R
     modes = conditional_modes(w, factors, solution)
-    sigma = float(np.sqrt(solution.sigma2) * w.y_scale)
+    sigma = float(np.sqrt(solution.sigma2) * w.y_scale * w.noise_scale)
     half = R_inverse @ np.linalg.cholesky(solution.S_inverse) if w.blocks.p else w.R
     ends = np.cumsum([t.q for t in w.terms])[:-1]
     messages = (*design.messages, *design_notes(criterion), *_verdict(certificate))
@@ -318,7 +318,7 @@ def summarize(criterion: Criterion, optimum: Optimum) -> LMMFit:
         reml=criterion.reml,
         theta=optimum.theta,
         beta=R_inverse @ (w.beta_shift + w.y_scale * solution.beta),
-        beta_cov=sigma**2 * half @ half.T,
+        beta_cov=solution.sigma2 * w.y_scale**2 * half @ half.T,
         Lambda=factors,
         sigma=sigma,
         criterion=criterion.total(solution),

@@ -47,15 +47,16 @@ def conditional_modes(working: Working, factors: tuple[np.ndarray, ...], solutio
     G, root, H = _spherical(working, factors)
     Nv = np.matmul(np.append(-solution.beta, 1.0), working.groups.N)
     u = np.einsum("klg,lg->kg", root, np.einsum("akg,ag->kg", G, Nv))
-    b = np.einsum("akg,kg->ga", H, u) * working.y_scale
-    return Modes(b, solution.sigma2 * working.y_scale**2 * np.einsum("akg,bkg->gab", H, H))
+    scale = working.y_scale * working.noise_scale
+    b = np.einsum("akg,kg->ga", H, u) * scale
+    return Modes(b, solution.sigma2 * scale**2 * np.einsum("akg,bkg->gab", H, H))
 
 
 def mode_sensitivity(working: Working, factors: tuple[np.ndarray, ...]) -> np.ndarray:
     """−∂b̂/∂β̂ = TZ'V⁻¹X in the original columns of X, shape (J, Q, p)."""
     G, root, H = _spherical(working, factors)
     half = np.einsum("klg,ljg->kjg", root, np.einsum("akg,ajg->kjg", G, working.groups.N[:, :-1]))
-    return np.einsum("akg,kjg->gaj", H, half) @ working.R
+    return np.einsum("akg,kjg->gaj", H, half) @ working.R * working.noise_scale
 
 
 def _spherical(

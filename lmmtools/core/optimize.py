@@ -9,24 +9,21 @@ import numpy as np
 
 from lmmtools.core.charts import Chart, chart
 from lmmtools.core.cone import Escape, steepest_escape
-from lmmtools.core.covariance import cholesky_psd, combine, covariance_basis, theta_of
+from lmmtools.core.covariance import cholesky_psd, combine, theta_of
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.derivatives import theta_gradient, theta_hessian
 from lmmtools.core.pls import Solution
+from lmmtools.core.starts import starts
 from lmmtools.errors import ModelError
 
-__all__ = ["Optimum", "minimize", "minque0"]
+__all__ = ["Optimum", "minimize"]
 
 # The criterion is a deviance: 1e-10 of it is far below anything statistical, and above its rounding.
 _TOLERANCE = 1e-10
+# A pure Newton step that promises less than this is the last.
 _LAST_STEP = 1e-7
 _MAX_STEPS = 100
 _MAX_ESCAPES = 10
-# A start is never below this times the groups' number of rows: near zero the criterion is flat in Λ, and Newton
-# slow to see whether a variance belongs there.
-_START_RELIABILITY = 0.2
-# Below this sd/rms (mean/sd about 3) a slope's column counts as far from zero.
-_FAR_FROM_ZERO = 0.3
 
 
 @dataclass(frozen=True)
@@ -60,8 +57,8 @@ def minimize(criterion: Criterion, start: np.ndarray | None = None) -> Optimum:
     Parameters
     ----------
     criterion : Criterion
-    start : ndarray, shape (m,), optional
-        Working parameters to start from; MINQUE(0) by default.
+    start : array_like, shape (m,), optional
+        θ to start from; MINQUE(0) by default.
 
     Returns
     -------
@@ -78,31 +75,11 @@ def minimize(criterion: Criterion, start: np.ndarray | None = None) -> Optimum:
     2GΛ vanishes there. So where Newton stops, G must also be positive semi-definite on the null space of T;
     a negative direction is a way down, and the search goes on from a step along it.
     """
-    starts = _starts(criterion) if start is None else [np.asarray(start, dtype=float)]
-    found = [_descend(criterion, theta) for theta in starts]
+    w = criterion.working
+    points = starts(w) if start is None else [w.from_theta(np.asarray(start, dtype=float))]
+    found = [_descend(criterion, theta) for theta in points]
     best = min(found, key=lambda optimum: optimum.value)
     return dataclasses.replace(best, n_evaluations=sum(optimum.n_evaluations for optimum in found))
-
-
-def _starts(criterion: Criterion) -> list[np.ndarray]:
-    """MINQUE(0); and, where a slope's column lies far from zero, larger slopes as well.
-
-    There the criterion can have one minimum in which the slopes' variance stands in for the intercepts' and
-    another in which it is its own: the two differ by the mean/sd of the column, too far for one start.
-    """
-    first = minque0(criterion)
-    starts = [first]
-    if min(term.spread.min() for term in criterion.working.terms) >= _FAR_FROM_ZERO:
-        return starts
-    for size in (0.3, 3.0):
-        theta = first.copy()
-        for term, part in zip(criterion.working.terms, criterion.working.slices, strict=True):
-            far = term.spread < _FAR_FROM_ZERO
-            if far.any() and term.structure != "homdiag":
-                diagonal = np.where(far, size / term.spread, np.abs(np.diagonal(term.working_factor(first[part]))))
-                theta[part] = theta_of(term.structure, np.diag(diagonal))
-        starts.append(theta)
-    return starts
 
 
 def _descend(criterion: Criterion, theta: np.ndarray) -> Optimum:
@@ -223,36 +200,3 @@ def _refuse_exact_fit(criterion: Criterion, r2: float) -> None:
             "likelihood grows without bound. Leave out fixed or random effects, or check whether the response "
             "was computed from them."
         )
-
-
-def minque0(criterion: Criterion) -> np.ndarray:
-    """Working parameters from MINQUE(0), projected into the cone.
-
-    Equates the residual cross-products with their expectations at V = I (Rao 1971, J. Multivariate Anal. 1,
-    with a-priori weights zero; the projection off X is left out, which only moves the start)::
-
-        Σ_l t_l ⟨ZD_kZ', ZD_lZ'⟩ + s²⟨ZD_kZ', I⟩ = Σ e'ZD_kZ'e     and     Σ_l t_l tr(ZD_lZ') + s²(n − p) = e'e
-    """
-    w = criterion.working
-    m, D = w.blocks, w.covariance_map
-    e = m.B[:, -1]
-    G = w.gram
-    ee = e @ e.T
-    lhs = np.block([[G.between, G.with_residual[:, None]], [G.with_residual[None, :], np.array([[m.n - m.p]])]])
-    rhs = np.append(D.reshape(len(D), -1) @ ee.reshape(-1), m.C[-1, -1])
-    scale = np.sqrt(np.diagonal(lhs))
-    scale[scale == 0.0] = 1.0  # a direction that V does not have; lstsq leaves it at zero
-    t = np.linalg.lstsq(lhs / np.outer(scale, scale), rhs / scale, rcond=1e-10)[0] / scale
-    within = m.within[-1, -1] / max(m.n - int(m.counts @ np.count_nonzero(np.diagonal(m.F).T, axis=0)), 1)
-    s2 = max(t[-1], 0.3 * within, 1e-20)
-    theta = np.empty(len(D))
-    for term, part in zip(w.terms, w.slices, strict=True):
-        q = term.q
-        T = combine(t[:-1][part], covariance_basis(term.structure, q)) / s2
-        values, vectors = np.linalg.eigh(T)
-        floor = max(_START_RELIABILITY * m.counts.sum() / m.n, 1e-3 * values[-1])
-        T = (vectors * np.maximum(values, floor)) @ vectors.T
-        if term.structure == "homdiag":
-            T = np.eye(q) * np.trace(T) / q
-        theta[part] = theta_of(term.structure, np.linalg.cholesky(T))
-    return theta

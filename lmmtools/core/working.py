@@ -6,6 +6,7 @@ X and Z are centred and scaled, y is replaced by its least-squares residual e, a
 
 * X = X̃R: β = R⁻¹β̃, and under REML log|X'V⁻¹X| = log|X̃'V⁻¹X̃| + 2 log|det R|;
 * y = Xβ₀ + s·e with β₀ the least-squares estimate: the criterion profiles β out and so sees only e;
+* weights are taken over their mean w̄, and √w̄ goes into K: the criterion does not depend on the scale of V;
 * Z_k = Z̃K_k for each term k of the factor: ZTZ' = Z̃(ΣK_kΛ_kΛ_k'K_k')Z̃', so the factor K_kΛ_k is carried
   through, never T itself (which would lose twice the digits).
 
@@ -21,15 +22,13 @@ from typing import Any
 
 import numpy as np
 
+from lmmtools.core.basis import Columns, fixed_basis, least_squares, random_basis
 from lmmtools.core.blocks import Blocks, blocks_of, merge, within_by_rows, within_estimate
 from lmmtools.core.covariance import combine, covariance_basis, factor_basis, lower_factor, n_theta, theta_of
 from lmmtools.core.identify import Gram, gram
 from lmmtools.core.moments import group_moments
 
 __all__ = ["Term", "Working", "working_model"]
-
-# Smallest relative pivot at which normal equations in the centred, scaled X are trusted.
-_WELL_CONDITIONED = 1e-4
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,13 @@ class Term:
         Lambda = Lambda / self.scale[:, None]
         return lower_factor(Lambda) if self.structure == "us" else np.abs(Lambda)
 
+    def working(self, theta: np.ndarray) -> np.ndarray:
+        """Working parameters of a θ in lme4's parameterisation."""
+        Lambda = self.working_factor(theta)  # the same filling: only the columns it stands for differ
+        if self.scale.ndim == 2:
+            return theta_of(self.structure, lower_factor(self.scale @ Lambda))
+        return theta_of(self.structure, self.scale[:, None] * Lambda)
+
 
 @dataclass(frozen=True)
 class Working:
@@ -88,7 +94,12 @@ class Working:
     beta_shift : ndarray, shape (p,)
         A β in the basis X̃ about which y is taken: e = (y − offset − X̃ beta_shift)/y_scale.
     y_scale : float
-        Root mean square of the least-squares residual.
+        Root mean square of the whitened residual.
+    noise_scale : float
+        Root of the mean weight w̄: the working weights are w/w̄, so that σ is √w̄ times the working one, and Λ the
+        working one over √w̄ (which is part of each K).
+    log_weights : float
+        Σ log(w/w̄).
     """
 
     blocks: Blocks
@@ -97,6 +108,7 @@ class Working:
     R: np.ndarray
     beta_shift: np.ndarray
     y_scale: float
+    noise_scale: float
     log_weights: float
 
     def constant(self, *, reml: bool) -> float:
@@ -116,6 +128,10 @@ class Working:
     def to_theta(self, working: np.ndarray) -> np.ndarray:
         """θ as lme4 has it, from working parameters."""
         return np.concatenate([theta_of(t.structure, L) for t, L in zip(self.terms, self.factors(working), strict=True)])
+
+    def from_theta(self, theta: np.ndarray) -> np.ndarray:
+        """Working parameters, from θ as lme4 has it."""
+        return np.concatenate([t.working(theta[s]) for t, s in zip(self.terms, self.slices, strict=True)])
 
     def factors(self, working: np.ndarray) -> tuple[np.ndarray, ...]:
         """Λ of each term in its own columns."""
@@ -163,13 +179,14 @@ def working_model(design: Any) -> Working:
         `structure`, `codes`, `levels`); X of full column rank.
     """
     y = design.y if design.offset is None else design.y - design.offset
-    root = None if design.weights is None else np.sqrt(design.weights)
-    columns = _Columns(len(y), root)
-    R, x_index, Xw = _fixed_basis(design, columns)
-    z_index, K = _random_basis(design, columns)
-    beta, e = _least_squares(y, Xw, columns)
+    weight = 1.0 if design.weights is None else float(np.mean(design.weights))
+    root = None if design.weights is None else np.sqrt(design.weights / weight)
+    columns = Columns(len(y), root)
+    R, x_index, Xw = fixed_basis(design, columns)
+    z_index, K = random_basis(design, columns)
+    beta, e = least_squares(y, Xw, columns)
     codes, n_groups = design.terms[0].codes, len(design.terms[0].levels)
-    log_weights = 0.0 if design.weights is None else float(np.log(design.weights).sum())
+    log_weights = 0.0 if design.weights is None else float(np.log(design.weights / weight).sum())
 
     def blocks_about(e: np.ndarray) -> tuple[Blocks, float, tuple[Any, ...]]:
         scale = float(np.sqrt(e @ e / len(e))) or 1.0
@@ -181,117 +198,8 @@ def working_model(design: Any) -> Working:
         beta += e_scale * shift
         groups, e_scale, rows = blocks_about(e - e_scale * sum(b * x for b, x in zip(shift, Xw, strict=True)))
         groups = within_by_rows(groups, *rows)
-    terms = tuple(_term(t, k) for t, k in zip(design.terms, K, strict=True))
-    return Working(merge(groups), groups, terms, R, beta, e_scale, log_weights)
-
-
-class _Columns:
-    """Distinct columns, raw and in the working basis, so that Z and X share what they have in common."""
-
-    def __init__(self, n: int, root: np.ndarray | None) -> None:
-        self.root = root
-        self.n = n
-        self.whitened: list[np.ndarray] = []
-        self.ones: int | None = None
-        self._raw: dict[tuple[str, bool], list[tuple[np.ndarray, int, float, float]]] = {}
-        self._mean_weights = None if root is None else root**2 / (root @ root)
-
-    def add(self, name: str, raw: np.ndarray, *, centre: bool) -> tuple[int, float, float]:
-        """Index of (raw − mean)/scale among `whitened`, with that mean and scale; a constant is scale × 1."""
-        if _is_constant(raw):
-            if self.ones is None:
-                ones = np.broadcast_to(1.0, self.n)
-                self.ones = self._append(ones if self.root is None else self.root)
-            return self.ones, 0.0, float(raw[0])
-        for known, index, mean, scale in self._raw.get((name, centre), []):
-            if known is raw or np.array_equal(known, raw):
-                return index, mean, scale
-        mean = 0.0
-        if centre:
-            mean = float(raw.mean() if self._mean_weights is None else self._mean_weights @ raw)
-        column = raw - mean
-        scale = float(np.sqrt(column @ column / self.n))
-        column /= scale
-        index = self._append(column if self.root is None else column * self.root)
-        self._raw.setdefault((name, centre), []).append((raw, index, mean, scale))
-        return index, mean, scale
-
-    def _append(self, column: np.ndarray) -> int:
-        self.whitened.append(column)
-        return len(self.whitened) - 1
-
-
-def _is_constant(column: np.ndarray) -> bool:
-    return bool(column[0] == column[-1] and np.all(column == column[0]))
-
-
-def _fixed_basis(design: Any, columns: _Columns) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
-    """R with X = X̃R, the indices of X̃'s columns and the whitened columns themselves."""
-    X, names = design.X, design.fixed_names
-    p = X.shape[1]
-    constant = next((j for j in range(p) if _is_constant(X[:, j])), None)
-    R, index = np.zeros((p, p)), []
-    for j in range(p):
-        i, mean, scale = columns.add(names[j], X[:, j], centre=constant is not None)
-        index.append(i)
-        R[j, j] = scale
-        if mean:
-            R[constant, j] = mean
-    Xw = [columns.whitened[i] for i in index]
-    if not p or _well_conditioned(Xw):
-        return R, index, Xw
-    # Nearly collinear even when centred and scaled: an orthonormal basis, at the price of a QR of all rows.
-    Q, R_qr = np.linalg.qr(np.column_stack(Xw))
-    root_n = np.sqrt(len(Q))
-    index = [columns._append(np.ascontiguousarray(q)) for q in (Q * root_n).T]
-    return R_qr @ R / root_n, index, [columns.whitened[i] for i in index]
-
-
-def _well_conditioned(Xw: list[np.ndarray]) -> bool:
-    G = np.array([[a @ b for b in Xw] for a in Xw])
-    scale = np.sqrt(np.diagonal(G))
-    if not np.all(scale > 0):
-        return False
-    values = np.linalg.eigvalsh(G / np.outer(scale, scale))
-    return bool(values[0] > _WELL_CONDITIONED * values[-1])
-
-
-def _random_basis(design: Any, columns: _Columns) -> tuple[list[int], list[np.ndarray]]:
-    """Indices of Z̃'s columns, and each term's K with Z_k = Z̃K_k.
-
-    Columns are centred when the factor has a constant column in one of its terms, for then the means are
-    absorbed there.
-    """
-    centre = any(_is_constant(t.matrix[:, j]) for t in design.terms for j in range(t.matrix.shape[1]))
-    entries = [
-        [columns.add(t.names[j], t.matrix[:, j], centre=centre) for j in range(t.matrix.shape[1])]
-        for t in design.terms
-    ]
-    order = list(dict.fromkeys(where for term in entries for where, _, _ in term))
-    K = [np.zeros((len(order), len(term))) for term in entries]
-    for k, term in zip(K, entries, strict=True):
-        for j, (where, mean, scale) in enumerate(term):
-            k[order.index(where), j] = scale
-            if mean:
-                k[order.index(columns.ones), j] = mean
-    return order, K
-
-
-def _least_squares(y: np.ndarray, Xw: list[np.ndarray], columns: _Columns) -> tuple[np.ndarray, np.ndarray]:
-    """β_OLS in the basis X̃ and the whitened residual, in two rounds so that a large mean of y costs nothing."""
-    e = y.astype(float, copy=True)
-    if columns.root is not None:
-        e *= columns.root
-    beta = np.zeros(len(Xw))
-    if not Xw:
-        return beta, e
-    G = np.array([[a @ b for b in Xw] for a in Xw])
-    for _ in range(2):
-        step = np.linalg.solve(G, np.array([x @ e for x in Xw]))
-        for b, x in zip(step, Xw, strict=True):
-            e -= b * x
-        beta += step
-    return beta, e
+    terms = tuple(_term(t, np.sqrt(weight) * k) for t, k in zip(design.terms, K, strict=True))
+    return Working(merge(groups), groups, terms, R, beta, e_scale, np.sqrt(weight), log_weights)
 
 
 def _term(term: Any, K: np.ndarray) -> Term:

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 import lmmtools as lt
-from lmmtools.core.optimize import minimize, minque0
+from lmmtools.core.optimize import minimize
+from lmmtools.core.starts import minque0
 
 
 def _criterion(formula, data, **options):
@@ -27,7 +28,7 @@ def test_minque0_is_the_anova_estimate_on_balanced_data():
     mse = float(((data["Yield"] - data["Batch"].map(means).astype(float)) ** 2).sum()) / 24
     msa = 5 * float(((means - means.mean()) ** 2).sum()) / 5
     # MINQUE(0) leaves the projection off X out, so the between sum of squares is divided by a not a − 1.
-    start = minque0(criterion)[0]
+    start = minque0(criterion.working)[0]
     anova = np.sqrt((msa - mse) / 5 / mse)
     assert start == pytest.approx(anova, rel=0.3)
 
