@@ -50,7 +50,8 @@ def refuse_confounded(criterion: Criterion) -> None:
 
 def _advice(criterion: Criterion) -> str:
     design = criterion.design
-    fixed = design.formula.split("+ (")[0].rstrip(" +")
+    offsets = [f"offset({offset})" for offset in design.parsed.offsets]
+    fixed = " + ".join([f"{design.response} ~ {design.parsed.fixed}", *offsets])
     smaller = _largest_estimable(criterion)
     if smaller:
         return f"Estimable with these data: `{fixed} + {smaller}`."
@@ -58,27 +59,34 @@ def _advice(criterion: Criterion) -> str:
 
 
 def _largest_estimable(criterion: Criterion) -> str:
-    """The largest diagonal or shortened random part that is not confounded; empty if none."""
+    """The largest diagonal or shortened random part that is not confounded; empty if none can be written."""
     w, terms = criterion.working, criterion.design.terms
     if len(terms) > 1:
         return ""
     term, spec = w.terms[0], terms[0]
     own = gram(w.blocks, term.K @ covariance_basis("us", term.q) @ term.K.T)
-    places = [(i, j) for j in range(term.q) for i in range(j, term.q)]
+    rows, columns = np.array([(i, j) for j in range(term.q) for i in range(j, term.q)]).T
     for kept in range(term.q, 0, -1):
         for structure in ("us", "diag"):
-            if (structure == spec.structure and kept == term.q) or (structure == "diag" and kept == 1):
+            text = _write(spec, kept, structure)
+            if not text or (structure == spec.structure and kept == term.q):
                 continue
-            keep = [k for k, (i, j) in enumerate(places) if i < kept and (structure == "us" or i == j)]
-            if not own.subset(np.array(keep)).residual_is_confounded():
-                return _write(spec, kept, structure)
+            keep = np.flatnonzero((rows < kept) & ((rows == columns) | (structure == "us")))
+            if not own.subset(keep).residual_is_confounded():
+                return text
     return ""
 
 
 def _write(spec: Any, kept: int, structure: str) -> str:
-    names = list(spec.names[:kept])
-    body = " + ".join(["1", *names[1:]] if names[0] == "Intercept" else ["0", *names])
-    return f"({body} | {spec.factor})" if structure == "us" or kept == 1 else f"diag({body} | {spec.factor})"
+    """The term with its first effects only; empty where they are not variables of the formula."""
+    names = spec.names[:kept]
+    if kept == len(spec.names):
+        body = spec.label[spec.label.index("(") + 1 : spec.label.rindex("|")].strip()
+    elif any("[" in name for name in names):
+        return ""
+    else:
+        body = " + ".join(["1", *names[1:]] if names[0] == "Intercept" else ["0", *names])
+    return f"({body} | {spec.factor})" if structure == "us" else f"diag({body} | {spec.factor})"
 
 
 def flat_directions(criterion: Criterion) -> tuple[str, ...]:

@@ -237,10 +237,7 @@ def _icc(fit: Any) -> dict[str, dict[str, float]] | None:
         table = icc(fit)
     except LMMError:  # the residual variance differs from row to row, so there is no one number
         return None
-    return {
-        str(row["group"]): {"icc": row["icc"], "adjusted": row["adjusted"]}
-        for row in table.to_dict("records")
-    }
+    return {str(row["group"]): {"icc": row["icc"], "adjusted": row["adjusted"]} for row in table.to_dict("records")}
 
 
 def _check_summary(check: Any) -> dict[str, Any]:

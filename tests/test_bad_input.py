@@ -146,6 +146,8 @@ CASES = [
         "`a`, `b`, `c`, `d`",
     ),
     design("a level left out", "y ~ C(f, levels=['a', 'b']) + (1 | g)", frame(), DataError, "`f` has `c`, `d` in 12"),
+    design("huge values", F, frame(x=1e200 * X), DataError, "largest value of `x` is 7.67e+200", "other units"),
+    design("tiny values", "y ~ 1 + (x | g)", frame(x=1e-200 * X), DataError, "largest value of `x` is 7.67e-200", "other units"),
     # weights and offset
     design("zero weights", F, frame(w=[0.0] + [1.0] * 23), DataError, "1 of 24", "`w`", "zero", weights="w"),
     design("negative weights", F, frame(w=-1.0), DataError, "24 of 24 weights", "negative", weights="w"),
@@ -167,7 +169,7 @@ CASES = [
     design("power of a column", "y ~ x^2 + (1 | g)", frame(), FormulaError, "I(x^2)"),
     # what the design cannot identify
     fitting("no random effects", "y ~ x", frame(), FormulaError, "`y ~ x` has no random effects", "(1 | group)"),
-    fitting("one row a group", F, frame(g=np.arange(N)), ModelError, "24 levels of `g`", "Fit `y ~ x`"),
+    fitting("one row a group", F, frame(g=np.arange(N)), ModelError, "24 levels of `g`", "Fit `y ~ 1 + x`"),
     fitting(
         "as many random effects as rows",
         "y ~ 1 + (1 + x | g)",

@@ -27,6 +27,8 @@ _DEVIANCE_LEFT = 1e-6
 # eigenvalues, below the second bound.
 _FLAT = 1e-8
 _FLAT_BY_DESIGN = 1e-3
+# Curvature in the logarithm of the largest relative sd, in deviance, below which there is none at all.
+_NO_CURVATURE = 1e-7
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def certify_point(
     Lambda, F = here.Lambda, here.F
     gradient, H = theta_gradient(d, Lambda, F), theta_hessian(d, Lambda, F)
     values, vectors = np.linalg.eigh(H)
-    relative = np.abs(values) / max(np.abs(values).max(initial=0.0), np.finfo(float).tiny)
+    none = _NO_CURVATURE / (1.0 + np.max(Lambda**2, initial=0.0)) / _FLAT
+    relative = np.abs(values) / max(np.abs(values).max(initial=0.0), none)
     smallest = np.argsort(relative)[: len(flat)]
     steep = relative > _FLAT
     steep[smallest] &= relative[smallest] > _FLAT_BY_DESIGN
@@ -93,9 +96,13 @@ def certify_point(
     FL = np.matmul(F, Lambda.T)
     dbeta = step @ d.beta_derivative(FL + FL.transpose(0, 2, 1))
     se = np.sqrt(solution.sigma2 * np.diagonal(solution.S_inverse))
-    flat = flat or tuple(_describe(criterion, here.owner, vectors[:, k]) for k in np.flatnonzero(~steep))
-    status = _status(left, bool(np.any(values[steep] < 0)), flat, here.singular)
-    sentence = _sentence(status, left, values, np.abs(gradient).max(initial=0.0), flat, escape is not None)
+    found = tuple(_describe(criterion, here.owner, vectors[:, k]) for k in np.flatnonzero(~steep))
+    status = _status(left, bool(np.any(values[steep] < 0)), flat or found, here.singular)
+    if status == "flat direction":
+        sentence = _flat_by_design(flat) if flat else _flat_by_data(found)
+    else:
+        sentence = _sentence(status, left, values, np.abs(gradient).max(initial=0.0), escape is not None)
+    flat = flat or found
     return Certificate(status, sentence, gradient, values, left, dbeta / se, flat)
 
 
@@ -107,9 +114,7 @@ def _status(left: float, saddle: bool, flat: tuple[str, ...], singular: bool) ->
     return "certified at the boundary" if singular else "certified"
 
 
-def _sentence(
-    status: str, left: float, values: np.ndarray, slope: float, flat: tuple[str, ...], boundary: bool
-) -> str:
+def _sentence(status: str, left: float, values: np.ndarray, slope: float, boundary: bool) -> str:
     """One sentence that an applied reader understands."""
     rest = f"at most {left:.1g} of deviance is left to gain" if left > 1e-12 else "no deviance is left to gain"
     upwards = f"the criterion rises in every one of {len(values)} direction{'s' * (len(values) != 1)}"
@@ -121,17 +126,30 @@ def _sentence(
             "This is an optimum on the boundary, where some random effect, or combination of random effects, has "
             f"variance zero: {inside}no step off it leads down, and {rest}."
         )
-    if status == "flat direction":
-        return (
-            "The fit is as good as any, but not the only one: the data do not determine "
-            + "; nor ".join(flat)
-            + ". The criterion, the fixed effects, their standard errors and the marginal covariance are "
-            "meaningful; what is named here, and the conditional modes as far as they rest on it, is not."
-        )
     if not left <= _DEVIANCE_LEFT:
         where = " along a direction off the boundary or" if boundary else ""
         return f"This is not an optimum: about {left:.2g} of deviance could still be gained{where} by further steps."
     return f"This is not an optimum but a saddle: the criterion falls in some direction (curvature {values[0]:.2g})."
+
+
+def _flat_by_design(flat: tuple[str, ...]) -> str:
+    """V is the same all along the direction, and so is everything that depends on V alone."""
+    return (
+        "The fit is as good as any, but not the only one: the data do not determine "
+        + "; nor ".join(flat)
+        + ". The criterion, the fixed effects, their standard errors and the marginal covariance are "
+        "meaningful; what is named here, and the conditional modes as far as they rest on it, is not."
+    )
+
+
+def _flat_by_data(flat: tuple[str, ...]) -> str:
+    """V changes along the direction, and the criterion does not notice."""
+    return (
+        "The fit is as good as any, but not the only one: given the fixed effects, the data say nothing about "
+        + "; nor ".join(flat)
+        + ". Standard errors that rest on it mean nothing either; leave the random effect out, or the fixed effects "
+        "that already contain its groups."
+    )
 
 
 def _describe(criterion: Criterion, owner: np.ndarray, direction: np.ndarray) -> str:

@@ -23,6 +23,8 @@ _TOLERANCE = 1e-10
 # A pure Newton step that promises less than this is the last.
 _LAST_STEP = 1e-7
 _MAX_STEPS = 100
+# Residual variance over the response's below which there is only rounding: the square of a double's precision, and room.
+_EXACT = 1e-28
 _MAX_ESCAPES = 10
 
 
@@ -193,7 +195,7 @@ def _singular_factor(T: np.ndarray) -> np.ndarray:
 
 def _refuse_exact_fit(criterion: Criterion, r2: float) -> None:
     n = criterion.working.blocks.n
-    if r2 <= 1e-20 * n:
+    if r2 <= _EXACT * n:
         raise ModelError(
             f"the model reproduces the response `{criterion.design.response}` exactly (residual sum of squares "
             f"{max(r2, 0.0):.1g} of {n} in standardised units), so no residual variance is left to estimate and the "

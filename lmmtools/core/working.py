@@ -206,7 +206,7 @@ def _term(term: Any, K: np.ndarray) -> Term:
     """Working parameterisation of a term: its own block of Z̃ where K is square there, else scaled columns."""
     q = K.shape[1]
     rows = np.flatnonzero(np.abs(K).sum(axis=1))
-    if term.structure == "us" and len(rows) == q and np.linalg.matrix_rank(K[rows]) == q:
+    if term.structure == "us" and len(rows) == q and _invertible(K[rows]):
         S = np.zeros_like(K)
         S[rows, np.arange(q)] = 1.0
         return Term("us", K, S, K[rows], np.ones(q) if _absorbs_means(K) else _spreads(term))
@@ -214,6 +214,12 @@ def _term(term: Any, K: np.ndarray) -> Term:
     size[size == 0.0] = 1.0  # a column of zeros has no effect; identify.py names it
     scale = np.full(q, np.sqrt(np.mean(size**2))) if term.structure == "homdiag" else size
     return Term(term.structure, K, K / scale, scale, _spreads(term))
+
+
+def _invertible(K: np.ndarray) -> bool:
+    """Whether distinct columns of Z̃ stand behind a term's; means of any size do not matter."""
+    size = np.abs(K).max(axis=0)
+    return bool(np.all(size > 0)) and np.linalg.matrix_rank(K / size) == len(K)
 
 
 def _absorbs_means(K: np.ndarray) -> bool:

@@ -144,6 +144,7 @@ def _assemble(
         for j, name in enumerate(names):
             if name not in finite:
                 checks.check_finite(name, made.values[part][:, j], columns.index)
+        checks.check_magnitude(names, made.values[part])
     kept, dropped_columns, about = checks.reduce_rank(X, fixed_names)
     messages += about
     if dropped_columns:

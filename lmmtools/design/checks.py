@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ __all__ = [
     "check_contrast_names",
     "check_finite",
     "check_levels",
+    "check_magnitude",
     "check_response",
     "complete_rows",
     "per_row",
@@ -23,6 +24,8 @@ __all__ = [
     "single_column",
     "weights_of",
 ]
+
+_LARGEST = 1e100  # its square times any number of rows is finite, and the square of its reciprocal not zero
 
 
 def complete_rows(columns: Columns, missing: str, apart: str | None) -> tuple[np.ndarray | None, str | None]:
@@ -71,6 +74,16 @@ def check_finite(name: str, values: np.ndarray, index: pd.Index) -> None:
         f"`{name}` is {what} in {int(bad.sum())} of {len(values)} rows, first in row {index[np.argmax(bad)]}: "
         "correct these values, or make them missing."
     )
+
+
+def check_magnitude(names: Sequence[str], matrix: np.ndarray) -> None:
+    """Raise DataError if the squares of a column cannot be held in double precision."""
+    largest = np.maximum(matrix.max(axis=0), -matrix.min(axis=0))
+    for j in np.flatnonzero((largest > _LARGEST) | ((largest > 0) & (largest < 1 / _LARGEST))):
+        raise DataError(
+            f"the largest value of `{names[j]}` is {largest[j]:.3g}, and sums of squares of such numbers do not fit "
+            "double precision: give it in other units."
+        )
 
 
 def check_response(name: str, y: np.ndarray) -> None:

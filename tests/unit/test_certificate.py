@@ -81,3 +81,19 @@ def test_an_exchangeable_split_names_both_terms():
         fit = lt.fit_lmm("score ~ Machine + (Machine || Worker)", lt.load_dataset("Machines"))
     (flat,) = fit.certificate.flat
     assert flat.startswith("the split between the variance of Intercept by Worker and the variances and covariances of")
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e6, 1e9])
+def test_a_covariate_far_from_zero_is_no_flat_direction(mean):
+    data = lt.load_dataset("sleepstudy")
+    fit = lt.fit_lmm("Reaction ~ Days + (Days | Subject)", data.assign(Days=data["Days"] + mean))
+    assert fit.certificate.status == "certified"
+    assert fit.criterion == pytest.approx(1743.62827195849, abs=1e-6)
+
+
+def test_a_variance_that_the_fixed_effects_absorb_is_flat_and_says_so():
+    data = lt.load_dataset("Rail").assign(copy=lambda d: d["Rail"].astype(str))
+    with pytest.warns(lt.LMMWarning, match=r"given the fixed effects, the data say nothing about .*\(1 \| Rail\)"):
+        fit = lt.fit_lmm("travel ~ copy + (1 | Rail)", data)
+    assert fit.certificate.status == "flat direction"
+    assert "Standard errors that rest on it mean nothing" in fit.messages[-1]
