@@ -11,15 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmmtools.formats import format_value, visible
-
 __all__ = [
     "BLUE",
     "INK",
     "VERMILLION",
+    "RASTER_ABOVE",
     "PlotData",
-    "counted",
-    "effect_unit",
     "flat_limits",
     "normal_quantiles",
     "outside",
@@ -27,20 +24,17 @@ __all__ = [
     "plot",
     "points",
     "qq",
-    "shown",
-    "spread",
-    "with_unit",
 ]
 
 # Okabe and Ito's blue and vermillion: apart for every common colour blindness, and both clear of black and
 # white. In grey they are told apart by marks and dashes.
 BLUE, VERMILLION, INK = "#0072B2", "#D55E00", "#000000"
 
-# Units of covariates as one says them after "per".
-_ONE = {f"{unit}s": unit for unit in ("second", "minute", "hour", "day", "week", "month", "year", "point")}
-
 # Beyond this many marks the layer becomes a picture inside the SVG; axes and text stay lines and letters.
-_RASTER_ABOVE = 3000
+RASTER_ABOVE = 3000
+
+# A band is drawn through this many points at most: as smooth as the eye can tell.
+_MOST_CORNERS = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,39 +89,10 @@ def panels(ax: Any, rows: int, columns: int, **share: Any) -> list[Any]:
 
 def points(ax: Any, x: Any, y: Any, total: int | None = None, **kw: Any) -> None:
     """Marks without lines; a picture when the figure has very many (`total`, or these)."""
-    many = (len(x) if total is None else total) > _RASTER_ABOVE
+    many = (len(x) if total is None else total) > RASTER_ABOVE
     style = {"marker": "o", "linestyle": "none", "color": BLUE, "markeredgewidth": 0, "rasterized": many}
     style |= {"markersize": 2.4, "alpha": 0.5} if many else {"alpha": 0.75 if len(x) > 300 else 1.0}
     ax.plot(np.asarray(x), np.asarray(y), **(style | kw))
-
-
-def with_unit(name: str, unit: str | None) -> str:
-    """``"age (years)"``; the name alone when no unit is known."""
-    return f"{visible(name)} ({visible(unit)})" if unit else visible(name)
-
-
-def effect_unit(fit: Any, effect: str) -> str | None:
-    """Unit of a random effect: the response's, per unit of its covariate."""
-    unit, per = fit.design.units.get(fit.response), fit.design.units.get(effect)
-    if unit and effect != "Intercept" and "[" not in effect:
-        return f"{unit} per {_ONE.get(per, per)}" if per else f"{unit} per unit"
-    return unit
-
-
-def shown(value: float, digits: int = 3) -> str:
-    """A number within a sentence."""
-    return format_value(float(value), f"sig{digits}")
-
-
-def counted(n: int, one: str, many: str | None = None) -> str:
-    """``"1 group"``, ``"2 groups"``, ``"12,000 rows"``."""
-    return f"{format_value(int(n), 'int')} {one if n == 1 else many or one + 's'}"
-
-
-def spread(values: Any) -> str:
-    """``"−3.1 to 2.8"``."""
-    values = np.asarray(values, dtype=float)
-    return f"{shown(values.min())} to {shown(values.max())}"
 
 
 def normal_quantiles(values: np.ndarray, level: float = 0.95) -> pd.DataFrame:
@@ -174,8 +139,10 @@ def outside(table: pd.DataFrame) -> int:
 
 def qq(ax: Any, table: pd.DataFrame, total: int | None = None) -> None:
     """A normal quantile plot of :func:`normal_quantiles`."""
-    ax.fill_between(table["normal"], table["low"], table["high"], color=INK, alpha=0.12, linewidth=0)
-    ax.plot(table["normal"], table["line"], color=VERMILLION, linestyle="--", linewidth=1)
+    even = np.linspace(table["normal"].iloc[0], table["normal"].iloc[-1], _MOST_CORNERS)
+    some = table.iloc[np.unique(np.searchsorted(table["normal"], even).clip(max=len(table) - 1))]
+    ax.fill_between(some["normal"], some["low"], some["high"], color=INK, alpha=0.12, linewidth=0)
+    ax.plot(some["normal"], some["line"], color=VERMILLION, linestyle="--", linewidth=1)
     points(ax, table["normal"], table["sample"], total)
     flat_limits(ax, table["sample"])
 

@@ -9,19 +9,16 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.figures import Description
-from lmmtools.formats import visible
+from lmmtools.formats import counted, spread, visible, with_unit
 from lmmtools.plots.drawing import (
     BLUE,
     INK,
     VERMILLION,
     PlotData,
-    counted,
-    panels,
     plot,
     points,
-    spread,
-    with_unit,
 )
+from lmmtools.plots.trellis import Trellis, columns_for
 
 __all__ = ["data_by_group"]
 
@@ -38,8 +35,8 @@ def _covariate(fit: Any) -> tuple[str, np.ndarray] | None:
     for name, x in columns:
         if name == "Intercept" or "[" in name or len(np.unique(x)) < 3:
             continue
-        varies = pd.Series(x).groupby(codes).agg(np.ptp) > 0
-        if varies.mean() >= 0.5:
+        by_group = pd.Series(x).groupby(codes)
+        if (by_group.max() > by_group.min()).mean() >= 0.5:
             return name, x
     return None
 
@@ -95,8 +92,8 @@ def _rows_by_group(fit: Any) -> PlotData:
 
 def _is_function(table: pd.DataFrame, column: str) -> bool:
     """Whether a column is determined by group and x, so that a line through it means something."""
-    ranges = table.groupby(["panel", "x"])[column].agg(np.ptp)
-    return bool((ranges <= 1e-9 * max(float(table["y"].abs().max()), 1e-300)).all())
+    values = table.groupby(["panel", "x"])[column]
+    return bool((values.max() - values.min() <= 1e-9 * max(float(table["y"].abs().max()), 1e-300)).all())
 
 
 def _one_population(table: pd.DataFrame, lines: bool) -> bool:
@@ -116,7 +113,7 @@ def _describe_rows_by_group(data: PlotData) -> Description:
     marks = f"Orange {what}: fitted values, random effects included{population}."
     against = f" against {labels['x']}" if facts["x"] else ""
     per = "panel" if facts["x"] else "row"
-    rows = -(-n // _columns(n)) if facts["x"] else 0
+    rows = -(-n // columns_for(n)) if facts["x"] else 0
     return Description(
         caption=f"{labels['y']}{against} by {factor}. {marks}{chosen}",
         label="fig-data",
@@ -139,65 +136,37 @@ def data_by_group(data: PlotData, ax: Any) -> Any:
     ----------
     fit : LMMFit
     ax : matplotlib Axes, optional
-        Where the panels go.
 
-    Returns
-    -------
-    Figure with panels, or Axes of the dot plot
     """
     return _trellis(data, ax) if data.facts["x"] else _dots(data, ax)
 
 
-def _columns(n: int) -> int:
-    """Panels side by side: the count from 5 and 6 that leaves the fewest gaps, fewer for few groups."""
-    if n <= 6:
-        return min(n, 3)
-    return min((6, 5, 4) if n <= 12 else (6, 5), key=lambda c: -n % c)
-
-
 def _trellis(data: PlotData, ax: Any) -> Any:
-    n, facts = data.facts["shown"], data.facts
-    columns = _columns(n)
-    axes = panels(ax, -(-n // columns), columns, sharex=True, sharey=True)
-    # Limits and title heights set here spare matplotlib from finding them again for each panel.
-    axes[0].set(xlim=_limits(data.table["x"]), ylim=_limits(data.table[["y", "fitted"]]))
-    axes[0].locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10])
-    for panel, rows in data.table.groupby("panel"):
-        here = axes[panel]
-        points(here, rows["x"], rows["y"], total=len(data.table), label="observed")
-        if facts["lines"] and facts["population"]:
-            _line(here, rows, "population", color=INK, linestyle=":", linewidth=1, label="population")
-        if facts["lines"]:
-            _line(here, rows, "fitted", color=VERMILLION, label="this group")
-        else:
-            _crosses(here, rows["x"], rows["fitted"])
-        here.set_title(_short(rows["level"].iloc[0]), fontsize=8, pad=3, y=1.0)
-    for position, unused in enumerate(axes[n:], start=n):
-        unused.set_axis_off()
-        axes[position - columns].tick_params(labelbottom=True)
-    drawing = ax.figure
-    drawing.supxlabel(data.labels["x"], fontsize=9)
-    drawing.supylabel(data.labels["y"], fontsize=9)
-    handles, labels = axes[0].get_legend_handles_labels()
-    drawing.legend(handles, labels, loc="outside upper left", ncols=3)
-    return drawing
+    table, facts = data.table, data.facts
+    titles = tuple(table.drop_duplicates("panel")["level"])
+    panels = Trellis(titles, _limits(table["x"]), _limits(table[["y", "fitted"]]))
+    panels.frame(ax, data.labels["x"], data.labels["y"])
+    points(ax, *panels.place(table["panel"], table["x"], table["y"]), label="observed")
+    if facts["lines"] and facts["population"]:
+        panels.lines(ax, table, "population", color=INK, linestyle=":", linewidth=1, label="population")
+    if facts["lines"]:
+        panels.lines(ax, table, "fitted", color=VERMILLION, label="this group")
+    else:
+        crosses = panels.place(table["panel"], table["x"], table["fitted"])
+        points(ax, *crosses, marker="x", color=VERMILLION, markeredgewidth=1, alpha=1.0, label="fitted")
+    _legend(ax)
+    return ax
+
+
+def _legend(ax: Any) -> None:
+    """The marks' names above the panels, where they cover no data."""
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3)
 
 
 def _limits(values: Any) -> tuple[float, float]:
     low, high = float(np.min(values)), float(np.max(values))
     margin = 0.06 * (high - low)
     return low - margin, high + margin
-
-
-def _line(ax: Any, rows: pd.DataFrame, column: str, **style: Any) -> None:
-    """A fitted line over the x observed in a group; a dash where there is only one."""
-    once = rows.drop_duplicates("x")
-    marker = {"marker": "_", "markersize": 8} if len(once) == 1 else {}
-    ax.plot(once["x"], once[column], **(style | marker))
-
-
-def _crosses(ax: Any, x: Any, y: Any) -> None:
-    points(ax, x, y, marker="x", color=VERMILLION, markeredgewidth=1, alpha=1.0, label="fitted")
 
 
 def _dots(data: PlotData, ax: Any) -> Any:
@@ -207,13 +176,14 @@ def _dots(data: PlotData, ax: Any) -> Any:
         ax.axvline(data.table["population"].iloc[0], color=INK, linestyle=":", linewidth=1, label="population")
     points(ax, data.table["y"], height, label="observed", markerfacecolor="none", markeredgewidth=0.9,
            markeredgecolor=BLUE)  # fmt: skip
-    points(ax, data.table["fitted"], height, marker="|", color=VERMILLION, markersize=9, markeredgewidth=1.6,
+    once = data.table.drop_duplicates(["panel", "fitted"])
+    points(ax, once["fitted"], -once["panel"], marker="|", color=VERMILLION, markersize=9, markeredgewidth=1.6,
            alpha=1.0, label="fitted")  # fmt: skip
     names = data.table.drop_duplicates("panel")["level"]
     ax.set_yticks(-np.arange(n), [_short(name, 24) for name in names])
     ax.tick_params(axis="y", length=0)
     ax.set(xlabel=data.labels["y"], ylabel=data.labels["factor"], ylim=(-n + 0.4, 0.6))
-    ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    _legend(ax)
     return ax
 
 

@@ -9,21 +9,18 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.figures import Description
-from lmmtools.formats import visible
+from lmmtools.formats import counted, effect_unit, spread, visible, with_unit
 from lmmtools.plots.drawing import (
     BLUE,
     INK,
+    RASTER_ABOVE,
     PlotData,
-    counted,
-    effect_unit,
     normal_quantiles,
     outside,
     panels,
     plot,
     points,
     qq,
-    spread,
-    with_unit,
 )
 
 __all__ = ["caterpillar", "qq_ranef"]
@@ -31,6 +28,10 @@ __all__ = ["caterpillar", "qq_ranef"]
 # Names that fit one under another on a figure of the tallest size.
 _MOST_NAMES = 60
 _Z95 = 1.959963984540054  # Φ⁻¹(0.975)
+
+
+def _label(fit: Any, effect: str) -> str:
+    return with_unit(effect, effect_unit(fit.design.units, fit.response, effect))
 
 
 def _modes(fit: Any, factor: str | None) -> tuple[str, pd.DataFrame, np.ndarray]:
@@ -44,7 +45,7 @@ def _mode_quantiles(fit: Any, factor: str | None = None) -> PlotData:
     parts = []
     for k, effect in enumerate(modes.columns):
         part = normal_quantiles(modes.iloc[:, k].to_numpy())
-        parts.append(part.assign(panel=k, label=with_unit(effect, effect_unit(fit, effect))))
+        parts.append(part.assign(panel=k, label=_label(fit, effect)))
     facts = MappingProxyType({"factor": visible(factor), "effects": modes.shape[1], "levels": len(modes)})
     return PlotData(pd.concat(parts, ignore_index=True), facts=facts)
 
@@ -104,7 +105,7 @@ def _intervals(fit: Any, factor: str | None = None) -> PlotData:
     for k, effect in enumerate(modes.columns):
         mode, half = modes.iloc[order, k].to_numpy(), _Z95 * sd[order, k]
         part = {"level": modes.index[order].astype(str), "mode": mode, "low": mode - half, "high": mode + half}
-        parts.append(pd.DataFrame(part).assign(panel=k, label=with_unit(effect, effect_unit(fit, effect))))
+        parts.append(pd.DataFrame(part).assign(panel=k, label=_label(fit, effect)))
     facts = {"factor": visible(factor), "effects": modes.shape[1], "levels": len(modes)}
     return PlotData(pd.concat(parts, ignore_index=True), facts=MappingProxyType(facts))
 
@@ -157,11 +158,12 @@ def caterpillar(data: PlotData, ax: Any) -> Any:
     k, levels = data.facts["effects"], data.facts["levels"]
     axes = panels(ax, 1, k, sharey=True)
     height = np.arange(levels)
+    many = 2 * levels * k > RASTER_ABOVE  # a mark and an interval each
     for panel, part in data.table.groupby("panel"):
         here = axes[panel]
         here.axvline(0, color=INK, linewidth=0.7, linestyle="--")
-        here.hlines(height, part["low"], part["high"], color=BLUE, linewidth=1.1, rasterized=levels * k > 3000)
-        points(here, part["mode"], height, total=levels * k, alpha=1.0)
+        here.hlines(height, part["low"], part["high"], color=BLUE, linewidth=1.1, rasterized=many)
+        points(here, part["mode"], height, total=2 * levels * k, alpha=1.0)
         here.set(xlabel=part["label"].iloc[0], ylim=(-0.8, levels - 0.2))
     stride = _stride(levels)
     named = data.table["level"].iloc[:levels:stride]

@@ -9,18 +9,15 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.figures import Description
+from lmmtools.formats import counted, format_value, shown, spread, with_unit
 from lmmtools.plots.drawing import (
     INK,
     PlotData,
-    counted,
     normal_quantiles,
     outside,
     plot,
     points,
     qq,
-    shown,
-    spread,
-    with_unit,
 )
 
 __all__ = ["qq_residuals", "residuals_fitted"]
@@ -84,8 +81,8 @@ def _describe_residual_quantiles(data: PlotData) -> Description:
         "draws from it, which residuals of a fit are only nearly.",
         label="fig-qq-residuals",
         alt=f"Normal quantile plot of {counted(n, 'residual')}, from {spread(data.table['sample'])}. "
-        f"{counted(out, 'point')} of {n} ({100 * out / n:.1f} %) {'lies' if out == 1 else 'lie'} outside the "
-        "pointwise 95 % band.",
+        f"{counted(out, 'point')} of {format_value(n, 'int')} ({100 * out / n:.1f} %) "
+        f"{'lies' if out == 1 else 'lie'} outside the pointwise 95 % band.",
         size=(4.8, 3.8),
     )
 

@@ -6,8 +6,8 @@ Every number in them is one a table of the fit shows, in the same digits; text t
 from __future__ import annotations
 
 from lmmtools.prose.mathematics import model
-from lmmtools.prose.sentences import certificate, crosscheck, data, summary
+from lmmtools.prose.sentences import certificate, crosscheck, data, icc, summary
 from lmmtools.prose.value import Prose
 from lmmtools.prose.warnings import caveats
 
-__all__ = ["Prose", "caveats", "certificate", "crosscheck", "data", "model", "summary"]
+__all__ = ["Prose", "caveats", "certificate", "crosscheck", "data", "icc", "model", "summary"]

@@ -11,9 +11,9 @@ from lmmtools.prose.value import Prose, listed, literal
 
 __all__ = ["model"]
 
-# Beyond these, sums are written as x'β and matrices by a symbol.
+# Beyond these, sums are written as x'β, matrices by a symbol, and lines are broken.
 _MOST_TERMS, _MOST_EFFECTS = 14, 4
-_TERMS_A_LINE = 4
+_MOST_LETTERS = 58
 # What TeX, KaTeX-like readers and pandoc all take within \text{}; other names get a symbol and are explained.
 _PLAIN = re.compile(r"[\w .,:+=()/*'!?\[\]-]*", re.ASCII)
 # A dummy variable: a factor, or C() of one, and a level; contrasts (``[.L]``) and columns of poly() are neither.
@@ -125,8 +125,18 @@ def _mean(fit: Any, names: _Names) -> str:
             _product(names.effect(term.factor, k), n, names) for k, n in zip(subscripts, term.names, strict=True)
         ]
     terms = [*offset, *fixed, *random, f"\\varepsilon_{{{names.row}}}"]
-    rows = [" + ".join(terms[i : i + _TERMS_A_LINE]) for i in range(0, len(terms), _TERMS_A_LINE)]
-    return f"{names.at_row(fit.response)} &= " + " \\\\\n&\\quad + ".join(rows)
+    rows = [[terms[0]]]
+    for term in terms[1:]:
+        if _width(rows[-1]) + _width([term]) > _MOST_LETTERS:
+            rows.append([])
+        rows[-1].append(term)
+    return f"{names.at_row(fit.response)} &= " + " \\\\\n&\\quad + ".join(" + ".join(row) for row in rows)
+
+
+def _width(terms: list[str]) -> int:
+    """About how many letters some terms take: a command counts for one, subscripts and plus signs for a half."""
+    text = " + ".join(terms).replace("\\text", "")
+    return len(re.sub(r"\\[a-z]+|_\{[^}]*\}|[{}\\]", "·", text).replace("··", "·"))
 
 
 def _terms(fit: Any) -> list[tuple[Any, list[int]]]:

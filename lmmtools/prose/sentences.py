@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.formats import format_value, is_missing
-from lmmtools.plots.drawing import counted, effect_unit, shown, spread
+from lmmtools.errors import ModelError
+from lmmtools.formats import counted, effect_unit, format_value, is_missing, shown, spread
 from lmmtools.prose.value import Prose, alert, listed, literal
 
-__all__ = ["certificate", "crosscheck", "data", "summary"]
+__all__ = ["certificate", "crosscheck", "data", "icc", "summary"]
 
 # More than these stay in the tables.
 _MOST_COEFFICIENTS, _MOST_CORRELATIONS = 12, 3
@@ -48,7 +48,7 @@ def _sizes(sizes: np.ndarray) -> str:
     low, high = int(sizes.min()), int(sizes.max())
     if low == high:
         return f"of {counted(low, 'row')} each" if len(sizes) > 1 else f"of {counted(low, 'row')}"
-    return f"of {low} to {counted(high, 'row')}, half of them with {shown(np.median(sizes))} or fewer"
+    return f"of {low} to {counted(high, 'row')}, half of them with {np.median(sizes):g} or fewer"
 
 
 def summary(fit: Any, level: float = 0.95) -> Prose:
@@ -95,8 +95,11 @@ def _variances(fit: Any) -> Iterable[str]:
     rows = list(fit.varcorr.itertuples())
     for term in fit.design.terms:
         ours = [row for row in rows if row.grp == term.group]
-        sds = [f"{shown(row.sdcor)}{_unit(effect_unit(fit, row.var1))} for {literal(row.var1)}"
-               for row in ours if not _named(row.var2)]  # fmt: skip
+        sds = [
+            f"{shown(row.sdcor)}{_unit(effect_unit(fit.design.units, fit.response, row.var1))} for {literal(row.var1)}"
+            for row in ours
+            if not _named(row.var2)
+        ]
         between = f"Between levels of {literal(term.factor)} the standard "
         between += f"{'deviation is' if len(sds) == 1 else 'deviations are'} {listed(sds)}"
         pairs = [row for row in ours if _named(row.var2)]
@@ -121,6 +124,26 @@ def _correlation(row: Any) -> str:
     return f"the correlation of {pair} is {format_value(row.sdcor, 'fixed2')}"
 
 
+def icc(fit: Any) -> Prose:
+    """The share of the variance that lies between groups, or why there is no such number."""
+    from lmmtools.inference.icc import icc as shares
+
+    try:
+        table = shares(fit)
+    except ModelError as error:
+        return Prose(alert("NOTE", literal(error)))
+    said = []
+    for row in table.itertuples():
+        said.append(
+            f"Of the variance that the fixed effects leave, {format_value(row.adjusted, 'percent')} lies between "
+            f"levels of {literal(row.group)}; of all variance, that of the fixed part included, "
+            f"{format_value(row.icc, 'percent')}."
+        )
+    slopes = any(name != "Intercept" for term in fit.design.terms for name in term.names)
+    mean = " With effects besides the intercept the variance between levels differs from row to row; its mean is meant."
+    return Prose(" ".join(said) + (mean if slopes else ""))
+
+
 def certificate(fit: Any) -> Prose:
     """The certificate's verdict and numbers; a box around it when the numbers cannot be taken as they are."""
     verdict = fit.certificate
@@ -135,7 +158,15 @@ def certificate(fit: Any) -> Prose:
 
 
 def crosscheck(check: Any) -> Prose:
-    """How many quantities were compared, how each difference was classified, and what stays unexplained."""
+    """How many quantities were compared, how each difference was classified, and what stays unexplained.
+
+    Parameters
+    ----------
+    check : CrossCheck or None
+        None when none was made, which is then said.
+    """
+    if check is None:
+        return Prose("No cross-check was asked for.")
     counts = check["verdict"].astype(str).value_counts(sort=False)
     engine = f" with {literal(check.engine)}" if getattr(check, "engine", "") else ""
     verdicts = listed([f"{literal(verdict)} ({n})" for verdict, n in counts.items()]) if len(counts) else "none"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmmtools.formats import is_missing
-from lmmtools.plots.drawing import counted
+from lmmtools.formats import counted, is_missing
 from lmmtools.prose.value import Prose, alert, listed, literal
 
 __all__ = ["caveats"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lmmtools as lt
-from lmmtools.crosscheck.bygroup import grouped_model, relative_covariance
+from lmmtools.crosscheck.bygroup import grouped_model, relative_factor
 from lmmtools.crosscheck.statsmodels import _model, _parameters, loglike_there
 from tests.oracle import dense_model
 
@@ -38,7 +38,7 @@ def theta_of(design):
 def test_is_the_dense_law(design, reml):
     theta = theta_of(design)
     model = dense_model(design, reml=reml)
-    fit, point = model.fit_at(theta), grouped_model(design, reml=reml).at(relative_covariance(design, theta))
+    fit, point = model.fit_at(theta), grouped_model(design, reml=reml).at(relative_factor(design, theta))
     assert point.criterion == pytest.approx(fit.criterion, rel=1e-12)
     np.testing.assert_allclose(point.beta, fit.beta, rtol=1e-10)
     np.testing.assert_allclose(point.vcov, fit.vcov, rtol=1e-10)
@@ -50,33 +50,33 @@ def test_is_the_dense_law_with_weights_and_at_a_singular_covariance(reml):
     design = lt.build_design("Reaction ~ Days + offset(Days) + (Days | Subject)", frame, weights="w")
     theta = np.array([0.9, 0.1, 0.0])
     model = dense_model(design, reml=reml)
-    point = grouped_model(design, reml=reml).at(relative_covariance(design, theta))
+    point = grouped_model(design, reml=reml).at(relative_factor(design, theta))
     assert point.criterion == pytest.approx(model.criterion(theta), rel=1e-12)
 
 
 def test_derivatives_are_finite_differences(design, reml):
     law = grouped_model(design, reml=reml)
-    T = relative_covariance(design, theta_of(design)) + 0.01 * np.eye(law.Z.shape[1])
+    Lambda = relative_factor(design, theta_of(design))
+    T = Lambda @ Lambda.T + 0.01 * np.eye(law.Z.shape[1])
     step = 1e-6
     for k, E in enumerate(law.directions):
-        up, down = law.at(T + step * E), law.at(T - step * E)
+        up, down = law.at_covariance(T + step * E), law.at_covariance(T - step * E)
         slope = (up.criterion - down.criterion) / (2 * step)
         bend = (up.gradient() - down.gradient()) / (2 * step)
         # rounding of the criterion, 1e-12, over the step; curvatures up to 1e5 times step^2
-        assert law.at(T).gradient()[k] == pytest.approx(slope, rel=1e-5, abs=1e-5)
-        np.testing.assert_allclose(law.at(T).curvature()[k], bend, rtol=1e-5, atol=1e-4)
+        assert law.at_covariance(T).gradient()[k] == pytest.approx(slope, rel=1e-5, abs=1e-5)
+        np.testing.assert_allclose(law.at_covariance(T).curvature()[k], bend, rtol=1e-5, atol=1e-4)
 
 
 def test_joint_information_is_statsmodels_hessian(design, reml):
-    """Two derivations of the same 2nd derivatives: its 20 digits of code, our five lines, 1e-12 apart."""
+    """Two derivations of the same second derivatives, written by different people."""
     law = grouped_model(design, reml=reml)
-    T = relative_covariance(design, theta_of(design))
-    point = law.at(T)
+    point = law.at(relative_factor(design, theta_of(design)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model, mask = _model(design)
         model.reml, model.cov_pen, model.fe_pen, model._cov_sing = reml, None, None, 0
-        theirs, _ = model.hessian(_parameters(design, T, point.beta))
+        theirs, _ = model.hessian(_parameters(design, point.T, point.beta))
     free = np.ones(len(theirs), dtype=bool) if mask is None else mask.get_packed(use_sqrt=False, has_fe=True) > 0
     theirs = -theirs[np.ix_(free, free)]
     np.testing.assert_allclose(point.joint_information(), theirs, rtol=1e-9, atol=1e-12 * np.abs(theirs).max())
@@ -84,7 +84,7 @@ def test_joint_information_is_statsmodels_hessian(design, reml):
 
 def test_statsmodels_likelihood_is_the_same_function(design, reml):
     law = grouped_model(design, reml=reml)
-    point = law.at(relative_covariance(design, theta_of(design)))
+    point = law.at(relative_factor(design, theta_of(design)))
     value = loglike_there(design, point.T, point.beta, reml=reml)
     assert -2 * value == pytest.approx(point.criterion, rel=1e-12)
 
@@ -93,7 +93,7 @@ def test_rounding_bounds_hold_and_are_small(design):
     """The bound covers the distance to the dense solution, and is far below anything of interest."""
     theta = theta_of(design)
     fit = dense_model(design).fit_at(theta)
-    point = grouped_model(design, reml=True).at(relative_covariance(design, theta))
+    point = grouped_model(design, reml=True).at(relative_factor(design, theta))
     beta, relative = point.rounding()
     assert np.all(np.abs(point.beta - fit.beta) <= beta)
     assert np.all(beta <= 1e-8 * fit.stderr)

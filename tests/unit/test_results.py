@@ -23,8 +23,9 @@ def test_coefficients_by_both_reference_distributions(fit):
     assert np.all(residual["df"] == 178)
     np.testing.assert_allclose(residual["p_value"], 2 * t.sf(np.abs(z), 178))
     np.testing.assert_allclose(fit.fixef - residual["ci_low"], t.ppf(0.95, 178) * fit.stderr)
-    assert "normal reference distribution" in normal.caption
-    assert "residual degrees of freedom" in residual.caption
+    assert normal.caption == "Fixed effects by REML, with 95 % intervals; reference: normal"
+    assert "t with n − rank(X) degrees of freedom" in residual.caption
+    assert "too sure" in normal.notes[0]
 
 
 @pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger"])

@@ -1,0 +1,240 @@
+"""Sentences and mathematics: their own terms, the tables' numbers, and no markup from data."""
+
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
+import pypandoc
+import pytest
+
+import lmmtools as lt
+from lmmtools.prose.value import Prose, alert, listed, literal
+
+HOSTILE = ("*a*", "_b_", "`c`", "$d$", "$$", "[e](f)", "<script>", "# g", "{h}", "&amp;", "a|b", "~i~", "^j^", "@tbl-k",
+           "l\nm", "1. n", "- o", "\\(p\\)", '"q"', "r--s...", "![t](u)")  # fmt: skip
+
+
+def fit(dataset, formula, **kw):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lt.LMMWarning)
+        return lt.fit_lmm(formula, lt.load_dataset(dataset), **kw)
+
+
+def mathematics(formula, dataset="Orthodont", **kw):
+    return str(lt.prose.model(fit(dataset, formula, **kw)))
+
+
+def plain(markdown):
+    """What pandoc understands the Markdown to say."""
+    return pypandoc.convert_text(str(markdown), "plain", format="markdown+alerts", extra_args=["--wrap=none"]).strip()
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_literal_text_is_read_as_itself(text):
+    from lmmtools.formats import visible
+
+    assert plain(f"The level {literal(text)} is one.") == f"The level {visible(text)} is one."
+    assert plain(literal(text)) == visible(text)
+
+
+def test_jupyter_finds_no_mathematics_in_literal_text():
+    assert not re.search(r"\$|\\\\[([]|\\begin", "".join(map(literal, HOSTILE)))
+
+
+def test_the_model_has_its_own_terms():
+    text = mathematics("distance ~ age + (age | Subject)")
+    assert (
+        "\\text{distance}_{ij} &= \\beta_{0} + \\beta_{1}\\,\\text{age}_{ij} + b_{0i} + b_{1i}\\,\\text{age}_{ij}"
+        in text
+    )
+    assert "\\begin{pmatrix} \\tau_{0}^2 & \\tau_{01} \\\\ \\tau_{01} & \\tau_{1}^2 \\end{pmatrix}" in text
+    assert "\\varepsilon_{ij} &\\sim \\mathcal{N}\\left(0,\\ \\sigma^2\\right)" in text
+    assert "$i$ counts the levels of Subject" in text
+
+
+def test_indicators_and_interactions():
+    text = mathematics("distance ~ age * Sex + (1 | Subject)")
+    assert "\\beta_{2}\\,[\\text{Sex} = \\text{Female}]_{ij}" in text
+    assert "\\beta_{3}\\,\\text{age}_{ij}\\,[\\text{Sex} = \\text{Female}]_{ij}" in text
+    assert "A bracket is 1" in text
+
+
+@pytest.mark.parametrize(
+    ("formula", "dataset", "piece"),
+    [
+        ("Reaction ~ I(Days^2) + (1 | Subject)", "sleepstudy", "\\text{Days}_{ij}^{2}"),
+        ("log(Reaction) ~ Days + (1 | Subject)", "sleepstudy", "\\text{log(Reaction)}_{ij} &="),
+        ("yield ~ poly(nitro, 2) + (1 | Block)", "Oats", "\\text{poly(nitro, 2)[1]}_{ij}"),
+        ("Reaction ~ 0 + Days + (1 | Subject)", "sleepstudy", "&= \\beta_{1}\\,\\text{Days}_{ij} + b_{0i}"),
+        ("score ~ Machine + (0 + Machine | Worker)", "Machines", "b_{1i}\\,[\\text{Machine} = \\text{A}]_{ij}"),
+        ("angle ~ temperature * recipe + (1 | recipe:replicate)", "cake", "\\mathbf{x}_{ij}^\\top\\boldsymbol{\\beta}"),
+    ],
+)
+def test_terms(formula, dataset, piece):
+    assert piece in mathematics(formula, dataset)
+
+
+def test_uncorrelated_terms_are_counted_on_and_stand_alone():
+    text = mathematics("Reaction ~ Days + (Days || Subject)", "sleepstudy")
+    assert "b_{0i} &\\sim \\mathcal{N}\\left(0,\\ \\tau_{0}^2\\right)" in text
+    assert "b_{1i} &\\sim \\mathcal{N}\\left(0,\\ \\tau_{1}^2\\right)" in text
+
+
+def test_a_diagonal_matrix_is_written_as_one():
+    text = mathematics("score ~ 1 + diag(Machine | Worker)", "Machines")
+    assert "\\tau_{0}^2 & 0 & 0" in text
+
+
+def test_weights_and_offset_are_in_the_model():
+    data = lt.load_dataset("sleepstudy").assign(w=np.linspace(1, 4, 180))
+    text = str(lt.prose.model(lt.fit_lmm("Reaction ~ Days + offset(Days) + (1 | Subject)", data, weights="w")))
+    assert "o_{ij} + \\beta_{0}" in text
+    assert "\\sigma^2 / w_{ij}" in text
+    assert "from 1 to 4" in text
+
+
+def test_names_that_mathematics_cannot_hold_get_symbols():
+    data = lt.load_dataset("sleepstudy").rename(columns={"Days": "$x\\y{", "Reaction": "rea_ct"})
+    text = str(lt.prose.model(lt.fit_lmm("rea_ct ~ `$x\\y{` + (1 | Subject)", data)))
+    display = text.split("$$")[1]
+    assert "\\text{rea\\_ct}_{ij}" in display
+    assert "\\beta_{1}\\,v_{1,ij}" in display
+    assert "v_{1,ij}$ is &#36;x&#92;y&#123;." in text
+
+
+@pytest.mark.parametrize(
+    "formula",
+    ["distance ~ age * Sex + (age | Subject)", "distance ~ age + (1 | Subject)", "distance ~ age + (age || Subject)"],
+)
+def test_pandoc_reads_all_of_the_mathematics(formula):
+    import typst
+
+    text = mathematics(formula)
+    html = pypandoc.convert_text(text, "html", format="markdown", extra_args=["--mathml"])
+    outside = re.sub(r"<annotation.*?</annotation>", "", html, flags=re.DOTALL)
+    assert "<math" in outside
+    assert "\\" not in outside  # what pandoc cannot read it leaves as TeX
+    typ = pypandoc.convert_text(text, "typst", format="markdown", extra_args=["--standalone"])
+    assert typst.compile({"main": typ.encode()}, ignore_system_fonts=True).startswith(b"%PDF")
+
+
+def test_data_in_numbers():
+    assert str(lt.prose.data(fit("Orthodont", "distance ~ age + (1 | Subject)"))) == (
+        "The fit uses 108 rows. The response is distance, in mm, from 16.5 to 31.5. "
+        "Subject has 27 levels of 4 rows each."
+    )
+
+
+def test_one_row_left_out_is_singular():
+    data = lt.load_dataset("sleepstudy")
+    data.loc[3, "Reaction"] = np.nan
+    said = str(lt.prose.data(lt.fit_lmm("Reaction ~ Days + (1 | Subject)", data)))
+    assert "179 rows; 1 row with missing values was left out." in said
+    assert "18 levels of 9 to 10 rows, half of them with 10 or fewer" in said
+
+
+def test_summary_says_what_the_tables_show():
+    one = fit("Orthodont", "distance ~ age + (age | Subject)")
+    said = str(lt.prose.summary(one))
+    assert "−2 × restricted log-likelihood is 442.64 with 6 parameters" in said
+    assert "age 0.6602 (0.5205 to 0.7998)" in said
+    assert "2.33 mm for Intercept and 0.226 mm per year for age; the correlation of Intercept and age is −0.61" in said
+    assert "The residual standard deviation is 1.31 mm." in said
+    assert "80 % intervals" in str(lt.prose.summary(one, level=0.8))
+
+
+def test_one_of_each_is_said_in_the_singular():
+    said = str(lt.prose.summary(fit("Dyestuff", "Yield ~ 1 + (1 | Batch)")))
+    assert "The fixed effect with its 95 % interval from the normal distribution: Intercept" in said
+    assert "the standard deviation is 42.0 g for Intercept." in said
+
+
+def test_icc_or_why_there_is_none():
+    assert "41.8 % lies between levels of Batch" in str(lt.prose.icc(fit("Dyestuff", "Yield ~ 1 + (1 | Batch)")))
+    data = lt.load_dataset("sleepstudy").assign(w=np.linspace(1, 4, 180))
+    assert "> [!NOTE]" in str(lt.prose.icc(lt.fit_lmm("Reaction ~ Days + (1 | Subject)", data, weights="w")))
+
+
+def test_a_good_certificate_is_a_paragraph_and_others_are_boxes():
+    assert str(lt.prose.certificate(fit("Dyestuff", "Yield ~ 1 + (1 | Batch)"))).startswith("**Certified.**")
+    boundary = str(lt.prose.certificate(fit("Dyestuff2", "Yield ~ 1 + (1 | Batch)")))
+    assert boundary.startswith("> [!NOTE]\n> **Certified at the boundary.**")
+    flat = fit("Machines", "score ~ Machine + (1 | Worker) + (0 + Machine | Worker)")
+    assert str(lt.prose.certificate(flat)).startswith("> [!WARNING]\n> **Flat direction.**")
+
+
+def test_caveats():
+    singular = str(lt.prose.caveats(fit("Dyestuff2", "Yield ~ 1 + (1 | Batch)")))
+    assert "**Singular fit:** the variance of Intercept by Batch is estimated as zero" in singular
+    assert "**Few groups:** with 6 levels of Batch" in singular
+    flat = str(lt.prose.caveats(fit("Machines", "score ~ Machine + (1 | Worker) + (0 + Machine | Worker)")))
+    assert "**Not identified:**" in flat
+
+
+def test_no_caveats_say_what_was_looked_for():
+    said = str(lt.prose.caveats(fit("Orthodont", "distance ~ age + (age | Subject)")))
+    assert said == "The fit is not singular, it rests on 27 levels of Subject, and it left no messages."
+
+
+def check(verdicts):
+    made = pd.DataFrame({"quantity": [f"q_{i}" for i in range(len(verdicts))], "verdict": verdicts})
+    made.attrs["ok"] = "unexplained" not in verdicts
+
+    class Check(pd.DataFrame):
+        ok = made.attrs["ok"]
+        engine = "other 1.0"
+
+    return Check(made)
+
+
+def test_crosscheck_counts_verdicts():
+    said = str(lt.prose.crosscheck(check(["equal", "equal", "joint Hessian"])))
+    assert (
+        said == "3 quantities compared with other 1.0: equal (2) and joint Hessian (1). No difference is unexplained."
+    )
+
+
+def test_an_unexplained_difference_cannot_be_overlooked():
+    said = str(lt.prose.crosscheck(check(["equal", "unexplained"])))
+    assert said.startswith("> [!CAUTION]\n> 2 quantities")
+    assert "Unexplained: q\\_1." in said
+
+
+def test_no_crosscheck_is_said_to_be_none():
+    assert str(lt.prose.crosscheck(None)) == "No cross-check was asked for."
+
+
+def test_a_real_crosscheck():
+    said = str(lt.prose.crosscheck(lt.cross_check(fit("Dyestuff", "Yield ~ 1 + (1 | Batch)"))))
+    assert said.endswith("No difference is unexplained.")
+
+
+@pytest.mark.parametrize("name", ["model", "data", "summary", "icc", "certificate", "caveats"])
+def test_hostile_names_are_never_markup(name):
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame(
+        {
+            "<b>y</b>": rng.normal(size=30),
+            "*x* [a](b)": np.tile(np.arange(6.0), 5),
+            "$g$ # @h": np.repeat(list("abcde"), 6),
+        }
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lt.LMMWarning)
+        made = lt.fit_lmm("`<b>y</b>` ~ `*x* [a](b)` + (1 | `$g$ # @h`)", data)
+    text = str(getattr(lt.prose, name)(made))
+    html = pypandoc.convert_text(text, "html", format="markdown+alerts", extra_args=["--mathml"])
+    assert not re.search(r"<(b|em|a|h\d)\b", html)
+    assert "citation" not in html
+
+
+def test_mime_bundle():
+    data, metadata = Prose("*a*")._repr_mimebundle_()
+    assert data == {"text/markdown": "*a*", "text/plain": "*a*"}
+    assert metadata["lmmtools"]["kind"] == "prose"
+
+
+def test_small_parts():
+    assert alert("NOTE", "a\n\nb") == "> [!NOTE]\n> a\n>\n> b"
+    assert [listed(list("abc"[:n])) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
