@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.crosscheck.bygroup import grouped_model, relative_covariance
+from lmmtools.crosscheck.bygroup import grouped_model, relative_factor
 from lmmtools.crosscheck.dense import MAX_ROWS, DenseModel, dense_model
 from lmmtools.crosscheck.verdicts import EQUAL, MEANINGS, NOT_RUN, UNEXPLAINED, Row
 
 __all__ = ["check_dense"]
 
+_SIX = 1e-6  # digits asked of a number whose rounding bound promises less
 _GAIN = 1e-6  # deviance that a search around our optimum may not gain: the project's bound on criteria
 
 
@@ -22,14 +23,16 @@ def check_dense(fit: Any) -> tuple[list[Row], list[str]]:
         return [Row("the model", np.nan, np.nan, NOT_RUN, text)], [MEANINGS[NOT_RUN]]
     model = dense_model(fit.design, reml=fit.reml)
     dense = model.fit_at(fit.theta)
-    point = grouped_model(fit.design, reml=fit.reml).at(relative_covariance(fit.design, fit.theta))
+    point = grouped_model(fit.design, reml=fit.reml).at(relative_factor(fit.design, fit.theta))
     loss, relative = point.rounding()
-    spread = point.variance_rounding
+    spread = min(point.variance_rounding, _SIX)
     rows = []
     for j, name in enumerate(fit.fixef.index):
-        rows.append(_row(f"fixed effect {name}", fit.fixef.iloc[j], dense.beta[j], loss[j]))
+        rows.append(
+            _row(f"fixed effect {name}", fit.fixef.iloc[j], dense.beta[j], min(loss[j], _SIX * dense.stderr[j]))
+        )
     for j, name in enumerate(fit.fixef.index):
-        bound = (relative[j] + spread) * dense.stderr[j]
+        bound = min(relative[j] + spread, _SIX) * dense.stderr[j]
         rows.append(_row(f"standard error {name}", fit.stderr.iloc[j], dense.stderr[j], bound))
     rows.append(_row("residual variance", fit.sigma**2, dense.sigma**2, spread * dense.sigma**2))
     size = 1e-9 * max(fit.nobs, abs(dense.criterion))
@@ -45,24 +48,28 @@ def _row(quantity: str, ours: float, theirs: float, bound: float) -> Row:
     return Row(quantity, float(ours), float(theirs), UNEXPLAINED, f"rounding explains {bound:.1g}")
 
 
-def _farthest(quantity: str, ours: Any, theirs: Any, bound: float) -> Row:
-    ours, theirs = np.ravel(ours), np.ravel(theirs)
-    at = int(np.argmax(np.abs(ours - theirs)))
-    return _row(quantity, ours[at], theirs[at], bound)
+def _farthest(quantity: str, ours: Any, theirs: Any, bounds: Any) -> Row:
+    """The entry that lies farthest off, measured in its own bound."""
+    ours, theirs, bounds = (np.ravel(a) for a in np.broadcast_arrays(ours, theirs, bounds))
+    at = int(np.argmax(np.abs(ours - theirs) / np.maximum(bounds, np.finfo(float).tiny)))
+    return _row(quantity, ours[at], theirs[at], bounds[at])
 
 
 def _modes(fit: Any, model: DenseModel, dense: Any, spread: float) -> list[Row]:
-    """Modes are as good as the residuals they are made of: sigma times the roots of their rounding."""
+    """Modes and fitted values are linear in the residuals: sigma sqrt(n) times the rounding of those.
+
+    A mode is measured in its own effect's standard deviation.
+    """
     modes, covariances = model.by_factor(dense)
-    rows = []
+    near, rows = spread * np.sqrt(fit.nobs), []
     for factor, table in fit.ranef.items():
-        prior = max(np.abs(cov.to_numpy()).max() for cov in fit.random_covariance.values())
-        near = spread * np.sqrt(fit.nobs) * np.sqrt(prior) + np.finfo(float).tiny
-        rows.append(_farthest(f"conditional modes {factor}", table.to_numpy(), modes[factor], near))
-        ours, theirs = fit.ranef_cov[factor], covariances[factor]
-        rows.append(_farthest(f"their covariances {factor}", ours, theirs, spread * prior + 1e-300))
-    near = spread * np.sqrt(fit.nobs) * max(np.abs(fit.design.y).max(), fit.sigma)
-    return [*rows, _farthest("fitted values", fit.fitted.to_numpy(), dense.fitted, near)]
+        blocks = [fit.random_covariance[t.group].to_numpy() for t in fit.design.terms if t.factor == factor]
+        sd = np.sqrt(np.concatenate([np.diag(block) for block in blocks]))
+        rows.append(_farthest(f"conditional modes {factor}", table.to_numpy(), modes[factor], near * sd))
+        bounds = spread * np.outer(sd, sd)
+        rows.append(_farthest(f"their covariances {factor}", fit.ranef_cov[factor], covariances[factor], bounds))
+    bound = near * fit.sigma + np.finfo(float).eps * fit.nobs * np.abs(fit.design.y).max()
+    return [*rows, _farthest("fitted values", fit.fitted.to_numpy(), dense.fitted, bound)]
 
 
 def _optimum(fit: Any, model: DenseModel, size: float) -> Row:

@@ -33,7 +33,7 @@ from scipy.linalg import block_diag
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["GroupedModel", "Point", "directions", "grouped_model", "relative_covariance"]
+__all__ = ["GroupedModel", "Point", "condition_of", "directions", "grouped_model", "relative_factor"]
 
 EPS = float(np.finfo(float).eps)
 
@@ -55,28 +55,42 @@ class GroupedModel:
         """Divisor of sigma^2."""
         return len(self.y) - (self.X.shape[1] if self.reml else 0)
 
-    def at(self, T: NDArray) -> Point:
-        """Criterion, estimates and derivatives at a relative covariance T (q, q), singular or not."""
+    def at_covariance(self, T: NDArray) -> Point:
+        """`at` for a relative covariance T (q, q), singular or not."""
         values, vectors = np.linalg.eigh(T)
-        Lambda = vectors * np.sqrt(np.maximum(values, 0.0))
-        q, p = len(T), self.X.shape[1]
-        whole = np.column_stack([self.X, self.y])
-        solved, pieces, logdet = np.empty_like(whole), [], self.log_weights
-        largest = 0.0
+        return self.at(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+    def at(self, Lambda: NDArray) -> Point:
+        """Criterion, estimates and derivatives at a relative factor (q, q), T = Lambda Lambda'."""
+        q, p = len(Lambda), self.X.shape[1]
+        ZL = self.Z @ Lambda
+        Q1, logdet = np.empty_like(ZL), self.log_weights
         for start, stop in zip(self.starts[:-1], self.starts[1:], strict=True):
-            Z, rows = self.Z[start:stop], whole[start:stop]
-            Q, R = np.linalg.qr(np.vstack([Z @ Lambda, np.eye(q)]))
-            Q1 = Q[: stop - start]
-            solved[start:stop] = rows - Q1 @ (Q1.T @ rows)
-            pieces.append(Z.T @ Z - (Q1.T @ Z).T @ (Q1.T @ Z))
+            Q, R = np.linalg.qr(np.vstack([ZL[start:stop], np.eye(q)]))
+            Q1[start:stop] = Q[: stop - start]
             logdet += 2 * float(np.log(np.abs(np.diag(R))).sum())
-            largest = max(largest, float(np.linalg.norm(R, 2)) ** 2)
-        # S from V^-1/2 X would need V's root; V^-1 X is at hand, and the bound below counts its rounding
-        S = self.X.T @ solved[:, :p]
-        beta = np.linalg.solve(S, self.X.T @ solved[:, p]) if p else np.zeros(0)
+        VX = self._solve(Q1, self.X)
+        S, beta = self.X.T @ VX, np.zeros(p)
+        for _ in range(3 if p else 0):  # refined: the residual is formed anew, so S's rounding washes out
+            r = self.y - self.X @ beta
+            beta = beta + np.linalg.solve(S, self.X.T @ self._solve(Q1, r[:, None])[:, 0])
         r = self.y - self.X @ beta
-        Vr = solved[:, p] - solved[:, :p] @ beta
-        return Point(self, T, logdet, S, beta, r, Vr, solved[:, :p], np.array(pieces), largest)
+        Vr = self._solve(Q1, r[:, None])[:, 0]
+        P = self.by_group(self._solve(Q1, self.Z))
+        # eigenvalues of V lie in [1, 1 + |ZL|^2], and the products Z L carry errors of |Z||L| eps
+        sizes = [np.sqrt(np.add.reduceat((A**2).sum(axis=1), self.starts[:-1]).max())
+                 for A in (np.abs(self.Z) @ np.abs(Lambda), ZL)]  # fmt: skip
+        condition = float((1 + sizes[0]) * (1 + sizes[1]))
+        return Point(self, Lambda @ Lambda.T, logdet, S, beta, r, Vr, VX, P, condition)
+
+    def by_group(self, rows: NDArray) -> NDArray:
+        """Z_i' rows_i for each group: (J, q, columns)."""
+        return np.add.reduceat(self.Z[:, :, None] * rows[:, None, :], self.starts[:-1], axis=0)
+
+    def _solve(self, Q1: NDArray, rows: NDArray) -> NDArray:
+        """V^-1 rows = rows - Q_1 Q_1' rows, group by group."""
+        inner = np.add.reduceat(Q1[:, :, None] * rows[:, None, :], self.starts[:-1], axis=0)
+        return rows - np.einsum("nq,nqc->nc", Q1, np.repeat(inner, np.diff(self.starts), axis=0))
 
 
 @dataclass(frozen=True)
@@ -115,24 +129,19 @@ class Point:
         """Covariance of beta (p, p)."""
         return self.sigma2 * np.linalg.inv(self.S)
 
-    def _by_group(self, rows: NDArray) -> NDArray:
-        """Z_i' rows_i for each group: (J, q, columns)."""
-        products = self.model.Z[:, :, None] * rows[:, None, :]
-        return np.add.reduceat(products, self.model.starts[:-1], axis=0)
-
     def gradient(self) -> NDArray:
         """Derivatives of the criterion in tau, beta profiled out."""
-        w = self._by_group(self.Vr[:, None])[:, :, 0]
+        w = self.model.by_group(self.Vr[:, None])[:, :, 0]
         G = self.P.sum(axis=0) - np.einsum("ja,jb->ab", w, w) / self.sigma2
         if self.model.reml and len(self.beta):
-            W = self._by_group(self.VX)
+            W = self.model.by_group(self.VX)
             G = G - np.einsum("jap,pr,jbr->ab", W, np.linalg.inv(self.S), W)
         return np.einsum("kab,ab->k", self.model.directions, G)
 
     def joint_information(self) -> NDArray:
         """Half the Hessian of the criterion in (beta, tau), sigma profiled out: (p + m, p + m)."""
         model, p = self.model, len(self.beta)
-        E, W, w = model.directions, self._by_group(self.VX), self._by_group(self.Vr[:, None])[:, :, 0]
+        E, W, w = model.directions, self.model.by_group(self.VX), self.model.by_group(self.Vr[:, None])[:, :, 0]
         m, rate = len(E), model.dof / self.q
         out = np.zeros((p + m, p + m))
         out[:p, :p] = rate * self.S
@@ -172,26 +181,40 @@ class Point:
 
     @property
     def unit(self) -> float:
-        """n eps times the largest eigenvalue of V (its smallest is one): rounding of a quadratic form in V^-1.
+        """n eps times the condition of V: rounding of a quadratic form in V^-1.
 
         The worst case of a sum of n products, each with a solve in V (Higham 2002, sections 3.1 and 7.2).
         """
         return len(self.model.y) * EPS * self.condition
 
     @property
-    def variance_rounding(self) -> float:
-        """Relative bound on the rounding error of sigma^2: r = y - X beta loses what y has over r."""
-        return 2 * self.unit * self._y_norm / np.sqrt(self.q)
+    def residual_rounding(self) -> float:
+        """Relative bound on the rounding error of linear forms in V^-1 r: r = y - X beta cancels."""
+        return self.unit * self._y_norm / float(np.sqrt(self.q))
 
-    def covariance_rounding(self, i: int, j: int) -> float:
-        """Absolute bound on the rounding error of sigma^2 T[i, j]; infinite where nothing can be said."""
-        if not np.isfinite(self.condition):
-            return np.inf
-        return self.variance_rounding * self.sigma2 * float(np.sqrt(self.T[i, i] * self.T[j, j]))
+    @property
+    def variance_rounding(self) -> float:
+        """Relative bound on the rounding error of sigma^2: twice that of r, and beta's own in second order."""
+        loss = self.rounding()[0]
+        return 2 * self.residual_rounding + float(loss @ np.abs(self.S) @ loss) / self.q
+
+    def covariance_rounding(self, i: int, j: int) -> tuple[float, float]:
+        """Bound on the rounding error of sigma^2 T[i, j] (infinite where nothing can be said), and its scale."""
+        scale = self.sigma2 * float(np.sqrt(self.T[i, i] * self.T[j, j]))
+        return (self.variance_rounding * scale if np.isfinite(self.condition) else np.inf), scale
 
     @property
     def _y_norm(self) -> float:
-        return float(np.sqrt(max(self.model.y @ (self.Vr + self.VX @ self.beta), self.q)))
+        return float(np.linalg.norm(np.abs(self.model.y) + np.abs(self.model.X) @ np.abs(self.beta)))
+
+
+def condition_of(T: NDArray) -> float:
+    """Condition of a covariance matrix scaled to unit diagonal, which is what its inverse's accuracy depends on.
+
+    (Van der Sluis 1969: no scaling does much better; rows' units cancel in Gaussian elimination.)
+    """
+    root = np.sqrt(np.diag(T))
+    return float(np.linalg.cond(T / np.outer(root, root))) if np.all(root > 0) else float("inf")
 
 
 def directions(design: Any) -> NDArray:
@@ -213,8 +236,8 @@ def directions(design: Any) -> NDArray:
     return np.array(out)
 
 
-def relative_covariance(design: Any, theta: NDArray) -> NDArray:
-    """T = Lambda Lambda' (q, q) of the factor's terms side by side, from lme4's theta."""
+def relative_factor(design: Any, theta: NDArray) -> NDArray:
+    """Lambda (q, q) of the factor's terms side by side, from lme4's theta."""
     values = iter(np.asarray(theta, dtype=float))
     blocks = []
     for term in design.terms:
@@ -228,7 +251,7 @@ def relative_covariance(design: Any, theta: NDArray) -> NDArray:
             Lambda[np.diag_indices(q)] = [next(values) for _ in range(q)]
         else:
             Lambda[np.diag_indices(q)] = next(values)
-        blocks.append(Lambda @ Lambda.T)
+        blocks.append(Lambda)
     return block_diag(*blocks)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lmmtools.core.covariance import cholesky_psd, theta_of
 from lmmtools.core.criterion import Criterion
-from lmmtools.crosscheck.bygroup import GroupedModel, Point, grouped_model, relative_covariance
+from lmmtools.crosscheck.bygroup import GroupedModel, Point, condition_of, grouped_model, relative_factor
 from lmmtools.crosscheck.statsmodels import (
     OtherFit,
     estimate_seconds,
@@ -19,12 +19,14 @@ from lmmtools.crosscheck.statsmodels import (
 )
 from lmmtools.crosscheck.verdicts import (
     EQUAL,
+    ILL,
     INEXPRESSIBLE,
     MEANINGS,
     NOT_RUN,
     UNEXPLAINED,
     Gap,
     Row,
+    Witness,
     compare_numbers,
     standard_error_rows,
 )
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["check_statsmodels"]
 
 _AWAY = 1e-8  # a singular T is moved so far for statsmodels, whose likelihood is infinite there
+_PSEUDO = 1e-10  # eigenvalue below which statsmodels takes a pseudo-inverse for its fixed effects
 _FAR = 1e-3  # deviance short of the optimum from which a second run, from a smaller start, is made
 
 
@@ -46,16 +49,24 @@ class _Problem:
     law: GroupedModel
 
     def bound(self, *points: Point) -> float:
-        """Rounding of a log-likelihood: 1e-9 of its size, and what inverting T costs each group."""
-        size = max(self.fit.nobs, *(abs(point.criterion) / 2 for point in points))
-        groups = len(self.law.starts) - 1
-        cost = max(np.linalg.cond(_away(self.fit.design, point.T)) for point in points)
-        return 1e-9 * size + 10 * groups * np.finfo(float).eps * float(cost)
+        """Rounding of our log-likelihood: 1e-9 of its size, millions of times one rounding of each row's part."""
+        return 1e-9 * max(self.fit.nobs, *(abs(point.criterion) / 2 for point in points))
 
-    def loglike_there(self, point: Point, beta: NDArray) -> float:
+    def bound_law(self, point: Point) -> float:
+        """Rounding of the law's by group, which does not centre anything: that of log sigma^2 besides."""
+        return self.bound(point) + 0.5 * self.fit.nobs * point.variance_rounding
+
+    def bound_there(self, point: Point) -> float:
+        """Rounding of statsmodels': what inverting T costs each group besides."""
+        groups, condition = len(self.law.starts) - 1, condition_of(_away(self.fit.design, point.T))
+        return self.bound_law(point) + 10 * groups * float(np.finfo(float).eps) * condition
+
+    def loglike_there(self, point: Point) -> float:
         """Statsmodels' log-likelihood at a point; at a singular one, moved back from a step beside it."""
-        beside = self.law.at(_away(self.fit.design, point.T))
-        value = loglike_there(self.fit.design, beside.T, beta, reml=self.fit.reml)
+        T = _away(self.fit.design, point.T)
+        beside = point if T is point.T else self.law.at_covariance(T)
+        value = loglike_there(self.fit.design, T, point.beta, reml=self.fit.reml)
+        # the law's own beta beside: its likelihood there, at this beta, is lower in second order only
         return value + 0.5 * (beside.criterion - point.criterion)
 
     def criterion_at(self, T: NDArray) -> float:
@@ -80,8 +91,8 @@ def check_statsmodels(fit: Any, seconds: float) -> tuple[list[Row], list[str]]:
         text = f"it would take about {cost:.0f} s; the limit is {seconds:g} s"
         return [Row("the model", np.nan, np.nan, NOT_RUN, text)], [MEANINGS[NOT_RUN]]
     problem = _Problem(fit, grouped_model(design, reml=fit.reml))
-    here = problem.law.at(relative_covariance(design, fit.theta))
-    at_ours = problem.loglike_there(here, here.beta)
+    here = problem.law.at(relative_factor(design, fit.theta))
+    at_ours = problem.loglike_there(here)
     other, history = _best_run(problem, at_ours)
     if other.error:
         rows = [_at_ours(problem, here, at_ours), Row("the fit", np.nan, np.nan, NOT_RUN, other.error)]
@@ -112,41 +123,49 @@ def _best_run(problem: _Problem, at_ours: float) -> tuple[OtherFit, list[str]]:
 
 def _rows(problem: _Problem, here: Point, other: OtherFit, at_ours: float) -> list[Row]:
     fit = problem.fit
-    there = problem.law.at(other.T)
-    # statsmodels inverts T, which costs its condition on top of V's; the law by group never does
-    there = replace(there, condition=there.condition + float(np.linalg.cond(other.T)))
-    at_theirs, ours_at_theirs = problem.loglike_there(there, other.beta), problem.criterion_at(other.T)
-    shift = np.array([(other.T - here.T)[np.nonzero(E)][0] for E in problem.law.directions])
-    gap = Gap(
-        ours=ours_at_theirs - fit.criterion,
-        theirs=2 * (at_ours - at_theirs),
-        predicted=float(here.gradient() @ shift + 0.5 * shift @ here.curvature() @ shift),
-        bound=2 * problem.bound(here, there),
-        flat=fit.certificate.status == "flat direction",
-    )
-    names = tuple(fit.fixef.index)
+    there = problem.law.at_covariance(other.T)
+    at_theirs, ours_at_theirs = problem.loglike_there(there), problem.criterion_at(other.T)
+    gap = _gap(problem, here, there, at_ours - at_theirs, ours_at_theirs - fit.criterion)
+    # statsmodels inverts T, which costs its condition on top of V's, or takes a pseudo-inverse
+    inverted = np.linalg.eigvalsh(other.T).min() >= _PSEUDO
+    exact = replace(there, condition=there.condition + float(np.linalg.cond(other.T)) if inverted else np.inf)
     return [
-        *_fixed_effects(fit, here, there, other, gap),
-        *standard_error_rows(names, fit.stderr.to_numpy(), other.variances, here, there, gap),
-        *_variances(fit, here, there, other, gap),
-        _at_optima(fit, other, at_theirs, gap),
+        *_fixed_effects(fit, here, exact, other, gap),
+        *standard_error_rows(tuple(fit.fixef.index), fit.stderr.to_numpy(), other.variances, here, exact, gap),
+        *_variances(fit, here, exact, other, gap),
+        _at_optima(problem, there, other, at_theirs, gap),
         _at_ours(problem, here, at_ours),
         _at_theirs(problem, there, ours_at_theirs, at_theirs),
     ]
 
 
+def _gap(problem: _Problem, here: Point, there: Point, loglik: float, deviance: float) -> Gap:
+    """The distance of the two optima in deviance: by both engines, and by slope and curvature at ours."""
+    shift = np.array([(there.T - here.T)[np.nonzero(E)][0] for E in problem.law.directions])
+    curvature = here.curvature()
+    bound = 2 * problem.bound(here, there)
+    rounding = here.residual_rounding * float(np.abs(shift) @ np.abs(curvature) @ np.abs(shift))
+    return Gap(
+        ours=deviance,
+        theirs=2 * loglik,
+        predicted=float(here.gradient() @ shift + 0.5 * shift @ curvature @ shift),
+        bound=bound,
+        bound_theirs=2 * (problem.bound_there(here) + problem.bound_there(there)),
+        bound_predicted=10 * bound + rounding,  # ten: the quadratic leaves out the third order
+        flat=problem.fit.certificate.status == "flat direction",
+    )
+
+
 def _fixed_effects(fit: Any, here: Point, there: Point, other: OtherFit, gap: Gap) -> list[Row]:
-    at_ours, at_theirs = here.rounding()[0], there.rounding()[0]
+    witnesses = [
+        [Witness(*of) for of in zip(p.beta, p.rounding()[0], np.sqrt(np.diag(p.vcov)), strict=True)]
+        for p in (here, there)
+    ]
     return [
-        compare_numbers(
-            f"fixed effect {name}",
-            float(fit.fixef.iloc[j]),
-            float(other.beta[j]),
-            (here.beta[j], at_ours[j]),
-            (there.beta[j], at_theirs[j]),
-            gap,
+        compare_numbers(f"fixed effect {name}", ours, theirs, at_ours, at_theirs, gap)
+        for name, ours, theirs, at_ours, at_theirs in zip(
+            fit.fixef.index, fit.fixef.to_numpy(), other.beta, *witnesses, strict=True
         )
-        for j, name in enumerate(fit.fixef.index)
     ]
 
 
@@ -163,20 +182,23 @@ def _variances(fit: Any, here: Point, there: Point, other: OtherFit, gap: Gap) -
                 label = f"covariance {term.group} {term.names[j]}, {term.names[i]}"
             a, b = start + i, start + j
             theirs = other.sigma2 * other.T[a, b]
-            witness = [(p.sigma2 * p.T[a, b], p.covariance_rounding(a, b)) for p in (here, there)]
+            witness = [Witness(p.sigma2 * p.T[a, b], *p.covariance_rounding(a, b)) for p in (here, there)]
             rows.append(compare_numbers(label, float(ours[i, j]), float(theirs), *witness, gap))
         start += q
-    witness = [(p.sigma2, p.variance_rounding * p.sigma2) for p in (here, there)]
+    witness = [Witness(p.sigma2, p.variance_rounding * p.sigma2, p.sigma2) for p in (here, there)]
     return [*rows, compare_numbers("residual variance", fit.sigma**2, other.sigma2, *witness, gap)]
 
 
-def _at_optima(fit: Any, other: OtherFit, at_theirs: float, gap: Gap) -> Row:
-    label = "log-likelihood"
+def _at_optima(problem: _Problem, there: Point, other: OtherFit, at_theirs: float, gap: Gap) -> Row:
+    fit, label = problem.fit, "log-likelihood"
     if not np.isfinite(other.loglik):
         verdict, text = gap.verdict
-        text = f"infinite at an exactly singular covariance; {at_theirs:.9g} beside it; {text}"
+        text = f"infinite at a singular covariance; {at_theirs:.9g} beside it; {text}"
         return Row(label, fit.loglik, other.loglik, verdict, text)
-    if not abs(other.loglik - at_theirs) <= gap.bound / 2:
+    if np.linalg.eigvalsh(other.T).min() < _PSEUDO and other.loglik < at_theirs:
+        text = f"a pseudo-inverse there costs {2 * (at_theirs - other.loglik):.2g} deviance"
+        return Row(label, fit.loglik, other.loglik, ILL, text)
+    if not abs(other.loglik - at_theirs) <= problem.bound_there(there):
         text = f"a new model gives {at_theirs:.10g} at their parameters"
         return Row(label, fit.loglik, other.loglik, UNEXPLAINED, text)
     if gap.agreed and abs(fit.loglik - other.loglik) <= gap.bound / 2:
@@ -186,27 +208,32 @@ def _at_optima(fit: Any, other: OtherFit, at_theirs: float, gap: Gap) -> Row:
 
 def _at_ours(problem: _Problem, here: Point, theirs: float) -> Row:
     """Both likelihoods at our parameters: the same function, whoever stopped where."""
-    ours, bound = problem.fit.loglik, problem.bound(here)
-    same = max(abs(ours - theirs), abs(ours + 0.5 * here.criterion)) <= bound
-    label = "log-likelihood at our parameters"
-    if same:
-        return Row(label, ours, theirs, EQUAL, "")
-    text = f"the law, by group, gives {-0.5 * here.criterion:.10g}; rounding is {bound:.1g}"
-    return Row(label, ours, theirs, UNEXPLAINED, text)
+    return _same_function(problem, "log-likelihood at our parameters", here, problem.fit.loglik, theirs)
 
 
 def _at_theirs(problem: _Problem, there: Point, criterion: float, theirs: float) -> Row:
-    ours, bound = -0.5 * criterion, problem.bound(there)
-    label = "log-likelihood at their parameters"
-    if abs(ours - theirs) <= bound:
-        return Row(label, ours, theirs, EQUAL, "")
-    text = f"the law, by group, gives {-0.5 * there.criterion:.10g}; rounding is {bound:.1g}"
-    return Row(label, ours, theirs, UNEXPLAINED, text)
+    return _same_function(problem, "log-likelihood at their parameters", there, -0.5 * criterion, theirs)
+
+
+def _same_function(problem: _Problem, label: str, point: Point, ours: float, theirs: float) -> Row:
+    """Our log-likelihood, theirs and the law's at one point."""
+    law, rounding = -0.5 * point.criterion, problem.bound_there(point)
+    if not abs(ours - law) <= problem.bound_law(point):
+        return Row(label, ours, theirs, UNEXPLAINED, f"the law, by group, gives {law:.10g}")
+    if rounding > _FAR:
+        text = f"rounding may reach {rounding:.1g} in its log-likelihood"
+        return Row(label, ours, theirs, ILL, text)
+    if not abs(ours - theirs) <= rounding:
+        return Row(label, ours, theirs, UNEXPLAINED, f"the law, by group, gives {law:.10g}, as ours")
+    return Row(label, ours, theirs, EQUAL, "")
 
 
 def _away(design: Any, T: NDArray) -> NDArray:
     """T, or where it is singular on the scale of its columns, T moved by 1e-8 of the residual variance."""
-    size = np.concatenate([np.mean(t.matrix**2, axis=0) for t in design.terms])
-    root = np.sqrt(np.maximum(size, np.finfo(float).tiny))
+    steps = []
+    for term in design.terms:
+        size = np.maximum(np.mean(term.matrix**2, axis=0), np.finfo(float).tiny)
+        steps.append(np.full(len(size), size.max()) if term.structure == "homdiag" else size)
+    root = np.sqrt(np.concatenate(steps))
     smallest = np.linalg.eigvalsh(root[:, None] * T * root).min()
     return T if smallest > _AWAY else T + np.diag(_AWAY / root**2)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from lmmtools.crosscheck.bygroup import Point
 
-__all__ = ["EQUAL", "FLAT", "INEXPRESSIBLE", "JOINT", "MEANINGS", "NOT_RUN", "SHORT", "SINGULAR", "UNEXPLAINED"]
-__all__ += ["Gap", "Row", "compare_numbers", "standard_error_rows"]
+__all__ = ["EQUAL", "FLAT", "ILL", "INEXPRESSIBLE", "JOINT", "MEANINGS", "NOT_RUN", "SHORT", "UNEXPLAINED"]
+__all__ += ["Gap", "Row", "Witness", "compare_numbers", "standard_error_rows"]
 
 EQUAL = "equal"
 SHORT = "statsmodels stopped short"
@@ -28,8 +28,10 @@ JOINT = "joint Hessian"
 FLAT = "flat direction"
 INEXPRESSIBLE = "not expressible there"
 NOT_RUN = "not run"
-SINGULAR = "singular there"
+ILL = "ill-conditioned there"
 UNEXPLAINED = "unexplained"
+
+_SIX = 1e-6  # digits asked of a number whose rounding bound promises less
 
 MEANINGS = {
     EQUAL: "equal: the same to rounding (the bound of Higham 2002 for sums of n products, n eps, times the "
@@ -38,10 +40,11 @@ MEANINGS = {
     "and in ours by the same amount; each number is right at its own engine's parameters",
     JOINT: "joint Hessian: statsmodels' standard errors invert the Hessian in fixed effects and covariance "
     "parameters together; computed at its parameters, that inverse is its number",
-    FLAT: "flat direction: the likelihood is the same at both engines' parameters, the data do not tell them apart",
+    FLAT: "flat direction: the data do not determine these parameters; on the ridge both engines are right, and "
+    "the likelihoods are the same but for where each stopped",
     INEXPRESSIBLE: "not expressible there: statsmodels' MixedLM cannot fit this model",
-    SINGULAR: "singular there: its covariance matrix of the random effects cannot be inverted in double "
-    "precision, and its standard errors invert it",
+    ILL: "ill-conditioned there: statsmodels works in raw columns and inverts the covariance matrix of the random "
+    "effects (below 1e-10 by a pseudo-inverse); here that leaves its numbers no digits that could be compared",
     NOT_RUN: "not run: the other engine was not asked, or gave up",
     UNEXPLAINED: "unexplained: a difference without a cause; one of the two engines is wrong here",
 }
@@ -68,8 +71,8 @@ class Gap:
         -2 log-likelihood at their parameters less that at ours, by our criterion and by theirs.
     predicted : float
         The same from slope and curvature of the criterion at our parameters, by `bygroup`.
-    bound : float
-        Rounding of a deviance.
+    bound, bound_theirs, bound_predicted : float
+        Rounding of each of the three.
     flat : bool
         Whether our certificate found a direction that the data do not determine.
     """
@@ -78,12 +81,14 @@ class Gap:
     theirs: float
     predicted: float
     bound: float
+    bound_theirs: float
+    bound_predicted: float
     flat: bool = False
 
     @property
     def agreed(self) -> bool:
-        """Whether the two engines' likelihoods give the same gap (two evaluations each)."""
-        return abs(self.ours - self.theirs) <= 2 * self.bound
+        """Whether the two engines' likelihoods give the same gap."""
+        return abs(self.ours - self.theirs) <= self.bound + self.bound_theirs
 
     @property
     def verdict(self) -> tuple[str, str]:
@@ -92,45 +97,42 @@ class Gap:
             return UNEXPLAINED, f"the likelihoods disagree: {self.ours:.3g} and {self.theirs:.3g} apart"
         if self.ours < -self.bound:
             return UNEXPLAINED, f"theirs is the better point by {-self.ours:.2g} deviance"
+        if self.flat:
+            return FLAT, f"theirs is {max(self.ours, 0.0):.1g} deviance above ours"
         if self.ours > self.bound:
             return SHORT, f"by {self.ours:.2g} deviance"
-        if self.flat:
-            return FLAT, f"both likelihoods are equal at both points, to {self.bound:.1g}"
-        if abs(self.predicted) <= 10 * self.bound:  # the quadratic's own third-order error among them
+        if abs(self.predicted) <= self.bound_predicted:
             return SHORT, f"by {max(self.predicted, 0.0):.1g} deviance, below the rounding of a likelihood"
         return UNEXPLAINED, f"slope and curvature predict {self.predicted:.2g} deviance, there is none"
 
 
-def compare_numbers(
-    quantity: str,
-    ours: float,
-    theirs: float,
-    here: tuple[float, float],
-    there: tuple[float, float],
-    gap: Gap,
-) -> Row:
-    """Judge one number that is a function of the parameters.
+@dataclass(frozen=True)
+class Witness:
+    """A number recomputed at one engine's parameters, its rounding bound, and the size that six digits are of."""
 
-    Parameters
-    ----------
-    quantity : str
-    ours, theirs : float
-        As each engine reports it.
-    here, there : tuple
-        (value, absolute rounding bound) recomputed at our parameters and at theirs.
-    gap : Gap
-    """
-    if not abs(ours - here[0]) <= here[1]:
-        text = f"ours should be {here[0]:.10g} at our own parameters"
-        return Row(quantity, ours, theirs, UNEXPLAINED, text)
-    if not abs(theirs - there[0]) <= there[1]:
-        text = f"theirs should be {there[0]:.10g} at their own parameters"
-        return Row(quantity, ours, theirs, UNEXPLAINED, text)
-    if not np.isfinite(there[1]):
-        return Row(quantity, ours, theirs, SINGULAR, "no digit of theirs can be checked")
-    if abs(ours - theirs) <= 2 * here[1]:
-        return Row(quantity, ours, theirs, EQUAL, "")
-    return Row(quantity, ours, theirs, *gap.verdict)
+    value: float
+    bound: float
+    scale: float
+
+    @property
+    def tight(self) -> float:
+        """The bound, or six digits where rounding may take more than that."""
+        return min(self.bound, _SIX * self.scale)
+
+
+def compare_numbers(quantity: str, ours: float, theirs: float, here: Witness, there: Witness, gap: Gap) -> Row:
+    """Judge one number, as each engine reports it, that is a function of the parameters."""
+    if not abs(ours - here.value) <= here.bound:
+        verdict = UNEXPLAINED, f"ours should be {here.value:.10g} at our own parameters"
+    elif abs(ours - theirs) <= 2 * here.tight:
+        verdict = EQUAL, ""
+    elif not (abs(ours - here.value) <= here.tight and np.isfinite(there.bound)):
+        verdict = ILL, "no six digits of it can be computed from raw columns"
+    elif not abs(theirs - there.value) <= there.bound:
+        verdict = UNEXPLAINED, f"theirs should be {there.value:.10g} at their own parameters"
+    else:
+        verdict = gap.verdict
+    return Row(quantity, float(ours), float(theirs), *verdict)
 
 
 def standard_error_rows(
@@ -147,16 +149,14 @@ def standard_error_rows(
     rows = []
     for j, name in enumerate(names):
         theirs = np.sqrt(variances[j]) if variances[j] > 0 else np.nan
+        useful = bound[j] < abs(joint_there[j])  # else no digit is certain: six that agree will do
+        reach = bound[j] if useful else _SIX * abs(joint_there[j])
         if not abs(ours[j] / expected[j] - 1) <= loss[j]:
             verdict = UNEXPLAINED, f"ours should be {expected[j]:.10g}, the root of sigma^2 (X'V^-1 X)^-1"
-        elif not bound[j] < abs(joint_there[j]):
-            verdict = SINGULAR, f"its covariance matrix has condition {np.linalg.cond(there.T):.0e}"
-        elif not abs(variances[j] - joint_there[j]) <= bound[j]:
-            verdict = (
-                UNEXPLAINED,
-                (f"theirs squared is {variances[j]:.8g}, the inverse joint Hessian has {joint_there[j]:.8g}"),
-            )
-        elif abs(ours[j] - theirs) <= 2 * ours[j] * loss[j]:
+        elif not abs(variances[j] - joint_there[j]) <= reach:
+            text = f"theirs squared is {variances[j]:.8g}, the inverse joint Hessian has {joint_there[j]:.8g}"
+            verdict = (UNEXPLAINED if useful else ILL), text
+        elif abs(ours[j] - theirs) <= 2 * ours[j] * min(loss[j], _SIX):
             verdict = EQUAL, ""
         elif abs(joint_here[j] - expected[j] ** 2) <= at_ours[j]:  # the two definitions agree on these data
             verdict = gap.verdict
@@ -177,7 +177,7 @@ def _joint_text(here: float, there: float) -> str:
 def joint_variances(point: Point) -> tuple[NDArray, NDArray]:
     """Fixed effects' entries of the inverse joint information, and their absolute rounding bounds (p,).
 
-    The same elementwise bound as `Point.rounding`.
+    The same elementwise bound as `Point.rounding`; its entries are of at most fourth degree in V^-1 r.
     """
     J, p = point.joint_information(), len(point.beta)
     try:
@@ -185,4 +185,4 @@ def joint_variances(point: Point) -> tuple[NDArray, NDArray]:
     except np.linalg.LinAlgError:  # an exactly singular information bounds nothing: no digit is left
         return np.full(p, np.nan), np.full(p, np.inf)
     spread = np.abs(inverse) @ np.sqrt(np.abs(np.diag(J)))
-    return np.diag(inverse)[:p].copy(), point.unit * spread[:p] ** 2
+    return np.diag(inverse)[:p].copy(), 4 * point.residual_rounding * spread[:p] ** 2
