@@ -35,8 +35,9 @@ class Record:
     dataset, title, formula, method : str or None
         What was fitted; method is "REML" or "ML".
     numbers : Mapping
-        coefficients (their names in order), fixef, stderr (units of the response per unit of the column), varcorr (rows as in lme4), sigma,
-        criterion, loglik, aic, bic, npar, nobs, ngroups, and icc where it is defined.
+        coefficients (their names in order), fixef, stderr (units of the response per unit of the column),
+        varcorr (rows as in lme4), sigma, criterion, loglik, aic, bic, npar, nobs, ngroups, and icc where it
+        is defined.
     certificate : Mapping
         status, sentence, gradient_norm (largest absolute component), deviance_left, flat.
     cross_checks : tuple of Mapping

@@ -106,7 +106,13 @@ def blocks(notebook: NotebookNode) -> tuple[Block, ...]:
     Cells tagged ``remove`` are left out, ``hide-input`` hides a cell's source. Nothing follows the cell
     in which the notebook stopped: prose about results that are not there would mislead.
     """
-    return tuple(_blocks(notebook))
+    merged: list[Block] = []
+    for block in _blocks(notebook):
+        if merged and isinstance(block, Code) and isinstance(merged[-1], Code):
+            merged[-1] = Code(f"{merged[-1].source}\n\n{block.source}")  # a cell that shows nothing joins the next
+        else:
+            merged.append(block)
+    return tuple(merged)
 
 
 def _blocks(notebook: NotebookNode) -> Iterator[Block]:

@@ -51,4 +51,3 @@ def prepare_folder(folder: Path) -> None:
     for part in folder.glob(f".*{_SUFFIX}"):
         if part.stat().st_mtime < oldest:
             part.unlink(missing_ok=True)
-

@@ -18,7 +18,7 @@ _LINKS = {"html": "HTML", "pdf": "PDF", "json": "numbers", "ipynb": "notebook"}
 
 @dataclass(frozen=True)
 class Row:
-    """One run as the index shows it; ``numbers`` are pairs of label and text."""
+    """One run as the index shows it: ``numbers`` are label and text, ``checks`` engine and counted verdicts."""
 
     name: str
     dataset: str
@@ -28,7 +28,7 @@ class Row:
     status: str
     reasons: tuple[str, ...]
     numbers: tuple[tuple[str, str], ...]
-    check: str
+    checks: tuple[tuple[str, tuple[str, ...]], ...]
     links: tuple[tuple[str, str], ...]
 
 
@@ -71,7 +71,7 @@ def summary_row(outcome: Outcome) -> Row:
         status=outcome.status,
         reasons=outcome.reasons + outcome.warnings,
         numbers=tuple(_numbers(record["numbers"])) if record else (),
-        check=_check(record.get("cross_checks", ())),
+        checks=tuple(_verdicts(check) for check in record.get("cross_checks", ())),
         links=tuple((file, _LINKS[file.rpartition(".")[2]]) for file in outcome.files),
     )
 
@@ -97,12 +97,6 @@ def _numbers(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _check(checks: Sequence[Mapping[str, Any]]) -> str:
-    """Return the verdicts of all cross-checks, counted."""
-    if not checks:
-        return "not checked"
-    parts = []
-    for check in checks:
-        counts = ", ".join(f"{count} {verdict}" for verdict, count in check["counts"].items())
-        parts.append(f"{check['engine']}: {counts}" if check["engine"] else counts)
-    return "; ".join(parts)
+def _verdicts(check: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Return a cross-check's engine and its verdicts, counted."""
+    return str(check["engine"]), tuple(f"{count} {verdict}" for verdict, count in check["counts"].items())

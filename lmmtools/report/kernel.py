@@ -14,10 +14,8 @@ from typing import Any
 __all__ = ["ONE_THREAD", "kernel_options"]
 
 # Two runs at a time on two cores: a second BLAS thread in each only makes them wait for one another.
-ONE_THREAD = {
-    name: "1"
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-}
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+ONE_THREAD = dict.fromkeys(_THREADS, "1")
 _LONGEST_SOCKET = 100  # characters; macOS allows 104 and Linux 108 for the path of a Unix socket
 
 

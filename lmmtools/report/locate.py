@@ -23,6 +23,4 @@ def resource_dir(kind: str) -> Path:
     for folder in (_PACKAGE / f"_{kind}", _PACKAGE.parent / kind):
         if folder.is_dir():
             return folder
-    raise StudyError(
-        f"The {kind} that come with lmmtools are missing beside the package; install lmmtools again."
-    )
+    raise StudyError(f"The {kind} that come with lmmtools are missing beside the package; install lmmtools again.")

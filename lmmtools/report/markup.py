@@ -50,7 +50,7 @@ def _convert(parts: Sequence[str], options: list[str], folder: Path, mark: str) 
     for one in marks:
         before, hit, whole = whole.partition(mark.format(one))
         if not hit:  # an unclosed fence or comment: each part by itself is still right
-            return [_pandoc(part, options, folder) for part in parts]
+            return [_pandoc(part, options, folder).strip() for part in parts]
         found.append(before.strip())
     return [*found, whole.strip()]
 

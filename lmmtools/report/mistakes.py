@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -65,7 +66,7 @@ def _field_mistake(kind: Any, value: Any, where: str) -> list[str]:
     except msgspec.ValidationError as error:
         text, _, place = str(error).partition(" - at ")
         inner = place.strip("`").removeprefix("$")
-        return [f"{where}{inner}: {_lowered(text)}{_choices(kind, value)}"]
+        return [f"{where}{inner}: {_in_words(text)}{_choices(kind, value)}"]
     return []
 
 
@@ -94,10 +95,23 @@ def _item_struct(kind: Any) -> type[msgspec.Struct] | None:
 
 
 def _toml_type(value: Any) -> str:
-    return {str: "text", bool: "true/false", int: "an integer", float: "a number", list: "a list"}.get(
-        type(value), type(value).__name__
-    )
+    return _WORDS.get(type(value).__name__, type(value).__name__)
 
 
-def _lowered(text: str) -> str:
+# msgspec's names of types, as someone who writes TOML knows them.
+_WORDS = {
+    "str": "text",
+    "bool": "true or false",
+    "int": "an integer",
+    "float": "a number",
+    "array": "a list",
+    "list": "a list",
+    "object": "a table",
+    "null": "nothing",
+}
+
+
+def _in_words(text: str) -> str:
+    """Return msgspec's message with types in words: ``Expected `float`, got `str` `` loses its backticks."""
+    text = re.sub(r"`([^`]+)`", lambda m: " or ".join(_WORDS.get(n, n) for n in m[1].split(" | ")), text)
     return text[:1].lower() + text[1:]

@@ -68,6 +68,7 @@ def make_page(
     status: str = "",
     reasons: tuple[str, ...] = (),
     parameters: tuple[tuple[Parameter, Any, bool], ...] = (),
+    facts: tuple[tuple[str, str], ...] = (),
 ) -> Page:
     """
     Return the page of an executed notebook.
@@ -79,6 +80,8 @@ def make_page(
         The run's; where left out, the notebook's title and its record's status.
     parameters : tuple of (Parameter, object, bool)
         Declaration, value, and whether the study set it.
+    facts : tuple of (str, str)
+        What is known of a run that left no record.
     """
     content, heading = _without_title(blocks(notebook))
     record = find_record(content)
@@ -89,7 +92,7 @@ def make_page(
         subtitle=heading if heading != shown_title else "",
         status=status,
         reasons=reasons or tuple(record.get("reasons", ())),
-        facts=_facts(record),
+        facts=_facts(record) or facts,
         settings=tuple(Setting(one.name, shown(value), one.help, given) for one, value, given in parameters),
         provenance=_provenance(record),
         blocks=tuple(one for one in content if not isinstance(one, Record)),

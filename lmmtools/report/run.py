@@ -92,7 +92,12 @@ def _write(run: Run, executed: Executed, folder: Path) -> Outcome:
     record = find_record(content)
     status, reasons = _judge(executed.failure, record)
     page = make_page(
-        executed.notebook, title=run.title, status=status, reasons=reasons, parameters=run.parameters
+        executed.notebook,
+        title=run.title,
+        status=status,
+        reasons=reasons,
+        parameters=run.parameters,
+        facts=(("Data", run.dataset), ("Model", run.formula), ("Method", run.method)),
     )
     warnings = [one.text for one in content if isinstance(one, Note) and one.level == "warning"]
     pages, given_up = _render(executed, page)

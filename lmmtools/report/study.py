@@ -26,9 +26,7 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     formula: Name
     title: str = ""
-    methods: Annotated[list[Method], msgspec.Meta(min_length=1)] = msgspec.field(
-        default_factory=lambda: ["REML"]
-    )
+    methods: Annotated[list[Method], msgspec.Meta(min_length=1)] = msgspec.field(default_factory=lambda: ["REML"])
     parameters: dict[str, Value] = {}
 
 
@@ -119,9 +117,7 @@ def _model_mistakes(study: Study) -> list[str]:
     found = []
     for i, dataset in enumerate(study.datasets, start=1):
         if dataset.name not in known:
-            found.append(
-                f'datasets[{i}].name: there is no data set "{dataset.name}"; {nearest(dataset.name, known)}'
-            )
+            found.append(f'datasets[{i}].name: there is no data set "{dataset.name}"; {nearest(dataset.name, known)}')
         for j, variant in enumerate(dataset.variants, start=1):
             try:
                 parse_formula(variant.formula)

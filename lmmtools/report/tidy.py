@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,7 +18,10 @@ __all__ = ["ANSI", "add_failure", "tidy"]
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PAPERMILL_ERROR = "papermill-error-cell-tag"
 # ipykernel compiles each cell from a file named after its process.
-_CELL_FILE = re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py")
+_CELL_FILE = re.compile(r"[^\s\x1b]*ipykernel_\d+[/\\]\d+\.py")
+
+_INSTALLED = re.compile(r"[^\s'\"\x1b]*(?:site|dist)-packages[/\\]")
+_ROOT = f"{Path(__file__).resolve().parents[2]}{os.sep}"
 
 
 def tidy(notebook: NotebookNode) -> tuple[NotebookNode, int | None]:
@@ -71,6 +76,11 @@ def _has_error(cell: Any) -> bool:
 
 def _tidy_output(output: Any) -> None:
     if output.output_type == "stream":
-        output["text"] = _CELL_FILE.sub("<cell>", output["text"])
+        output["text"] = _without_folders(output["text"])
     elif output.output_type == "error":
-        output["traceback"] = [_CELL_FILE.sub("<cell>", line) for line in output["traceback"]]
+        output["traceback"] = [_without_folders(line) for line in output["traceback"]]
+
+
+def _without_folders(text: str) -> str:
+    """Shorten file names to what they are called inside their package, wherever that is installed."""
+    return _INSTALLED.sub("", _CELL_FILE.sub("<cell>", text)).replace(_ROOT, "")

@@ -64,11 +64,11 @@ MISTAKES = {
     "unknown method": (
         '["REML", "ML"]',
         '["REML", "REMLL"]',
-        'datasets[1].variants[1].methods[1]: invalid enum value \'REMLL\'; did you mean "REML"?',
+        "datasets[1].variants[1].methods[1]: invalid enum value 'REMLL'; did you mean \"REML\"?",
     ),
-    "no methods": ('["REML", "ML"]', "[]", "datasets[1].variants[1].methods: expected `array` of length >= 1"),
-    "wrong type": ("timeout = 5", 'timeout = "5"', "timeout: expected `float`, got `str`"),
-    "negative timeout": ("timeout = 5", "timeout = -5", "timeout: expected `float` > 0"),
+    "no methods": ('["REML", "ML"]', "[]", "datasets[1].variants[1].methods: expected a list of length >= 1"),
+    "wrong type": ("timeout = 5", 'timeout = "5"', "timeout: expected a number, got text"),
+    "negative timeout": ("timeout = 5", "timeout = -5", "timeout: expected a number > 0"),
     "missing formula": (
         'title = "With a title"\nformula = "Yield ~ 1 + (1 | Batch)"',
         "",
@@ -106,7 +106,7 @@ MISTAKES = {
         '"toi.ipynb"',
         'notebook: there is no notebook "toi.ipynb"; did you mean "toy.ipynb"?',
     ),
-    "notebook of the wrong type": ('"toy.ipynb"', "3", "notebook: expected `str`, got `int`"),
+    "notebook of the wrong type": ('"toy.ipynb"', "3", "notebook: expected text, got an integer"),
     "two runs with one name": ('name = "two words"', 'name = "Batch"', 'both would write "dyestuff-batch-reml"'),
 }
 
@@ -157,7 +157,7 @@ def test_no_such_study(tmp_path):
     [
         (("Orthodont", "slope by sex", "REML"), "orthodont-slope-by-sex-reml"),
         (("a/../b", "..\\c", "ML"), "a-..-b-..-c-ml"),
-        (("<script>", "Größe", "ML"), "script-große-ml".replace("ß", "") if False else "script-groe-ml"),
+        (("<script>", "Größe", "ML"), "script-groe-ml"),
         (("x" * 300, "y", "ML"), "x" * 120),
         ((".hidden", "", "ML"), "hidden-ml"),
     ],

@@ -1,0 +1,148 @@
+"""An executed notebook becomes neutral blocks, and prose becomes HTML and Typst."""
+
+import xml.etree.ElementTree as ET
+
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+
+from lmmtools.report.blocks import Code, Error, Figure, Note, Prose, Record, Table, Text, blocks
+from lmmtools.report.execute import Failure
+from lmmtools.report.export import template_folder
+from lmmtools.report.markup import to_html, to_typst
+from lmmtools.report.page import make_page
+from lmmtools.report.tidy import add_failure, tidy
+from lmmtools.tables import Column
+from lmmtools.tables import Table as OurTable
+from tests.report.conftest import notebook
+
+
+def shown(data, **metadata):
+    return new_output("display_data", data, metadata={"lmmtools": metadata} if metadata else {})
+
+
+def one(output):
+    """The block of a single output."""
+    (_, block) = blocks(notebook(new_code_cell("x", outputs=[output])))
+    return block
+
+
+def test_the_richest_form_of_an_output_is_chosen():
+    data, metadata = OurTable((Column("a"),), ((1,),), caption="Cap", label="tbl-a")._repr_mimebundle_()
+    block = one(new_output("execute_result", data, metadata=metadata, execution_count=1))
+    assert isinstance(block, Table)
+    assert (block.caption, block.label) == ("Cap", "tbl-a")
+    assert block.typst.startswith("#figure(")
+    figure = one(shown({"image/svg+xml": "<svg/>", "text/plain": "f"}, caption="C", label="fig-a", alt="A line"))
+    assert figure == Figure("<svg/>", "", "C", "fig-a", "A line")
+    assert one(shown({"image/png": "aGk=\n", "text/plain": "f"})) == Figure("", "aGk=", "", "", "f")
+    assert one(shown({"text/markdown": "*a*", "text/plain": "a"})) == Prose("*a*")
+    assert one(shown({"text/html": "<b>a</b>", "text/plain": "a"})) == Table("<b>a</b>", "", "a", "", "")
+    assert one(shown({"text/plain": "7"})) == Text("7")
+    record = {"status": "ok"}
+    mime = "application/vnd.lmmtools.record+json"
+    assert one(shown({mime: record, "text/html": "<p>", "text/plain": "r"})) == Record(record)
+
+
+def test_warnings_are_notes_and_lose_the_line_that_raised_them():
+    text = "<cell>:1: LMMWarning: few groups\n  fit = f()\n/a/b.py:7: UserWarning: second\nplain words\n"
+    code, *rest = blocks(notebook(new_code_cell("f()", outputs=[new_output("stream", name="stderr", text=text)])))
+    assert code == Code("f()")
+    assert rest == [Note("warning", "few groups"), Note("warning", "second"), Text("plain words")]
+
+
+def test_tags_decide_what_is_shown():
+    output = new_output("stream", name="stdout", text="out")
+    cells = [
+        new_code_cell("a = 1", metadata={"tags": ["parameters"]}),
+        new_code_cell("a = 2", metadata={"tags": ["injected-parameters"]}),
+        new_code_cell("b", metadata={"tags": ["hide-input"]}, outputs=[output]),
+        new_code_cell("c", metadata={"tags": ["remove"]}, outputs=[output]),
+        new_markdown_cell("gone", metadata={"tags": ["remove"]}),
+        new_markdown_cell("  "),
+    ]
+    assert blocks(notebook(*cells)) == (Text("out"),)
+
+
+def test_nothing_follows_the_cell_where_a_notebook_stopped():
+    trace = ["\x1b[31mValueError\x1b[0m", "at /tmp/ipykernel_12/345.py"]
+    error = new_output("error", ename="ValueError", evalue="bad", traceback=trace)
+    made = notebook(
+        new_markdown_cell("<b>papermill says</b>", metadata={"tags": ["papermill-error-cell-tag"]}),
+        new_code_cell("f()", outputs=[error]),
+        new_markdown_cell("As the table shows"),
+        new_code_cell("g()"),
+    )
+    tidied, last = tidy(made)
+    failure = add_failure(tidied, last, Failure("error", "bad"))
+    assert failure.cell == 1
+    assert blocks(tidied) == (
+        Code("f()"),
+        Error("ValueError", "bad", "ValueError\nat <cell>"),
+        Note("note", "The notebook stopped here; 1 later cell was not run."),
+    )
+
+
+def test_a_dead_kernel_is_written_where_it_died():
+    cell = new_code_cell("os._exit(1)")
+    cell.metadata["papermill"] = {"start_time": "2020-01-01T00:00:00", "exception": None, "status": "completed"}
+    tidied, last = tidy(notebook(new_code_cell("1"), cell, new_code_cell("2")))
+    assert add_failure(tidied, last, Failure("kernel died", "It died.")).cell == 2
+    assert Error("kernel died", "It died.", "") in blocks(tidied)
+    assert "papermill" not in tidied.cells[1].metadata
+
+
+def test_the_notebook_s_title_moves_to_the_title_block():
+    page = make_page(notebook(new_markdown_cell("# A title\n\nWords."), new_markdown_cell("## Next")))
+    assert page.title == "A title"
+    assert page.blocks == (Prose("Words."), Prose("## Next"))
+    page = make_page(notebook(new_markdown_cell("# A title")), title="The run's")
+    assert (page.title, page.subtitle, page.blocks) == ("The run's", "A title", ())
+
+
+def html(*parts):
+    return to_html(parts, template_folder("lmm_html"))
+
+
+def typst(*parts):
+    return to_typst(parts, template_folder("lmm_pdf"))
+
+
+def test_parts_stay_apart():
+    parts = ["# One", "Two\n\nwords", "- three"]
+    assert html(*parts) == ['<h1 id="sec-one">One</h1>', "<p>Two</p>\n<p>words</p>", "<ul>\n<li>three</li>\n</ul>"]
+    assert len(typst(*parts)) == 3
+    assert html() == typst() == []
+
+
+def test_an_unclosed_fence_swallows_nothing_of_the_next_part():
+    first, second = html("```\ncode without an end", "*next*")
+    assert "code without an end" in first
+    assert second == "<p><em>next</em></p>"
+
+
+def test_mathematics_becomes_mathml_and_typst_with_its_tex_as_words():
+    (made,) = html(r"$\hat\beta_j$")
+    math = ET.fromstring(made.removeprefix("<p>").removesuffix("</p>"))
+    assert math.get("alttext") == r"\hat\beta_j"
+    (over,) = math.iter("{http://www.w3.org/1998/Math/MathML}mover")
+    assert over.get("accent") == "true"  # where browsers read it; pandoc puts it on the hat
+    assert 'alt: "\\\\hat\\\\beta_j"' in typst(r"$\hat\beta_j$")[0]
+
+
+def test_alerts_are_callouts():
+    alert = "> [!WARNING]\n> Few *groups*."
+    assert '<div class="warning">' in html(alert)[0]
+    assert typst(alert)[0].startswith('#callout("warning")[')
+
+
+def test_text_from_data_is_never_markup():
+    hostile = "Level <script>alert(1)</script> <img src='https://x.org/a.png'> here"
+    assert "<script" not in html(hostile)[0]
+    assert "<img" not in html(hostile)[0]
+    assert "script" in html(hostile)[0]
+    assert "#panic" not in typst("a #panic() b")[0].replace("\\#panic", "")
+
+
+def test_a_picture_elsewhere_becomes_a_link():
+    assert "<img" not in html("![words](https://x.org/a.png)")[0]
+    assert "words</a>" in html("![words](https://x.org/a.png)")[0]
+    assert "#image" not in typst("![words](https://x.org/a.png)")[0]

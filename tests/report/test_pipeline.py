@@ -1,0 +1,229 @@
+"""A whole study with every kind of trouble: each run keeps its own, and two runs of one study are identical."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+from typer.testing import CliRunner
+
+from lmmtools import StudyError
+from lmmtools.__main__ import app
+from lmmtools.report.files import prepare_folder, write_whole
+from lmmtools.report.make import make_reports
+
+SUFFIXES = ("html", "pdf", "json", "ipynb")
+
+
+def study_text(*modes, methods='["REML"]', timeout=4):
+    variants = "".join(
+        f'[[datasets.variants]]\nname = "{mode}"\nformula = "Yield ~ 1 + (1 | Batch)"\nmethods = {methods}\n'
+        f'[datasets.variants.parameters]\nmode = "{mode}"\n'
+        for mode in modes
+    )
+    return f'title = "Toy"\nnotebook = "toy.ipynb"\ntimeout = {timeout}\n[[datasets]]\nname = "Dyestuff"\n{variants}'
+
+
+@pytest.fixture(scope="module")
+def troubled(toy_folder, tmp_path_factory):
+    """One study of every trouble, beside runs without any; and the same without the troubles."""
+    folder = tmp_path_factory.mktemp("troubled")
+    nbformat.write(nbformat.read(toy_folder / "toy.ipynb", as_version=4), folder / "toy.ipynb")
+    (folder / "all.toml").write_text(study_text("good", "raise", "kill", "die", "slow", "warn", "unexplained"))
+    (folder / "good.toml").write_text(study_text("good", "warn", "unexplained"))
+    made = make_reports(folder / "all.toml", folder / "all", jobs=2)
+    make_reports(folder / "good.toml", folder / "good", jobs=1)
+    return folder, {outcome.run.variant: outcome for outcome in made.outcomes}, made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mode", "status", "words"),
+    [
+        ("good", "ok", ""),
+        ("warn", "ok", ""),
+        ("unexplained", "unexplained", "It differs."),
+        ("raise", "failed", "ValueError: no such <batch>"),
+        ("die", "failed", "The process that ran the notebook died"),
+        ("slow", "failed", "A cell ran longer than the 4 s it may take"),
+        ("kill", "failed", "The process that made this report died"),
+    ],
+)
+def test_every_run_has_its_status_and_leaves_a_whole_report(troubled, mode, status, words):
+    folder, outcomes, _ = troubled
+    outcome = outcomes[mode]
+    assert outcome.status == status
+    assert words in " ".join(outcome.reasons)
+    for suffix in SUFFIXES:
+        assert (folder / "all" / f"dyestuff-{mode}-reml.{suffix}").stat().st_size > 200, suffix
+    result = json.loads((folder / "all" / f"dyestuff-{mode}-reml.json").read_text())
+    assert result["status"] == status
+    assert result["parameters"]["mode"] == mode
+    page = (folder / "all" / f"dyestuff-{mode}-reml.html").read_text()
+    if words:
+        assert words.replace("<", "&lt;").replace(">", "&gt;") in page
+    assert (folder / "all" / f"dyestuff-{mode}-reml.pdf").read_bytes().startswith(b"%PDF-")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["good", "warn", "unexplained"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_troubles_of_others_leave_no_trace(troubled, mode, suffix):
+    folder, *_ = troubled
+    name = f"dyestuff-{mode}-reml.{suffix}"
+    assert (folder / "all" / name).read_bytes() == (folder / "good" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_warning_reaches_page_and_numbers(troubled):
+    folder, outcomes, _ = troubled
+    assert outcomes["warn"].warnings == ("mind the gap",)
+    assert "mind the gap" in (folder / "all" / "dyestuff-warn-reml.html").read_text()
+    assert json.loads((folder / "all" / "dyestuff-warn-reml.json").read_text())["warnings"] == ["mind the gap"]
+
+
+@pytest.mark.slow
+def test_the_index_says_how_each_run_ended(troubled):
+    folder, _, made = troubled
+    page = (folder / "all" / "index.html").read_text()
+    for words in ("2 ok", "1 unexplained", "4 failed", "It differs.", "no such &lt;batch&gt;", "mind the gap",
+                  "1528", "19.40"):  # fmt: skip
+        assert words in page, words
+    links = re.findall(r'href="([^"#]+)"', page)
+    assert len(links) == 7 * 4
+    assert all((folder / "all" / link).is_file() for link in links)
+    assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
+    assert "<script" not in page
+    assert not made.good
+
+
+@pytest.mark.slow
+def test_clock_times_are_in_one_file(troubled):
+    folder, *_ = troubled
+    times = json.loads((folder / "all" / "run.json").read_text())
+    assert set(times) == {"started", "seconds", "jobs", "runs"}
+    assert len(times["runs"]) == 7
+
+
+@pytest.mark.slow
+def test_nothing_is_left_behind(troubled):
+    folder, *_ = troubled
+    names = {path.name for path in (folder / "all").iterdir()}
+    assert len(names) == 7 * 4 + 2
+    assert not [name for name in names if name.startswith(".")]
+
+
+REAL = """
+[[datasets]]
+name = "Dyestuff2"
+[[datasets.variants]]
+name = "batch"
+formula = "Yield ~ 1 + (1 | Batch)"
+methods = ["ML"]
+"""
+
+
+@pytest.mark.slow
+def test_the_shipped_notebook_run_twice_gives_the_same_bytes(tmp_path):
+    study = tmp_path / "real.toml"
+    study.write_text(REAL)
+    command = [sys.executable, "-m", "lmmtools", "report", str(study), "--out", str(tmp_path / "first"), "--jobs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1 report in ")
+    made = make_reports(study, tmp_path / "second", jobs=1)
+    assert [outcome.status for outcome in made.outcomes] == ["singular"]
+    files = [path.name for path in (tmp_path / "first").iterdir() if path.name != "run.json"]
+    assert len(files) == 5
+    for name in files:
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
+    record = json.loads((tmp_path / "first" / "dyestuff2-batch-ml.json").read_text())["record"]
+    assert record["numbers"]["criterion"] == pytest.approx(162.87303665, abs=1e-6)  # lme4's ML deviance
+    assert not record["cross_checks"][0]["counts"].get("unexplained")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "code"), [("good", 0), ("warn", 0), ("unexplained", 1), ("raise", 1)])
+def test_exit_codes(troubled, monkeypatch, mode, code):
+    _, outcomes, made = troubled
+    only = replace(made, outcomes=(outcomes[mode],))
+    monkeypatch.setattr("lmmtools.report.make.make_reports", lambda *args, **kwargs: only)
+    done = CliRunner().invoke(app, ["report", "study.toml"])
+    assert done.exit_code == code, done.output
+    assert "1 report in" in done.stdout
+    assert (f"dyestuff-{mode}-reml" in done.stderr) == bool(code)
+
+
+def test_a_wrong_request_runs_nothing(study_file, tmp_path):
+    path = study_file(study_text("good").replace("formula", "formla"))
+    done = CliRunner().invoke(app, ["report", str(path), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert "formla" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_loses_nothing(study_file, tmp_path):
+    path = study_file(study_text("good"))
+    occupied = tmp_path / "out"
+    occupied.write_text("precious")
+    done = CliRunner().invoke(app, ["report", str(path), "--out", str(occupied)])
+    assert done.exit_code == 2
+    assert "cannot be written to" in done.stderr
+    assert occupied.read_text() == "precious"
+
+
+def test_a_folder_without_permission(tmp_path, monkeypatch):
+    def refused(*args, **kwargs):  # root may write everywhere, so the refusal is put on
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refused)
+    with pytest.raises(StudyError, match=r"cannot be written to \(Permission denied\); nothing was run"):
+        prepare_folder(tmp_path)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "report.html"
+    write_whole(path, "old")
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_leftovers_of_a_killed_run_are_cleared_when_old(tmp_path):
+    old, new, other = (tmp_path / name for name in (".a.html.x.lmmtools-part", ".b.lmmtools-part", ".keep"))
+    for path in (old, new, other):
+        path.write_text("half")
+    os.utime(old, (0, 0))
+    os.utime(other, (0, 0))
+    prepare_folder(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {new.name, other.name}
+
+
+def test_version_help_and_data_sets():
+    run = CliRunner().invoke
+    assert run(app, ["--version"]).stdout.startswith("lmmtools ")
+    assert "STUDY" in run(app, ["report", "--help"]).stdout
+    listed = run(app, ["datasets"])
+    assert "sleepstudy (180 rows): " in listed.stdout
+    assert run(app, ["rport"]).exit_code == 2
+
+
+def test_the_default_study_is_sound():
+    from lmmtools.report.expand import expand
+    from lmmtools.report.locate import resource_dir
+    from lmmtools.report.study import read_study
+
+    runs = expand(*read_study(Path(resource_dir("notebooks")) / "studies" / "default.toml"))
+    assert len(runs) == 14
+    assert {run.dataset for run in runs} == {"Orthodont", "MathAchieve", "sleepstudy", "Dyestuff", "Dyestuff2"}

@@ -1,0 +1,141 @@
+"""A run record: the worst that is true of a run, its numbers, and nothing that differs between two runs."""
+
+import json
+from dataclasses import FrozenInstanceError, replace
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+import lmmtools as lt
+from lmmtools.records import RECORD_MIME, STATUSES
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return lt.fit_lmm("Yield ~ 1 + (1 | Batch)", lt.load_dataset("Dyestuff"))
+
+
+def with_certificate(fit, **changes):
+    """The fit with another certificate, for what a sound optimiser does not give."""
+    return replace(fit, certificate=replace(fit.certificate, **changes))
+
+
+def check(verdict, ok):
+    """What cross_check returns, as far as a record reads it."""
+    rows = pd.DataFrame(
+        {
+            "quantity": ["sigma", "loglik"],
+            "ours": [1.0, 2.0],
+            "theirs": [1.0, float("nan")],
+            "difference": [0.0, float("nan")],
+            "verdict": ["equal", verdict],
+            "explanation": ["", "because"],
+        }
+    )
+    return SimpleNamespace(ok=ok, engine="other 1.0", columns=rows.columns, reset_index=rows.reset_index)
+
+
+def test_a_good_fit(fit):
+    made = lt.record(fit, dataset="Dyestuff", title="Batches", seed=7)
+    assert (made.status, made.reasons, made.method) == ("ok", (), "REML")
+    numbers = made.to_dict()["numbers"]
+    assert numbers["coefficients"] == ["Intercept"]
+    assert numbers["fixef"] == {"Intercept": float(fit.fixef.iloc[0])}
+    assert numbers["criterion"] == fit.criterion
+    assert numbers["ngroups"] == {"Batch": 6}
+    assert numbers["icc"]["Batch"]["adjusted"] == pytest.approx(0.4185, abs=5e-5)  # lme4's, as printed
+    assert [row["grp"] for row in numbers["varcorr"]] == ["Batch", "Residual"]
+    assert numbers["varcorr"][1]["var1"] is None
+    assert set(made.provenance["versions"]) == {
+        "lmmtools", "python", "numpy", "scipy", "pandas", "formulaic", "statsmodels",
+    }  # fmt: skip
+    assert made.provenance["seed"] == 7
+    assert made.certificate["status"] == "certified"
+
+
+def test_it_is_json_and_comes_back_the_same(fit):
+    made = lt.record(fit, check("equal", True))
+    assert json.loads(made.to_json()) == made.to_dict()
+    data, metadata = made._repr_mimebundle_()
+    assert data[RECORD_MIME] == made.to_dict()
+    assert data["text/plain"] == "ok: Yield ~ 1 + (1 | Batch) (REML)"
+    assert metadata == {"lmmtools": {"kind": "record"}}
+
+
+def test_two_fits_of_one_request_give_the_same_bytes(fit):
+    again = lt.fit_lmm("Yield ~ 1 + (1 | Batch)", lt.load_dataset("Dyestuff"))
+    assert lt.record(again).to_json() == lt.record(fit).to_json()
+
+
+def test_the_hash_is_of_the_rows_used(fit):
+    data = lt.load_dataset("Dyestuff")
+    same = pd.concat([data, data.tail(1).assign(Yield=float("nan"))])
+    dropped = lt.fit_lmm("Yield ~ 1 + (1 | Batch)", same)
+    other = lt.fit_lmm("Yield ~ 1 + (1 | Batch)", data.assign(Yield=data["Yield"].where(data.index != 3, 1.0)))
+
+    def digest(one):
+        return lt.record(one).provenance["data_sha256"]
+
+    assert digest(dropped) == digest(fit) != digest(other)
+
+
+def test_it_cannot_be_changed(fit):
+    made = lt.record(fit)
+    with pytest.raises(FrozenInstanceError):
+        made.status = "ok"
+    with pytest.raises(TypeError):
+        made.numbers["sigma"] = 0.0
+
+
+def test_singular():
+    made = lt.record(lt.fit_lmm("Yield ~ 1 + (1 | Batch)", lt.load_dataset("Dyestuff2")))
+    assert made.status == "singular"
+    assert made.reasons == ("The fit is singular: the estimated variance of Batch (Intercept) is zero.",)
+
+
+def test_not_an_optimum_is_failed(fit):
+    made = lt.record(with_certificate(fit, status="not an optimum", sentence="It is not."))
+    assert (made.status, made.reasons) == ("failed", ("It is not.",))
+
+
+def test_a_flat_direction_is_named(fit):
+    made = lt.record(with_certificate(fit, status="flat direction", sentence="Flat.", flat=("a", "b")))
+    assert (made.status, made.reasons) == ("flat direction", ("Flat.",))
+    assert made.certificate["flat"] == ("a", "b")
+
+
+def test_an_unexplained_difference_is_the_status_and_is_named(fit):
+    made = lt.record(fit, check("unexplained", False))
+    assert made.status == "unexplained"
+    assert "loglik" in made.reasons[0]
+    (summary,) = made.to_dict()["cross_checks"]
+    assert summary["counts"] == {"equal": 1, "unexplained": 1}
+    (row,) = summary["rows"]
+    assert (row["quantity"], row["theirs"], row["difference"]) == ("loglik", None, None)
+
+
+def test_an_explained_difference_is_no_failure(fit):
+    made = lt.record(fit, (check("joint Hessian", True), check("equal", True)))
+    assert made.status == "ok"
+    assert [len(one["rows"]) for one in made.cross_checks] == [1, 0]
+
+
+def test_the_worst_counts(fit):
+    bad = with_certificate(fit, status="not an optimum", sentence="It is not.")
+    made = lt.record(bad, check("unexplained", False))
+    assert made.status == STATUSES[-1] == "failed"
+    assert len(made.reasons) == 2
+
+
+def test_a_real_cross_check(fit):
+    made = lt.record(fit, lt.cross_check(fit))
+    (summary,) = made.to_dict()["cross_checks"]
+    assert summary["ok"]
+    assert summary["engine"].startswith("statsmodels")
+    assert sum(summary["counts"].values()) >= 6
+
+
+def test_what_is_no_cross_check_is_refused(fit):
+    with pytest.raises(lt.LMMError, match="pass check=cross_check"):
+        lt.record(fit, "statsmodels")
