@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from lmmtools.formats import format_value
 from lmmtools.tables import Column, Table
 
 __all__ = ["Summary"]
@@ -23,11 +24,12 @@ class Summary:
     def _facts(self) -> Table:
         fit = self.fit
         groups = ", ".join(f"{n} levels of {factor}" for factor, n in fit.ngroups.items())
+        criterion = "−2 restricted log-likelihood" if fit.reml else "−2 log-likelihood"
         rows = (
             ("Formula", fit.formula),
             ("Rows", f"{fit.nobs:,} in {groups}"),
-            ("−2 restricted log-likelihood" if fit.reml else "−2 log-likelihood", f"{fit.criterion:.4f}"),
-            ("AIC, BIC", f"{fit.aic:.2f}, {fit.bic:.2f} ({fit.npar} parameters)"),
+            (criterion, format_value(fit.criterion, "fixed4")),
+            ("AIC, BIC", f"{format_value(fit.aic, 'fixed2')}, {format_value(fit.bic, 'fixed2')} ({fit.npar} parameters)"),
             ("Certificate", fit.certificate.status),
         )
         return Table(

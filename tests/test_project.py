@@ -76,7 +76,8 @@ def test_one_version_everywhere():
 
 
 def test_no_file_names_a_machine_or_an_index():
-    places = re.compile(r"(?<![\w.~\"'])/(?:home|root|Users|work|opt|tmp)/\w")
+    # A kernel calls its cells /tmp/ipykernel_…: the reports take those names away, and tests say so.
+    places = re.compile(r"(?<![\w.~])/(?:home|root|Users|work|opt)/\w|(?<![\w.~])/tmp/(?!ipykernel_)\w")
     hosts = ("py" + "pi.org", "python" + "hosted", "py" + "pi.python")
     wrong = []
     for path in written_files():

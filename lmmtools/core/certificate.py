@@ -117,11 +117,12 @@ def _status(left: float, saddle: bool, flat: tuple[str, ...], singular: bool) ->
 def _sentence(status: str, left: float, values: np.ndarray, slope: float, boundary: bool) -> str:
     """One sentence that an applied reader understands."""
     rest = f"at most {left:.1g} of deviance is left to gain" if left > 1e-12 else "no deviance is left to gain"
-    upwards = f"the criterion rises in every one of {len(values)} direction{'s' * (len(values) != 1)}"
+    many = len(values) > 1
+    upwards = f"the criterion rises in every one of {len(values)} directions" if many else "it rises on both sides"
     if status == "certified":
-        return f"This is an optimum: the largest slope is {slope:.1g}, {upwards}, and {rest}."
+        return f"This is an optimum: the slope of the criterion is {slope:.1g} at most, {upwards}, and {rest}."
     if status == "certified at the boundary":
-        inside = f"{upwards} that stay{'s' * (len(values) == 1)} on it, " if len(values) else ""
+        inside = f"along it {upwards}, " if len(values) else ""
         return (
             "This is an optimum on the boundary, where some random effect, or combination of random effects, has "
             f"variance zero: {inside}no step off it leads down, and {rest}."

@@ -12,10 +12,13 @@ from lmmtools.frames import Frame, frame
 
 __all__ = ["coef_table", "parameter_names", "wald_confint"]
 
+# By `ddf`: what the caption says of the reference distribution, and what the note warns of.
 _DDF = {
-    "normal": "normal reference distribution (no degrees of freedom: too short and too sure with few groups)",
-    "residual": "t with n − rank(X) residual degrees of freedom (as if rows were independent)",
-}
+    "normal": ("normal", "The normal distribution allows for no degrees of freedom: with few groups its intervals are "
+               "too short and its tests too sure."),
+    "residual": ("t with n − rank(X) degrees of freedom", "Residual degrees of freedom count rows as if they were "
+                 "independent: with few groups intervals are too short and tests too sure."),
+}  # fmt: skip
 _LATER = ("satterthwaite", "kenward-roger")
 
 
@@ -58,8 +61,9 @@ def coef_table(fit: Any, *, ddf: str = "normal", level: float = 0.95) -> Frame:
     )
     return frame(
         table,
-        caption=f"Fixed effects by {fit.method}; tests and {_percent(level)} intervals: {_DDF[ddf]}",
+        caption=f"Fixed effects by {fit.method}, with {_percent(level)} intervals; reference: {_DDF[ddf][0]}",
         label="tbl-coef",
+        notes=(_DDF[ddf][1],),
         headings={
             "estimate": "Estimate",
             "std_error": "Std. error",

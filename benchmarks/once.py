@@ -1,0 +1,51 @@
+"""One engine, one case, one process: `python -m benchmarks.once ENGINE CASE FOLDER SECONDS`.
+
+Prints one line of JSON: CPU times in seconds, θ, memory in MB. The first fit warms the engine up and is not
+counted, unless it is so slow that it is the only one.
+"""
+
+import json
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.cases import CASES, read_case
+from benchmarks.engines import ENGINES
+
+MOST = 40  # counted fits a process
+SLOW = 10.0  # seconds of a first fit that is not repeated
+
+
+def timed(fit: Callable) -> tuple[Callable, float]:
+    """Return what a fit returns, and its seconds of CPU."""
+    clock = time.process_time()
+    theta = fit()
+    return theta, time.process_time() - clock
+
+
+def peak_mb() -> float:
+    """Return the most memory this process has held, in MB (Linux counts in kB, macOS in bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024**2 if sys.platform == "darwin" else 1024)
+
+
+def main(engine: str, name: str, folder: str, seconds: str) -> None:
+    """Time fits for about `seconds`; print their CPU times in seconds, θ and memory in MB."""
+    warnings.simplefilter("ignore")  # of an optimum that the criterion will judge
+    frame = read_case(name, Path(folder))
+    fit = ENGINES[engine](CASES[name], frame)
+    theta, warm_up = timed(fit)
+    times: list[float] = []
+    started = time.perf_counter()
+    while warm_up < SLOW and len(times) < MOST and (not times or time.perf_counter() - started < float(seconds)):
+        theta, spent = timed(fit)
+        times.append(spent)
+    answer = {"times": times or [warm_up], "theta": [float(value) for value in theta()], "peak_mb": peak_mb()}
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,46 @@
+"""What it costs to get going: imports above numpy and pandas, the first fit, memory."""
+
+import json
+import statistics
+import subprocess
+import sys
+
+from benchmarks.cases import ROOT
+
+REPEATS = 7
+SCRIPT = """
+import json, resource, sys, time
+a = time.perf_counter()
+import numpy, pandas
+b = time.perf_counter()
+import lmmtools
+c = time.perf_counter()
+lmmtools.fit_lmm, lmmtools.load_dataset
+d = time.perf_counter()
+frame = lmmtools.load_dataset("sleepstudy")
+lmmtools.fit_lmm("Reaction ~ Days + (Days | Subject)", frame)
+e = time.perf_counter()
+scale = 1024**2 if sys.platform == "darwin" else 1024
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"base": b - a, "import": c - b, "names": d - c, "first": e - d,
+                  "peak_mb": after / scale}))
+"""
+
+
+def measure_start() -> dict[str, float]:
+    """Return medians over fresh processes.
+
+    Returns
+    -------
+    dict
+        Seconds: `base` numpy and pandas, `import` lmmtools above them, `names` the engine behind
+        `fit_lmm`, `first` loading sleepstudy and fitting it for the first time. MB: `peak_mb` after
+        that fit.
+    """
+    rows = []
+    for _ in range(REPEATS):
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        rows.append(json.loads(done.stdout))
+    return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
