@@ -9,7 +9,7 @@ from benchmarks.cases import ROOT
 
 REPEATS = 7
 SCRIPT = """
-import json, resource, sys, time
+import json, time
 a = time.perf_counter()
 import numpy, pandas
 b = time.perf_counter()
@@ -20,10 +20,9 @@ d = time.perf_counter()
 frame = lmmtools.load_dataset("sleepstudy")
 lmmtools.fit_lmm("Reaction ~ Days + (Days | Subject)", frame)
 e = time.perf_counter()
-scale = 1024**2 if sys.platform == "darwin" else 1024
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+from benchmarks.once import peak_mb
 print(json.dumps({"base": b - a, "import": c - b, "names": d - c, "first": e - d,
-                  "peak_mb": after / scale}))
+                  "peak_mb": peak_mb()}))
 """
 
 

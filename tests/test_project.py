@@ -136,6 +136,12 @@ def test_the_wheel_carries_data_notebooks_and_templates(tmp_path):
     assert rows == "180"
 
 
+def test_the_readme_points_at_what_is_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    missing = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not (ROOT / link).exists()]
+    assert missing == []
+
+
 def test_the_readme_shows_what_the_fit_prints():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     code, shown = re.search(r"```python\n(.*?)```\n+```text\n(.*?)```", text, flags=re.DOTALL).groups()

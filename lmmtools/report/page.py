@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lmmtools.report.blocks import Block, Error, Note, Prose, Record, blocks
+from lmmtools.report.blocks import Block, Prose, Record, blocks
 from lmmtools.report.parameters import Parameter
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["Page", "Setting", "make_page"]
+__all__ = ["Page", "Setting", "find_record", "make_page"]
 
 _TITLE = re.compile(r"\A\s*# +(.+?) *#*\s*(?:\n|\Z)")
 
@@ -55,10 +55,6 @@ class Page:
     settings: tuple[Setting, ...]
     provenance: tuple[tuple[str, str], ...]
     blocks: tuple[Block, ...]
-
-    def with_note(self, sentence: str) -> Page:
-        """Return the page with a note of the pipeline's own at its end."""
-        return replace(self, blocks=(*self.blocks, Note("note", sentence)))
 
 
 def make_page(
@@ -103,11 +99,6 @@ def find_record(content: tuple[Block, ...]) -> Mapping[str, Any]:
     """Return the last run record among the blocks, or an empty mapping."""
     found = [one.content for one in content if isinstance(one, Record)]
     return found[-1] if found else {}
-
-
-def find_error(content: tuple[Block, ...]) -> Error | None:
-    """Return the block of the error that stopped the notebook."""
-    return next((one for one in content if isinstance(one, Error)), None)
 
 
 def shown(value: Any) -> str:
