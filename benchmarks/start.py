@@ -10,16 +10,16 @@ from benchmarks.cases import ROOT
 REPEATS = 7
 SCRIPT = """
 import json, time
-a = time.perf_counter()
+a = time.process_time()
 import numpy, pandas
-b = time.perf_counter()
+b = time.process_time()
 import lmmtools
-c = time.perf_counter()
+c = time.process_time()
 lmmtools.fit_lmm, lmmtools.load_dataset
-d = time.perf_counter()
+d = time.process_time()
 frame = lmmtools.load_dataset("sleepstudy")
 lmmtools.fit_lmm("Reaction ~ Days + (Days | Subject)", frame)
-e = time.perf_counter()
+e = time.process_time()
 from benchmarks.once import peak_mb
 print(json.dumps({"base": b - a, "import": c - b, "names": d - c, "first": e - d,
                   "peak_mb": peak_mb()}))
@@ -27,12 +27,12 @@ print(json.dumps({"base": b - a, "import": c - b, "names": d - c, "first": e - d
 
 
 def measure_start() -> dict[str, float]:
-    """Return medians over fresh processes.
+    """Return medians over fresh processes, in seconds of CPU as all the timings are.
 
     Returns
     -------
     dict
-        Seconds: `base` numpy and pandas, `import` lmmtools above them, `names` the engine behind
+        `base` numpy and pandas, `import` lmmtools above them, `names` the engine behind
         `fit_lmm`, `first` loading sleepstudy and fitting it for the first time. MB: `peak_mb` after
         that fit.
     """

@@ -93,7 +93,7 @@ def write_results(path: Path, timings, criteria, start: dict[str, float], given:
         _wrapped(f"""As good an optimum: a criterion no more than {EQUAL:g} above that of lmmtools. Peak
             memory is that of lmmtools' process, data included."""),
         floor_table(timings, criteria),
-        _wrapped(f"""Getting going, medians of fresh processes: numpy and pandas {start['base']:.2f} s;
+        _wrapped(f"""Getting going, CPU seconds, medians of fresh processes: numpy and pandas {start['base']:.2f} s;
             `import lmmtools` above them {start['import']:.3f} s; the engine behind its names
             {start['names']:.2f} s; then sleepstudy read and fitted for the first time
             {start['first']:.2f} s. That process has then held
