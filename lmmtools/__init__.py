@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "Certificate": "core.certificate",
+    "Certificate": "certificate",
     "Criterion": "core.criterion",
     "Design": "design",
     "Figure": "figures",
@@ -44,7 +44,7 @@ _HOME = {
 }
 _MODULES = ("plots", "prose")
 
-__all__ = [*_HOME, *_MODULES]  # noqa: PLE0604 - the table above is the list
+__all__ = [*_HOME, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
@@ -56,4 +56,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__})

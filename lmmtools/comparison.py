@@ -12,10 +12,15 @@ import pandas as pd
 from lmmtools.core.covariance import combine, covariance_basis
 from lmmtools.core.working import working_model
 from lmmtools.errors import ModelError
+from lmmtools.formats import counted
 from lmmtools.frames import Frame, frame
 
 __all__ = ["compare", "lrt"]
 
+_BOUNDARY = (
+    "A variance of zero lies on the boundary of what is possible, where χ² with all its degrees of freedom gives "
+    "p-values that are too large: a small p stands, a large one may hide an effect.",
+)
 _FORMATS = {"loglik": "fixed3", "deviance": "fixed3", "chisq": "fixed3", "p_value": "p"}
 
 
@@ -54,7 +59,7 @@ def lrt(*fits: Any) -> Frame:
         pd.DataFrame(rows, index=_labels(ordered)),
         caption=f"Likelihood-ratio tests ({ordered[0].method} fits); each row against the one above",
         label="tbl-lrt",
-        notes=_boundary_note(rows),
+        notes=_BOUNDARY if any(boundary for _, _, boundary in steps) else (),
         headings={"npar": "Parameters", "loglik": "log-lik.", "deviance": "−2 log-lik.", "chisq": "χ²",
                   "df": "df", "p_value": "p", "reference": "Reference"},
         formats=_FORMATS | {"npar": "int", "df": "int", "reference": "text"},
@@ -74,15 +79,6 @@ def _lrt_row(fit: Any, smaller: Any, boundary: bool) -> dict[str, Any]:
     chisq = max(smaller.criterion - fit.criterion, 0.0)
     words = f"χ²({df}), conservative: a variance is zero under the null" if boundary else f"χ²({df})"
     return _first_row(fit) | {"chisq": chisq, "df": df, "p_value": float(chdtrc(df, chisq)), "reference": words}
-
-
-def _boundary_note(rows: list[dict[str, Any]]) -> tuple[str, ...]:
-    if not any("conservative" in row["reference"] for row in rows):
-        return ()
-    return (
-        "A variance of zero lies on the boundary of what is possible, where χ² with all its degrees of freedom "
-        "gives p-values that are too large: a small p stands, a large one may hide an effect.",
-    )
 
 
 def compare(*fits: Any) -> Frame:
@@ -143,7 +139,7 @@ def _note(fit: Any) -> str:
     status = fit.certificate.status
     if status == "certified":
         return ""
-    return "singular: AIC counts a variance at zero as a parameter" if "boundary" in status else status
+    return "singular: AIC counts a variance at zero as a parameter" if fit.is_singular else status
 
 
 def _labels(fits: Any) -> list[str]:
@@ -156,7 +152,7 @@ def _require_fits(name: str, fits: tuple[Any, ...], *, at_least: int) -> None:
     from lmmtools.results import LMMFit
 
     if len(fits) < at_least:
-        raise ModelError(f"{name}: needs at least {at_least} fits; got {len(fits)}.")
+        raise ModelError(f"{name}: needs at least {counted(at_least, 'fit')}; got {len(fits) or 'none'}.")
     for fit in fits:
         if not isinstance(fit, LMMFit):
             raise ModelError(f"{name}: takes fits made by fit_lmm; got {type(fit).__name__}.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from lmmtools.errors import DataError
-from lmmtools.formula import nearest
+from lmmtools.formats import nearest
 
 if TYPE_CHECKING:
     from lmmtools.frames import Frame
@@ -124,7 +124,7 @@ def list_datasets() -> Frame:
     )
     return frame(
         table,
-        caption="Data sets that come with lmmtools.",
+        caption="Data sets that come with lmmtools",
         label="tbl-datasets",
         headings={"title": "Title", "rows": "Rows", "columns": "Columns (units)", "citation": "Source"},
         formats={"title": "text", "rows": "int", "columns": "text", "citation": "text"},

@@ -19,7 +19,7 @@ from lmmtools.errors import ModelError
 
 __all__ = ["design_notes", "flat_directions", "refuse_confounded"]
 
-# lme4's advice: a variance estimated from fewer levels than this is hardly estimated at all.
+# The GLMM FAQ's advice: a variance estimated from fewer levels than this is hardly estimated at all.
 _FEW_LEVELS = 5
 
 

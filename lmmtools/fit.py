@@ -6,6 +6,7 @@ from typing import Any
 
 from lmmtools.design import build_design
 from lmmtools.errors import NotYetSupported
+from lmmtools.formula import parse_residual
 from lmmtools.results import LMMFit, estimate
 
 __all__ = ["fit_lmm"]
@@ -68,6 +69,7 @@ def fit_lmm(
     (1743.6283, 10.4673)
     """
     if residual is not None:
+        parse_residual(residual)  # a mistake in it is told first
         raise NotYetSupported(
             f"fit_lmm: residual={residual!r}: residual structures are understood but not fitted by this version; "
             "fit with independent residuals (leave `residual` out), with `weights` where variances are known."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,12 +11,17 @@ from typing import Any
 from lmmtools.errors import LMMError
 
 __all__ = [
+    "closest",
     "counted",
     "effect_unit",
     "format_column",
     "format_value",
     "is_missing",
     "is_numeric_format",
+    "listed",
+    "nearest",
+    "quoted",
+    "shortened",
     "shown",
     "spread",
     "visible",
@@ -47,7 +53,7 @@ def format_column(values: Sequence[object], spec: str = "text") -> tuple[str, ..
         ``"estimate"`` (four significant digits of the largest value, three or more of the others where that
         is possible, decimals shared by the column), ``"data"`` (as recorded, up to six decimals, shared),
         ``"sig1"`` … ``"sig9"`` (significant digits of each value,
-        padded so that points align), ``"fixed1"`` … ``"fixed6"``, ``"p"`` (three decimals, ``< 0.001``),
+        padded so that points align), ``"fixed0"`` … ``"fixed9"`` (decimals), ``"p"`` (three decimals, ``< 0.001``),
         ``"int"``, ``"percent"`` (one decimal), ``"sci"``, ``"text"``.
 
     Returns
@@ -63,7 +69,7 @@ def format_column(values: Sequence[object], spec: str = "text") -> tuple[str, ..
     if not isinstance(spec, str) or not _SPEC.fullmatch(spec):
         raise LMMError(
             f"{spec!r} is not a column format; use estimate, data, p, int, percent, sci, text, "
-            "fixed1 to fixed6 or sig1 to sig9."
+            "fixed0 to fixed9 or sig1 to sig9."
         )
     if spec == "text":
         return tuple("" if is_missing(v) else visible(_plain(v)) for v in values)
@@ -114,6 +120,38 @@ def shown(value: float, digits: int = 3) -> str:
 def counted(n: int, one: str, many: str | None = None) -> str:
     """``"1 group"``, ``"2 groups"``, ``"12,000 rows"``."""
     return f"{format_value(int(n), 'int')} {one if n == 1 else many or one + 's'}"
+
+
+def listed(parts: Iterable[object]) -> str:
+    """``"a, b and c"``."""
+    *first, last = map(str, parts)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def quoted(names: Iterable[object], most: int = 8) -> str:
+    """Names and labels of the reader's own, at most `most` of them: ``"`a`, `b`"``, ``"`a`, `b` and 12 more"``."""
+    names = [f"`{name}`" for name in names]
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
+
+
+def closest(word: str, known: Iterable[object]) -> str | None:
+    """The known word that `word` was probably meant to be, whatever its capitals; None if none is close."""
+    by_lower = {str(k).lower(): str(k) for k in known}
+    close = difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
+
+
+def nearest(word: str, known: Iterable[object]) -> str:
+    """``" (did you mean `x`?)"`` for the known word closest to `word`, or an empty string."""
+    meant = closest(word, known)
+    return f" (did you mean `{meant}`?)" if meant is not None else ""
+
+
+def shortened(name: object, most: int = 16) -> str:
+    """A name of at most `most` characters, for where there is little room."""
+    name = visible(str(name))
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def spread(values: Any) -> str:

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from lmmtools.design.frame import eager
 from lmmtools.formats import counted, with_unit
 from lmmtools.formula import parse_formula
 from lmmtools.tables import Column, Table
@@ -209,26 +210,33 @@ def frame(
     return made
 
 
-def preview(data: pd.DataFrame, formula: str = "", rows: int = 6) -> Frame:
+def preview(data: object, formula: str = "", rows: int = 6) -> Frame:
     """The first rows of a data set as a table, with what the data set says of itself: title, units, source.
 
     Parameters
     ----------
-    data : DataFrame
-        From :func:`lmmtools.load_dataset`; any other has no units and no source.
+    data : data frame
+        From :func:`lmmtools.load_dataset`; any other (pandas, polars, pyarrow) has no units and no source.
     formula : str
         Shows the columns that it names, all when empty.
     rows : int
+
+    Returns
+    -------
+    Frame
 
     Raises
     ------
     FormulaError
         If the formula cannot be read.
+    DataError
+        If `data` is no data frame.
     """
-    about = data.attrs.get("lmmtools", {})
+    first = data.head(rows) if isinstance(data, pd.DataFrame) else _head(data, rows)
+    about = first.attrs.get("lmmtools", {})
     units, citation = about.get("units", {}), about.get("citation", "")
-    named = parse_formula(formula).columns if formula else tuple(data.columns)
-    shown = data.loc[:, [name for name in named if name in data.columns]].head(rows)
+    named = parse_formula(formula).columns if formula else tuple(first.columns)
+    shown = first.loc[:, [name for name in named if name in first.columns]]
     return frame(
         shown,
         caption=f"{about.get('title', 'The data')}: first {len(shown)} of {counted(len(data), 'row')}",
@@ -238,3 +246,9 @@ def preview(data: pd.DataFrame, formula: str = "", rows: int = 6) -> Frame:
         formats=dict.fromkeys(shown.select_dtypes("float").columns, "data"),
         index=False,
     )
+
+
+def _head(data: object, rows: int) -> pd.DataFrame:
+    """The first rows of any other frame, value by value: its own way to pandas may need a further package."""
+    first = eager(data).head(rows)
+    return pd.DataFrame({name: first[name].to_list() for name in first.columns})

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmmtools.arguments import check_level
 from lmmtools.core.modes import mode_sensitivity
 from lmmtools.errors import LMMError
 
@@ -30,7 +31,7 @@ def predict(
     newdata : frame, optional
         Anything narwhals understands; the rows fitted by default.
     random : bool
-        Whether to add the conditional modes of the rows' groups.
+        Whether to add the conditional modes of the rows' groups; without, new rows need no group.
     unseen : {"raise", "population"}
         What a level that was not in the data does: an error, or a conditional mode of zero.
     interval : {None, "mean", "observation"}
@@ -43,17 +44,25 @@ def predict(
     Series, or DataFrame
         ``prediction, std_error, low, high`` with an interval; the index is the data's.
 
+    Raises
+    ------
+    DataError
+        If new rows lack a column, or a level is new and `unseen` is ``"raise"``.
+    LMMError
+        For an unknown `unseen` or `interval`, or a level outside (0, 1).
+
     Notes
     -----
     Given θ̂, the error of x'β̂ + z'b̂ is (x − X'V⁻¹ZTz)'(β̂ − β) + z'(b̂(β) − b), two independent parts, so its
     variance is a'Var(β̂)a + z'Var(b | y)z (Henderson 1975, Biometrics 31, sec. 3). For an unseen level
     Var(b | y) is Var(b). The uncertainty of θ̂ is not included.
     """
-    if unseen not in ("raise", "population"):
-        raise LMMError(f'predict: unseen={unseen!r} is unknown; use "raise" or "population".')
     if interval not in (None, "mean", "observation"):
         raise LMMError(f'predict: interval={interval!r} is unknown; use None, "mean" or "observation".')
-    rows = fit.design if newdata is None else fit.design.new_rows(newdata, unseen=unseen if random else "population")
+    if newdata is None:
+        rows = fit.design
+    else:
+        rows = fit.design.new_rows(newdata, unseen=unseen, groups=random)
     value = rows.X @ fit.fixef.to_numpy()
     if rows.offset is not None:
         value = value + rows.offset
@@ -104,9 +113,7 @@ def _between_variance(fit: Any, rows: Any) -> np.ndarray:
 def _with_interval(prediction: pd.Series, std_error: np.ndarray, level: float) -> pd.DataFrame:
     from scipy.special import ndtri
 
-    if not 0.0 < level < 1.0:
-        raise LMMError(f"predict: level must lie between 0 and 1; got {level!r}.")
-    half = float(ndtri(0.5 + level / 2.0)) * std_error
+    half = float(ndtri(0.5 + check_level(level) / 2.0)) * std_error
     return pd.DataFrame(
         {"prediction": prediction, "std_error": std_error, "low": prediction - half, "high": prediction + half}
     )

@@ -23,6 +23,13 @@ def residuals(fit: Any, kind: str = "response") -> pd.Series:
     kind : {"response", "marginal", "pearson", "normalized"}
         y − fitted; y − Xβ̂ − offset; √w (y − fitted)/σ̂; as pearson, decorrelated by R, which is diagonal here,
         so the same numbers.
+
+    Raises
+    ------
+    NotYetSupported
+        For ``"standardized"``.
+    LMMError
+        For an unknown kind.
     """
     design = fit.design
     if kind == "marginal":

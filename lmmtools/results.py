@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmmtools.core.certificate import Certificate, certify_point
+from lmmtools.certificate import Certificate, certify_point
+from lmmtools.core.charts import ZERO
 from lmmtools.core.covariance import combine, theta_names
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.modes import conditional_modes
@@ -19,7 +20,7 @@ from lmmtools.core.optimize import Optimum, minimize
 from lmmtools.core.working import Working
 from lmmtools.design import Design
 from lmmtools.errors import FormulaError, LMMError, LMMWarning, NotYetSupported
-from lmmtools.estimable import design_notes, flat_directions, refuse_confounded
+from lmmtools.estimable import design_notes, refuse_confounded
 from lmmtools.frames import Frame, frame
 from lmmtools.inference.wald import coef_table, wald_confint
 from lmmtools.predict import predict
@@ -50,6 +51,10 @@ class LMMFit:
         Conditional modes of each term; `ranef` has them labelled.
     mode_cov : ndarray, shape (levels, Q, Q)
         Their covariances given θ̂, all terms of the factor side by side.
+    beta, beta_cov : ndarray, shape (p,), (p, p)
+        β̂ and Var(β̂); `fixef` and `vcov` have them labelled.
+    working : Working
+        Cross-products in the basis of the computation, for `predict`'s intervals.
     certificate : Certificate
     messages : tuple of str
         Everything a reader of the fit should know.
@@ -88,7 +93,7 @@ class LMMFit:
 
     @property
     def method(self) -> str:
-        """``REML`` or ``ML``."""
+        """The method: ``REML`` or ``ML``."""
         return "REML" if self.reml else "ML"
 
     @property
@@ -123,7 +128,7 @@ class LMMFit:
 
     @cached_property
     def theta_names(self) -> tuple[str, ...]:
-        """``Subject.Intercept``, ``Subject.Days.Intercept``, …"""
+        """Names of θ: ``Subject.Intercept``, ``Subject.Days.Intercept`` and so on."""
         return tuple(n for t in self.design.terms for n in theta_names(t.structure, t.factor, t.names))
 
     @cached_property
@@ -153,6 +158,7 @@ class LMMFit:
             pd.DataFrame(rows, columns=["grp", "var1", "var2", "vcov", "sdcor"]),
             caption=f"Variances and covariances of the random effects ({self.method})",
             label="tbl-varcorr",
+            notes=self._undetermined,
             index=False,
             headings={
                 "grp": "Group",
@@ -163,6 +169,12 @@ class LMMFit:
             },
             formats={"vcov": "estimate", "sdcor": "estimate"},
         )
+
+    @property
+    def _undetermined(self) -> tuple[str, ...]:
+        """A note for tables of (co)variances where the data do not determine them all."""
+        flat = self.certificate.flat
+        return (f"Not determined by the data, one choice among equals: {'; '.join(flat)}.",) if flat else ()
 
     @property
     def loglik(self) -> float:
@@ -187,8 +199,23 @@ class LMMFit:
     @cached_property
     def is_singular(self) -> bool:
         """Whether some random effect, or combination of them, has variance zero."""
-        return any(np.linalg.matrix_rank(_scaled(t, L), tol=1e-6) < len(L) for t, L in zip(
-            self.design.terms, self.Lambda, strict=True))  # fmt: skip
+        return any(np.linalg.matrix_rank(L, tol=ZERO) < len(L) for L in self._unit_factors)
+
+    @cached_property
+    def zero_effects(self) -> tuple[tuple[str, str], ...]:
+        """(group, effect) of each random effect with variance zero; empty where only a combination has."""
+        return tuple(
+            (term.group, name)
+            for term, L in zip(self.design.terms, self._unit_factors, strict=True)
+            for name, row in zip(term.names, L, strict=True)
+            if np.linalg.norm(row) <= ZERO
+        )
+
+    @property
+    def _unit_factors(self) -> tuple[np.ndarray, ...]:
+        """Λ for columns of unit root mean square, so that singularity does not depend on their units."""
+        terms = zip(self.design.terms, self.Lambda, strict=True)
+        return tuple(np.sqrt(np.mean(t.matrix**2, axis=0))[:, None] * L for t, L in terms)
 
     @cached_property
     def ranef(self) -> dict[str, pd.DataFrame]:
@@ -249,7 +276,13 @@ class LMMFit:
         return simulate(self, n, rng)
 
     def refit(self, y: Any = None, reml: bool | None = None) -> LMMFit:
-        """A new fit of the same design to another response (same rows, same order), or by the other method."""
+        """A new fit of the same design to another response (same rows, same order), or by the other method.
+
+        Raises
+        ------
+        LMMError
+            If y does not hold a finite number for each row used.
+        """
         design = self.design
         if y is not None:
             y = np.array(y, dtype=float).reshape(-1)
@@ -273,11 +306,6 @@ class LMMFit:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         return self.summary()._repr_mimebundle_(include, exclude)
-
-
-def _scaled(term: Any, Lambda: np.ndarray) -> np.ndarray:
-    """Λ for columns of unit root mean square, so that singularity does not depend on their units."""
-    return np.sqrt(np.mean(term.matrix**2, axis=0))[:, None] * Lambda
 
 
 def estimate(design: Design, *, reml: bool = True) -> LMMFit:
@@ -306,7 +334,7 @@ def summarize(criterion: Criterion, optimum: Optimum) -> LMMFit:
     factors = w.factors(optimum.working)
     solution = criterion.solve(combine(optimum.working, criterion.working_map), w.groups)
     d = criterion.differentiate(solution, w.groups)
-    certificate = certify_point(criterion, optimum.working, solution, d, flat_directions(criterion))
+    certificate = certify_point(criterion, optimum.working, solution, d)
     R_inverse = np.linalg.inv(w.R) if w.blocks.p else w.R
     modes = conditional_modes(w, factors, solution)
     sigma = float(np.sqrt(solution.sigma2) * w.y_scale * w.noise_scale)

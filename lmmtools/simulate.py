@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lmmtools.arguments import check_count
 from lmmtools.errors import LMMError
 
 __all__ = ["simulate"]
@@ -23,9 +24,15 @@ def simulate(fit: Any, n: int, rng: np.random.Generator) -> np.ndarray:
     Returns
     -------
     ndarray, shape (nobs, n)
+
+    Raises
+    ------
+    LMMError
+        If `rng` is no Generator or n no positive whole number.
     """
     if not isinstance(rng, np.random.Generator):
         raise LMMError(f"simulate: rng must be a numpy.random.Generator, such as default_rng(1); got {rng!r}.")
+    n = check_count(n, "simulate: n, the number of responses,", at_least=1)
     design = fit.design
     mean = design.X @ fit.fixef.to_numpy()
     if design.offset is not None:

@@ -25,11 +25,12 @@ class Summary:
         fit = self.fit
         groups = ", ".join(f"{n} levels of {factor}" for factor, n in fit.ngroups.items())
         criterion = "−2 restricted log-likelihood" if fit.reml else "−2 log-likelihood"
+        aic, bic = (format_value(value, "fixed2") for value in (fit.aic, fit.bic))
         rows = (
             ("Formula", fit.formula),
             ("Rows", f"{fit.nobs:,} in {groups}"),
             (criterion, format_value(fit.criterion, "fixed4")),
-            ("AIC, BIC", f"{format_value(fit.aic, 'fixed2')}, {format_value(fit.bic, 'fixed2')} ({fit.npar} parameters)"),
+            ("AIC, BIC", f"{aic}, {bic} ({fit.npar} parameters)"),
             ("Certificate", fit.certificate.status),
         )
         return Table(

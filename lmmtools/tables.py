@@ -22,7 +22,7 @@ class Column:
     name : str
         Its name in the data.
     heading : str
-        What stands above it; the name when left empty.
+        What stands above it; the name when None.
     format : str
         See :func:`lmmtools.formats.format_column`.
     header : bool

@@ -37,6 +37,8 @@ class Chart:
         Term of each coordinate.
     singular : bool
         Whether T of some term has a null space (only looked at where reduced).
+    parts : tuple of (Term, L, E)
+        Of each term, its factor (q, s) in working columns and its coordinate directions (m, q, s).
     """
 
     Lambda: np.ndarray

@@ -28,6 +28,9 @@ class Escape:
 
     Attributes
     ----------
+    term : Term
+    part : slice
+        Where the term's parameters stand.
     slope : float
         Derivative of the criterion along it; a way down if negative.
     length : float
@@ -86,8 +89,7 @@ def steepest_escape(
 def _extreme_directions(structure: str, G: np.ndarray, N: np.ndarray) -> list[np.ndarray]:
     """The directions among which the steepest lies."""
     if structure == "us":
-        values, vectors = np.linalg.eigh(N.T @ G @ N)
-        q = N @ vectors[:, 0]
+        q = N @ np.linalg.eigh(N.T @ G @ N)[1][:, 0]
         return [np.outer(q, q)]
     if structure == "diag":
         return [np.diag(e) for e in np.eye(len(G)) if np.allclose(N @ (N.T @ e), e)]

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from lmmtools.core.blocks import Blocks
 from lmmtools.core.covariance import combine
 from lmmtools.core.derivatives import TDerivatives, derivatives, theta_gradient, theta_hessian
-from lmmtools.core.blocks import Blocks
 from lmmtools.core.pls import Solution, solve_pls
 from lmmtools.core.working import Working, working_model
+from lmmtools.errors import LMMError
 
 __all__ = ["Criterion"]
 
@@ -71,9 +72,19 @@ class Criterion:
         """The criterion with all constants."""
         return self._constant + solution.value
 
-    def _factor(self, theta: Any) -> np.ndarray:
-        theta = np.asarray(theta, dtype=float)
+    def check_theta(self, theta: Any) -> np.ndarray:
+        """θ as an array of shape (m,).
+
+        Raises
+        ------
+        LMMError
+            If it does not hold m finite numbers.
+        """
+        values = np.asarray(theta, dtype=float)
         m = len(self._theta_map)
-        if theta.shape != (m,) or not np.all(np.isfinite(theta)):
-            raise ValueError(f"criterion: theta must hold {m} finite numbers, got {theta!r}")
-        return combine(theta, self._theta_map)
+        if values.shape != (m,) or not np.all(np.isfinite(values)):
+            raise LMMError(f"criterion: theta must hold {m} finite numbers; got {theta!r}.")
+        return values
+
+    def _factor(self, theta: Any) -> np.ndarray:
+        return combine(self.check_theta(theta), self._theta_map)

@@ -30,6 +30,8 @@ class TDerivatives:
 
     Attributes
     ----------
+    solution : Solution
+        The point.
     gradient : ndarray, shape (r, r)
         G, symmetric: dd = ⟨G, dT⟩.
     curvature : ndarray, shape (r, r, r, r)

@@ -23,7 +23,7 @@ _TOLERANCE = 1e-10
 # A pure Newton step that promises less than this is the last.
 _LAST_STEP = 1e-7
 _MAX_STEPS = 100
-# Residual variance over the response's below which there is only rounding: the square of a double's precision, and room.
+# Residual variance over the response's below which there is only rounding: a double's precision squared, and room.
 _EXACT = 1e-28
 _MAX_ESCAPES = 10
 
@@ -68,6 +68,8 @@ def minimize(criterion: Criterion, start: np.ndarray | None = None) -> Optimum:
 
     Raises
     ------
+    LMMError
+        If `start` does not hold m finite numbers.
     ModelError
         If the response is reproduced exactly, so that the likelihood has no maximum.
 
@@ -78,7 +80,7 @@ def minimize(criterion: Criterion, start: np.ndarray | None = None) -> Optimum:
     a negative direction is a way down, and the search goes on from a step along it.
     """
     w = criterion.working
-    points = starts(w) if start is None else [w.from_theta(np.asarray(start, dtype=float))]
+    points = starts(w) if start is None else [w.from_theta(criterion.check_theta(start))]
     found = [_descend(criterion, theta) for theta in points]
     best = min(found, key=lambda optimum: optimum.value)
     return dataclasses.replace(best, n_evaluations=sum(optimum.n_evaluations for optimum in found))
@@ -94,8 +96,13 @@ def _descend(criterion: Criterion, theta: np.ndarray) -> Optimum:
         escape = steepest_escape(criterion, theta, solution)
         if escape is None or escape.gain <= _TOLERANCE:
             break
-        theta, used = _follow(criterion, theta, solution.value, escape)
+        off, used = _follow(criterion, theta, solution.value, escape)
         evaluations += used
+        if off is None:
+            break
+        theta = off
+    else:
+        solution, converged = criterion.solve(_factor(criterion, theta)), False
     return Optimum(theta, criterion.working.to_theta(theta), criterion.total(solution), evaluations, converged)
 
 
@@ -158,15 +165,17 @@ def _newton_step(g: np.ndarray, H: np.ndarray, theta: np.ndarray) -> tuple[np.nd
     return (step * (limit / longest) if longest > limit else step), gain, bool(values[0] > floor)
 
 
-def _follow(criterion: Criterion, theta: np.ndarray, value: float, escape: Escape) -> tuple[np.ndarray, int]:
-    """The first step along an escape, halving from its Newton length, that descends."""
+def _follow(
+    criterion: Criterion, theta: np.ndarray, value: float, escape: Escape
+) -> tuple[np.ndarray | None, int]:
+    """The first point along an escape, halving from its Newton length, that descends; None if none does."""
     length = escape.length
     for i in range(40):
         trial = escape.point(theta, length)
         if criterion.solve(_factor(criterion, trial)).value < value:
             return trial, i + 1
         length /= 2.0
-    return theta, 40
+    return None, 40
 
 
 def _snap_to_boundary(

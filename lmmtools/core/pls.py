@@ -39,6 +39,7 @@ class Solution:
         [y − Xβ̂]'V⁻¹[y − Xβ̂].
     nu : int
         Divisor of r² in σ̂².
+    reml : bool
     S_inverse : ndarray, shape (p, p)
         S_XX⁻¹; σ²S_XX⁻¹ is Var(β̂).
     root : ndarray, shape (r, r, P)
@@ -87,12 +88,12 @@ def solve_pls(blocks: Blocks, Lambda: np.ndarray, *, reml: bool) -> Solution:
     return Solution(float(value), beta, r2, nu, reml, S_inverse, root, shrunk)
 
 
-def inverse_root(K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """R̂⁻ᵀ and log|M| for M = I + K'K = R̂'R̂ of every pattern.
+def inverse_root(G: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """R̂⁻ᵀ and log|M| for M = I + G'G = R̂'R̂ of every pattern.
 
     Parameters
     ----------
-    K : ndarray, shape (w, r, P)
+    G : ndarray, shape (w, r, P)
         Λ'F.
 
     Returns
@@ -103,12 +104,12 @@ def inverse_root(K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Notes
     -----
-    Householder's QR of the stack of K and I, all patterns at once: forming K'K would square its condition, and
+    Householder's QR of the stack of G and I, all patterns at once: forming G'G would square its condition, and
     with it the ratio of the largest variance to the smallest.
     """
-    w, r, n_patterns = K.shape
+    w, r, n_patterns = G.shape
     stack = np.zeros((w + r, r, n_patterns))
-    stack[:w] = K
+    stack[:w] = G
     stack[w + np.arange(r), np.arange(r)] = 1.0
     diagonal = np.empty((r, n_patterns))
     for j in range(r):

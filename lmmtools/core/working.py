@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -123,11 +124,12 @@ class Working:
     def slices(self) -> tuple[slice, ...]:
         """Where each term's parameters stand in θ."""
         ends = np.cumsum([0, *(n_theta(t.structure, t.q) for t in self.terms)])
-        return tuple(slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
+        return tuple(slice(a, b) for a, b in pairwise(ends))
 
     def to_theta(self, working: np.ndarray) -> np.ndarray:
         """θ as lme4 has it, from working parameters."""
-        return np.concatenate([theta_of(t.structure, L) for t, L in zip(self.terms, self.factors(working), strict=True)])
+        factors = zip(self.terms, self.factors(working), strict=True)
+        return np.concatenate([theta_of(t.structure, L) for t, L in factors])
 
     def from_theta(self, theta: np.ndarray) -> np.ndarray:
         """Working parameters, from θ as lme4 has it."""
@@ -211,7 +213,7 @@ def _term(term: Any, K: np.ndarray) -> Term:
         S[rows, np.arange(q)] = 1.0
         return Term("us", K, S, K[rows], np.ones(q) if _absorbs_means(K) else _spreads(term))
     size = np.sqrt((K**2).sum(axis=0))
-    size[size == 0.0] = 1.0  # a column of zeros has no effect; identify.py names it
+    size[size == 0.0] = 1.0  # a column of zeros has no effect, and is named as a flat direction
     scale = np.full(q, np.sqrt(np.mean(size**2))) if term.structure == "homdiag" else size
     return Term(term.structure, K, K / scale, scale, _spreads(term))
 

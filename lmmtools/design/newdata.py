@@ -74,7 +74,7 @@ class NewRows:
     index: pd.Index
 
 
-def new_rows(design: Design, newdata: object, *, unseen: str = "raise") -> NewRows:
+def new_rows(design: Design, newdata: object, *, unseen: str = "raise", groups: bool = True) -> NewRows:
     """Build a design's columns from new data.
 
     Parameters
@@ -84,6 +84,8 @@ def new_rows(design: Design, newdata: object, *, unseen: str = "raise") -> NewRo
         With the columns of the formula's right side; the response is not needed.
     unseen : {"raise", "population"}
         What to do with a level of a grouping factor that the design does not have.
+    groups : bool
+        Whether the rows belong to groups; without, the grouping columns are not needed and every code is −1.
 
     Returns
     -------
@@ -105,7 +107,8 @@ def new_rows(design: Design, newdata: object, *, unseen: str = "raise") -> NewRo
             "the model's offset was given as an array, so new rows have none: fit with offset= naming a column, "
             "or with offset(…) in the formula."
         )
-    wanted = dict.fromkeys((*parsed.predictors, *parsed.groups, *((recipe.offset,) if recipe.offset else ())))
+    named = (*parsed.predictors, *(parsed.groups if groups else ()), *((recipe.offset,) if recipe.offset else ()))
+    wanted = dict.fromkeys(named)
     columns = take(newdata, wanted)
     made = materialise(recipe.blueprint, columns, recipe.contrasts, recipe.specs)
     X = np.asfortranarray(made.values[0][:, recipe.kept])
@@ -114,8 +117,10 @@ def new_rows(design: Design, newdata: object, *, unseen: str = "raise") -> NewRo
         offsets.append(numbers(recipe.offset, columns.series[recipe.offset], "the offset"))
     parts = dict(zip((bar.label for bar in parsed.random), recipe.blueprint.bars, strict=True))
     _finite(design, X, columns)
+    nowhere = np.full(len(columns), -1, dtype=np.intp)
     terms = tuple(
-        NewTerm(made.values[parts[term.label]], _codes(term, parsed, columns, unseen)) for term in design.terms
+        NewTerm(made.values[parts[t.label]], _codes(t, parsed, columns, unseen) if groups else nowhere)
+        for t in design.terms
     )
     return NewRows(X, sum(offsets) if offsets else None, terms, columns.index)
 

@@ -153,11 +153,11 @@ class Design:
         rows = np.arange(n + 1) * columns.shape[1]
         return csr_array((values.ravel(), columns.ravel(), rows), shape=(n, start)).tocsc()
 
-    def new_rows(self, newdata: object, *, unseen: str = "raise") -> NewRows:
+    def new_rows(self, newdata: object, *, unseen: str = "raise", groups: bool = True) -> NewRows:
         """The same columns from new data; see `lmmtools.design.newdata.new_rows`."""
         from lmmtools.design.newdata import new_rows
 
-        return new_rows(self, newdata, unseen=unseen)
+        return new_rows(self, newdata, unseen=unseen, groups=groups)
 
 
 def _rebuilt(values: dict) -> Design:

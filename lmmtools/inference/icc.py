@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmmtools.arguments import check_count, check_level
 from lmmtools.errors import ModelError
 from lmmtools.frames import Frame, frame
 
@@ -32,11 +33,19 @@ def icc(fit: Any, *, n: int = 0, rng: np.random.Generator | None = None, level: 
         denominator, `icc` has it in. With random slopes the variance between levels depends on the covariates;
         its mean over the rows, tr(ZΣZ')/n, is used.
 
+    Raises
+    ------
+    ModelError
+        With weights, or for n > 0 without `rng`.
+    LMMError
+        If `level` does not lie between 0 and 1, or n is no whole number.
+
     References
     ----------
     Nakagawa, Johnson & Schielzeth (2017), J. R. Soc. Interface 14, eqs. 2-4; Johnson (2014), Methods Ecol.
     Evol. 5, eq. 10 (random slopes).
     """
+    level, n = check_level(level), check_count(n, "icc: n, the number of bootstrap replicates,", at_least=0)
     if fit.design.weights is not None:
         raise ModelError(
             "icc: with weights the residual variance σ²/w differs from row to row, so there is no single "
@@ -53,9 +62,15 @@ def icc(fit: Any, *, n: int = 0, rng: np.random.Generator | None = None, level: 
         label="tbl-icc",
         notes=notes,
         index=False,
-        headings={"group": "Group", "icc": "ICC", "adjusted": "Adjusted", "low": f"{100 * level:g} % low", "high": "high"},
-        formats={k: "fixed3" for k in ("icc", "adjusted", "low", "high")},
-    )  # fmt: skip
+        headings={
+            "group": "Group",
+            "icc": "ICC",
+            "adjusted": "Adjusted",
+            "low": f"{100 * level:g} % low",
+            "high": "high",
+        },
+        formats=dict.fromkeys(("icc", "adjusted", "low", "high"), "fixed3"),
+    )
 
 
 def _shares(fit: Any) -> tuple[np.ndarray, np.ndarray]:

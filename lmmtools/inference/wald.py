@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmmtools.arguments import check_level
 from lmmtools.errors import LMMError, NotYetSupported
 from lmmtools.frames import Frame, frame
 
@@ -14,10 +15,10 @@ __all__ = ["coef_table", "parameter_names", "wald_confint"]
 
 # By `ddf`: what the caption says of the reference distribution, and what the note warns of.
 _DDF = {
-    "normal": ("normal", "The normal distribution allows for no degrees of freedom: with few groups its intervals are "
-               "too short and its tests too sure."),
+    "normal": ("normal", "The normal reference treats the variance parameters as known: with few groups the intervals "
+               "are too short and the p-values too small."),
     "residual": ("t with n − rank(X) degrees of freedom", "Residual degrees of freedom count rows as if they were "
-                 "independent: with few groups intervals are too short and tests too sure."),
+                 "independent: with few groups the intervals are too short and the p-values too small."),
 }  # fmt: skip
 _LATER = ("satterthwaite", "kenward-roger")
 
@@ -99,7 +100,10 @@ def wald_confint(fit: Any, level: float = 0.95) -> Frame:
         pd.DataFrame({"low": low, "high": high}),
         caption=f"Wald {_percent(level)} intervals (normal), {fit.method}",
         label="tbl-confint",
-        notes=("No Wald interval is given for standard deviations and correlations: it would not be honest.",),
+        notes=(
+            "A symmetric interval for a standard deviation or correlation covers too seldom near its bound; "
+            "none is given.",
+        ),
         headings={"low": "Low", "high": "High"},
         formats={"low": "estimate", "high": "estimate"},
     )
@@ -135,9 +139,7 @@ def _reference(df: float, level: float) -> tuple[float, Any]:
     """Two-sided quantile, and the two-sided tail probability as a function of |statistic|."""
     from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-    if not 0.0 < level < 1.0:
-        raise LMMError(f"level must lie between 0 and 1 (0.95 for 95 %); got {level!r}.")
-    upper = 0.5 + level / 2.0
+    upper = 0.5 + check_level(level) / 2.0
     if np.isinf(df):
         return float(ndtri(upper)), lambda t: 2.0 * ndtr(-t)
     return float(stdtrit(df, upper)), lambda t: 2.0 * stdtr(df, -t)

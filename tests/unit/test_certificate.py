@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import lmmtools as lt
-from lmmtools.core.certificate import certify_point
+from lmmtools.certificate import certify_point
 from lmmtools.core.covariance import combine
 
 
@@ -73,6 +73,8 @@ def test_a_flat_direction_is_named():
         fit = lt.fit_lmm("distance ~ Sex * I(age - 11) + (0 + Sex | Subject)", lt.load_dataset("Orthodont"))
     assert fit.certificate.status == "flat direction"
     assert fit.certificate.flat == ("the covariance of Sex[Male] and Sex[Female] by Subject",)
+    assert fit.certificate.flat_by == "design"
+    assert "one choice among equals" in fit.varcorr.notes[0]
     assert any("covariance of Sex[Male]" in m for m in fit.messages)
 
 
@@ -96,4 +98,20 @@ def test_a_variance_that_the_fixed_effects_absorb_is_flat_and_says_so():
     with pytest.warns(lt.LMMWarning, match=r"given the fixed effects, the data say nothing about .*\(1 \| Rail\)"):
         fit = lt.fit_lmm("travel ~ copy + (1 | Rail)", data)
     assert fit.certificate.status == "flat direction"
+    assert fit.certificate.flat_by == "data"
     assert "Standard errors that rest on it mean nothing" in fit.messages[-1]
+
+
+@pytest.mark.parametrize("unit", [1e-7, 1.0, 1e7])
+def test_which_effects_are_zero_does_not_depend_on_units(unit):
+    rng = np.random.default_rng(1)
+    g = np.repeat(np.arange(30), 6)
+    x = np.tile(np.arange(6.0), 30)
+    y = rng.normal(size=30)[g] * (1 + 0.5 * x) + rng.normal(size=180)
+    combination = lt.fit_lmm("y ~ x + (x | g)", pd.DataFrame({"y": y, "x": unit * x, "g": g}))
+    assert combination.is_singular
+    assert combination.zero_effects == ()
+    z = rng.normal(size=30)[g] + rng.normal(size=180)
+    zero = lt.fit_lmm("y ~ x + (x || g)", pd.DataFrame({"y": z - z.mean(), "x": unit * (x - 2.5), "g": g}))
+    assert zero.zero_effects in ((), (("g.1", "x"),))
+    assert zero.is_singular == bool(zero.zero_effects)

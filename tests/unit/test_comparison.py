@@ -74,7 +74,8 @@ def test_what_is_not_comparable_is_refused(fits):
     with pytest.raises(lt.ModelError, match="differ in their response values"):
         lt.compare(fits["ri"], fits["ri"].refit(y=fits["ri"].design.y + np.arange(180)))
     with pytest.raises(lt.ModelError, match="differ in their weights"):
-        lt.compare(fits["ri"], lt.fit_lmm("Reaction ~ Days + (1 | Subject)", data, reml=False, weights=np.full(180, 2.0)))
+        w = np.full(180, 2.0)
+        lt.compare(fits["ri"], lt.fit_lmm("Reaction ~ Days + (1 | Subject)", data, reml=False, weights=w))
     with pytest.raises(lt.ModelError, match="needs at least 2 fits"):
         lt.lrt(fits["ri"])
     with pytest.raises(lt.ModelError, match="takes fits made by fit_lmm; got str"):
@@ -84,7 +85,8 @@ def test_what_is_not_comparable_is_refused(fits):
 def test_compare_has_the_criteria_and_their_weights(fits):
     table = lt.compare(fits["ri"], fits["us"], fits["slope"])
     assert list(table.columns) == ["npar", "loglik", "aic", "aicc", "bic", "delta", "weight", "note"]
-    np.testing.assert_allclose(table["aic"], [f.criterion + 2 * f.npar for f in (fits["ri"], fits["us"], fits["slope"])])
+    shown = (fits["ri"], fits["us"], fits["slope"])
+    np.testing.assert_allclose(table["aic"], [f.criterion + 2 * f.npar for f in shown])
     assert table["delta"].min() == 0.0
     assert table["weight"].sum() == pytest.approx(1.0)
     k, n = fits["us"].npar, 180

@@ -20,17 +20,16 @@ def sleepstudy():
     return lt.load_dataset("sleepstudy")
 
 
-def test_minque0_is_the_anova_estimate_on_balanced_data():
-    # One-way balanced layout: σ̂² = MSE, σ̂_a² = (MSA − MSE)/r (Searle, Casella & McCulloch 1992, sec. 3.5).
+def test_minque0_on_balanced_data_has_a_closed_form():
+    # One-way layout, a groups of r: with the projection off X left out, the two equations are
+    # r²a t + ra s² = r² Σ(ȳᵢ − ȳ)² and ra t + (ra − 1) s² = total sum of squares about the mean.
     data = lt.load_dataset("Dyestuff")
+    means = data.groupby("Batch", observed=True)["Yield"].mean().to_numpy()
+    y, (a, r) = data["Yield"].to_numpy(), (6, 5)
+    lhs = np.array([[r**2 * a, r * a], [r * a, r * a - 1]])
+    t, s2 = np.linalg.solve(lhs, [r**2 * np.sum((means - y.mean()) ** 2), np.sum((y - y.mean()) ** 2)])
     criterion = _criterion("Yield ~ 1 + (1 | Batch)", data)
-    means = data.groupby("Batch", observed=True)["Yield"].mean()
-    mse = float(((data["Yield"] - data["Batch"].map(means).astype(float)) ** 2).sum()) / 24
-    msa = 5 * float(((means - means.mean()) ** 2).sum()) / 5
-    # MINQUE(0) leaves the projection off X out, so the between sum of squares is divided by a not a − 1.
-    start = minque0(criterion.working)[0]
-    anova = np.sqrt((msa - mse) / 5 / mse)
-    assert start == pytest.approx(anova, rel=0.3)
+    assert minque0(criterion.working)[0] == pytest.approx(np.sqrt(t / s2), rel=1e-12)
 
 
 def test_zero_is_left_where_a_variance_belongs(sleepstudy):
@@ -40,7 +39,10 @@ def test_zero_is_left_where_a_variance_belongs(sleepstudy):
     assert stuck.value == pytest.approx(minimize(criterion).value, abs=1e-8)
 
 
-@pytest.mark.parametrize("start", [[0.0, 0.0, 0.4], [2.0, 0.0, 0.0], [0.0, 0.5, 0.0], [9.0, 9.0, 9.0], [-1.0, 0.2, -1.0]])
+STARTS = [[0.0, 0.0, 0.4], [2.0, 0.0, 0.0], [0.0, 0.5, 0.0], [9.0, 9.0, 9.0], [-1.0, 0.2, -1.0]]
+
+
+@pytest.mark.parametrize("start", STARTS)
 def test_every_start_reaches_the_optimum(sleepstudy, start):
     found = minimize(_criterion("Reaction ~ Days + (Days | Subject)", sleepstudy), start=np.array(start))
     assert found.converged
@@ -94,7 +96,8 @@ def test_groups_a_million_residual_sds_apart_lose_no_digit(ratio):
 
     slope = within(x) @ within(0.5 * x + e) / (within(x) @ within(x))
     rss = np.sum((within(0.5 * x + e) - slope * within(x)) ** 2)
-    limit = 10.0 / ratio**2 + 1e-9
-    assert fit.fixef["x"] == pytest.approx(slope, rel=limit + 10 / ratio)
-    assert fit.sigma == pytest.approx(np.sqrt(rss / 179), rel=10 * limit)
+    # Next to the limit the slope moves by (σ/σ_a)² times what the group means say; y keeps 16 digits of the ratio.
+    limit = 100.0 / ratio**2 + 1e-15 * ratio
+    assert fit.fixef["x"] == pytest.approx(slope, rel=limit * ratio)
+    assert fit.sigma == pytest.approx(np.sqrt(rss / 179), rel=10 * limit + 1e-9)
     assert fit.certificate.status == "certified"

@@ -25,7 +25,7 @@ def test_coefficients_by_both_reference_distributions(fit):
     np.testing.assert_allclose(fit.fixef - residual["ci_low"], t.ppf(0.95, 178) * fit.stderr)
     assert normal.caption == "Fixed effects by REML, with 95 % intervals; reference: normal"
     assert "t with n − rank(X) degrees of freedom" in residual.caption
-    assert "too sure" in normal.notes[0]
+    assert "p-values too small" in normal.notes[0]
 
 
 @pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger"])
@@ -40,9 +40,16 @@ def test_unknown_arguments_name_the_known_ones(fit):
         (lambda: fit.coef_table(level=95), "between 0 and 1"),
         (lambda: fit.confint(method="exact"), "wald"),
         (lambda: fit.residuals("pearsons"), "'pearson'"),
-        (lambda: fit.predict(unseen="zero"), '"population"'),
+        (lambda: fit.predict(fit.design.index.to_frame(), unseen="zero"), "'population'"),
         (lambda: fit.predict(interval="confidence"), '"mean" or "observation"'),
         (lambda: fit.simulate(2, rng=1), "numpy.random.Generator"),
+        (lambda: fit.simulate(-1, np.random.default_rng(1)), "at least 1; got -1"),
+        (lambda: fit.simulate(2.5, np.random.default_rng(1)), "whole number"),
+        (lambda: lt.icc(fit, level=95), "between 0 and 1"),
+        (lambda: lt.icc(fit, n=2.5), "bootstrap replicates, must be a whole number"),
+        (lambda: lt.Criterion(fit.design)([1.0]), "3 finite numbers"),
+        (lambda: lt.minimize(lt.Criterion(fit.design), start=[1, 2]), "3 finite numbers"),
+        (lambda: fit.predict(interval="mean", level=2), "between 0 and 1"),
         (lambda: fit.refit(y=[1.0, 2.0]), "180 finite numbers"),
     ):
         with pytest.raises(lt.LMMError, match=known):
@@ -94,6 +101,14 @@ def test_prediction_of_new_rows(fit):
     table = fit.predict(new, unseen="population", interval="observation")
     assert list(table.columns) == ["prediction", "std_error", "low", "high"]
     assert table["std_error"].iloc[2] > table["std_error"].iloc[1] > fit.sigma
+
+
+def test_population_prediction_needs_no_group(fit):
+    got = fit.predict(pd.DataFrame({"Days": [0.0, 9.0]}), random=False, interval="observation")
+    np.testing.assert_allclose(got["prediction"], [fit.fixef["Intercept"], fit.fixef @ [1, 9]])
+    rows = pd.DataFrame({"Days": [0.0, 9.0], "Subject": ["308", "x"]})
+    known = fit.predict(rows, random=False, interval="observation")
+    pd.testing.assert_frame_equal(got, known)
 
 
 def test_simulations_have_the_fitted_moments(fit):
@@ -173,5 +188,7 @@ def test_residual_structures_and_known_matrices_are_refused_by_name():
     data = lt.load_dataset("sleepstudy")
     with pytest.raises(lt.NotYetSupported, match="ar1"):
         lt.fit_lmm("Reaction ~ Days + (1 | Subject)", data, residual="ar1(Days | Subject)")
+    with pytest.raises(lt.FormulaError, match="ar1"):
+        lt.fit_lmm("Reaction ~ Days + (1 | Subject)", data, residual="ar2(Days | Subject)")
     with pytest.raises(lt.NotYetSupported, match="Subject"):
         lt.fit_lmm("Reaction ~ Days + (1 | Subject)", data, known={"Subject": np.eye(18)})

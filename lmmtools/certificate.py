@@ -1,0 +1,135 @@
+"""The verdict on a fit, in one status and one sentence, from the numbers of `core.optimality`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmmtools.core.criterion import Criterion
+from lmmtools.core.derivatives import TDerivatives
+from lmmtools.core.optimality import Optimality, examine
+from lmmtools.core.pls import Solution
+from lmmtools.estimable import flat_directions
+from lmmtools.formats import shown
+
+__all__ = ["Certificate", "certify_point"]
+
+# Deviance that may be left: a thousandth of a thousandth changes no printed digit of any test.
+_DEVIANCE_LEFT = 1e-6
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What was found at the fitted parameters.
+
+    Attributes
+    ----------
+    status : str
+        ``certified``, ``certified at the boundary``, ``flat direction`` or ``not an optimum``.
+    sentence : str
+        The same for a reader, with its numbers.
+    gradient : ndarray, shape (f,)
+        Of the criterion along the free directions, in working parameters (columns centred and of unit size).
+    hessian_eigenvalues : ndarray, shape (f,)
+        Of the observed Hessian there, increasing.
+    deviance_left : float
+        What a Newton step, and a step along the best feasible direction, would still gain.
+    beta_shift : ndarray, shape (p,)
+        What that Newton step would do to each β, in its standard errors.
+    flat : tuple of str
+        Directions in which the data do not determine the covariance, in words.
+    flat_by : str
+        ``"design"`` where the marginal covariance is the same all along them, so that everything but what `flat`
+        names is determined; ``"data"`` where only the criterion is the same; empty where nothing is flat.
+    """
+
+    status: str
+    sentence: str
+    gradient: np.ndarray
+    hessian_eigenvalues: np.ndarray
+    deviance_left: float
+    beta_shift: np.ndarray
+    flat: tuple[str, ...]
+    flat_by: str
+
+
+def certify_point(
+    criterion: Criterion, working: np.ndarray, solution: Solution, d: TDerivatives
+) -> Certificate:
+    """Certificate at working parameters θ̃, shape (m,), with the solution and derivatives there."""
+    by_design = flat_directions(criterion)
+    found = examine(criterion, working, solution, d, flat_by_design=len(by_design))
+    flat, flat_by = by_design, "design" if by_design else ""
+    if found.flat and not by_design:
+        flat, flat_by = tuple(_describe(criterion, terms) for terms in found.flat), "data"
+    status = _status(found, flat)
+    if status == "flat direction":
+        sentence = _flat_by_design(flat) if flat_by == "design" else _flat_by_data(flat)
+    else:
+        sentence = _sentence(status, found)
+    return Certificate(
+        status,
+        sentence,
+        found.gradient,
+        found.hessian_eigenvalues,
+        found.deviance_left,
+        found.beta_shift,
+        flat,
+        flat_by,
+    )
+
+
+def _describe(criterion: Criterion, terms: tuple[int, ...]) -> str:
+    labels = " and ".join(criterion.design.terms[k].label for k in terms)
+    return f"one combination of the (co)variances of {labels}"
+
+
+def _status(found: Optimality, flat: tuple[str, ...]) -> str:
+    if found.curvature < 0 or not found.deviance_left <= _DEVIANCE_LEFT:
+        return "not an optimum"
+    if flat:
+        return "flat direction"
+    return "certified at the boundary" if found.singular else "certified"
+
+
+def _sentence(status: str, found: Optimality) -> str:
+    """One sentence that an applied reader understands."""
+    left, directions = found.deviance_left, len(found.gradient)
+    rest = f"at most {shown(left, 1)} of deviance is left to gain" if left > 1e-12 else "no deviance is left to gain"
+    rises = f"in every one of {directions} directions" if directions > 1 else "to both sides"
+    slope = shown(np.abs(found.gradient).max(initial=0.0), 1)
+    if status == "certified":
+        return f"This is an optimum: the criterion's slope is {slope} at most, it rises {rises}, and {rest}."
+    if status == "certified at the boundary":
+        inside = f"along it the criterion rises {rises}, " if directions else ""
+        return (
+            "This is an optimum on the boundary, where some random effect, or combination of random effects, has "
+            f"variance zero: {inside}no step off it leads down, and {rest}."
+        )
+    if not left <= _DEVIANCE_LEFT:
+        where = " along a direction off the boundary or" if found.off_boundary else ""
+        gain = f"about {shown(left, 2)} of deviance could still be gained"
+        return f"This is not an optimum: {gain}{where} by further steps."
+    bend = shown(found.curvature, 2)
+    return f"This is not an optimum but a saddle: the criterion falls in some direction (curvature {bend})."
+
+
+def _flat_by_design(flat: tuple[str, ...]) -> str:
+    """V is the same all along the direction, and so is everything that depends on V alone."""
+    return (
+        "The fit is as good as any, but not the only one: the data do not determine "
+        + "; nor ".join(flat)
+        + ". The criterion, the fixed effects, their standard errors and the marginal covariance are "
+        "meaningful; what is named here, and the conditional modes as far as they rest on it, is not."
+    )
+
+
+def _flat_by_data(flat: tuple[str, ...]) -> str:
+    """V changes along the direction, and the criterion does not notice."""
+    return (
+        "The fit is as good as any, but not the only one: given the fixed effects, the data say nothing about "
+        + "; nor ".join(flat)
+        + ". Standard errors that rest on it mean nothing either; leave the random effect out, or the fixed effects "
+        "that already contain its groups."
+    )
