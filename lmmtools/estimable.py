@@ -155,10 +155,12 @@ def design_notes(criterion: Criterion) -> tuple[str, ...]:
 
 def _varies_only_between(column: np.ndarray, codes: np.ndarray) -> bool:
     """Whether a column varies, but never within a group; the first rows mostly settle it."""
+    if column[0] == column[-1] and np.all(column == column[0]):
+        return False
     for rows in (slice(0, 1000), slice(None)):
         x, g = column[rows], codes[rows]
         first = np.empty(g.max() + 1)
         first[g[::-1]] = x[::-1]
         if not np.array_equal(first[g], x):
             return False
-    return bool(np.any(column != column[0]))
+    return True

@@ -20,7 +20,7 @@ __all__ = ["ZERO", "Chart", "chart"]
 # Relative sds below this, in working columns of unit size, are zero.
 ZERO = 1e-6
 # Where no pivot is smaller than this against the largest element, the plain lower triangle will do.
-_SAFE_PIVOT = 0.03
+_SAFE_PIVOT = 0.2
 
 
 @dataclass(frozen=True)
