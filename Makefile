@@ -41,10 +41,10 @@ lint: $(PACKAGE) ## Check modules and notebooks with ruff
 lab: $(PACKAGE) ## Open JupyterLab on the notebooks
 	@$(RUN) -m jupyter lab notebooks/
 
-bench: $(PACKAGE) ## Time lmmtools beside the engines found here, write benchmarks/RESULTS.md
+bench: $(PACKAGE) ## Time lmmtools beside the engines found here, write benchmarks/RESULTS.md (POSIX only)
 	@$(RUN) -m benchmarks.run $(ARGS)
 
-bench-peers: ## Install the Python engines that `make bench` compares with, in an environment of their own
+bench-peers: ## Install the Python engines that `make bench` compares with, in an environment of their own (POSIX only)
 	@$(PYTHON) -m venv --clear benchmarks/.venv-peers
 	@while read -r peer; do \
 	   echo "installing $$peer"; \

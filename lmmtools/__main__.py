@@ -45,11 +45,13 @@ def report(
         int | None, typer.Option(min=1, help="Runs at a time; as many as there are processors if left out.")
     ] = None,
 ) -> None:
-    """
-    Run a study: an HTML and a PDF report, the numbers and the executed notebook of each run, and an index.
+    """Run a study: an HTML and a PDF report, the numbers and the executed notebook of each run, and an index.
 
-    Exit code 0: all runs are good. 1: some run failed or a cross-check is unexplained; all other
-    reports are there. 2: the request was wrong and nothing was run.
+    Exit code 0: all runs are good.
+
+    Exit code 1: some run failed or a cross-check is unexplained; all other reports are there.
+
+    Exit code 2: the request was wrong and nothing was run.
     """
     from lmmtools.report.make import make_reports
     from lmmtools.report.progress import Progress

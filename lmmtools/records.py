@@ -13,6 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from lmmtools.errors import LMMError
+from lmmtools.formats import counted, is_missing
+from lmmtools.prose import singularity
 
 __all__ = ["RECORD_MIME", "STATUSES", "Record", "record"]
 
@@ -23,8 +25,7 @@ _VERSIONED = ("numpy", "scipy", "pandas", "formulaic", "statsmodels")
 
 @dataclass(frozen=True)
 class Record:
-    """
-    What one run found, without clock times, so that two runs of one request give the same bytes.
+    """What one run found, without clock times, so that two runs of one request give the same bytes.
 
     Attributes
     ----------
@@ -39,7 +40,7 @@ class Record:
         varcorr (rows as in lme4), sigma, criterion, loglik, aic, bic, npar, nobs, ngroups, and icc where it
         is defined.
     certificate : Mapping
-        status, sentence, gradient_norm (largest absolute component), deviance_left, flat.
+        status, sentence, gradient_norm (largest absolute component), deviance_left, flat, flat_by.
     cross_checks : tuple of Mapping
         For each cross-check its engine, ok, counts by verdict, and the rows that are not equal.
     messages : tuple of str
@@ -90,8 +91,7 @@ def record(
     title: str | None = None,
     seed: int | None = None,
 ) -> Record:
-    """
-    Record a fit: status, numbers, certificate, cross-check verdicts and provenance.
+    """Record a fit: status, numbers, certificate, cross-check verdicts and provenance.
 
     Parameters
     ----------
@@ -118,14 +118,15 @@ def record(
         dataset=dataset or None,
         title=title or None,
         formula=fit.formula,
-        method="REML" if fit.reml else "ML",
+        method=fit.method,
         numbers=_numbers(fit),
         certificate={
             "status": certificate.status,
             "sentence": certificate.sentence,
             "gradient_norm": max((abs(float(g)) for g in certificate.gradient), default=0.0),
             "deviance_left": certificate.deviance_left,
-            "flat": list(certificate.flat),
+            "flat": certificate.flat,
+            "flat_by": certificate.flat_by,
         },
         cross_checks=tuple(_check_summary(one) for one in checks),
         messages=tuple(str(message) for message in fit.messages),
@@ -147,8 +148,7 @@ def versions() -> dict[str, str]:
 
 
 def data_sha256(design: Any) -> str:
-    """
-    Return the SHA-256 of the rows a fit used.
+    """Return the SHA-256 of the rows a fit used.
 
     The hash runs over names and values of response, fixed columns, weights, offset and, for each
     random term, its columns, group codes and level labels: what two equal fits have in common.
@@ -194,23 +194,22 @@ def _status(fit: Any, checks: tuple[Any, ...]) -> tuple[str, tuple[str, ...]]:
         names = ", ".join(row["quantity"] for row in unexplained)
         found.append(("unexplained", f"The cross-check differs without an explanation in {names or 'a row'}."))
     if fit.certificate.status == "flat direction":
-        found.append(("flat direction", fit.certificate.sentence))
+        found.append(("flat direction", _flat_sentence(fit.certificate)))
     if fit.is_singular:
-        found.append(("singular", _singular_sentence(fit)))
+        found.append(("singular", f"The fit is singular: {singularity(fit)}."))
     if not found:
         return "ok", ()
     return max((status for status, _ in found), key=STATUSES.index), tuple(sentence for _, sentence in found)
 
 
-def _singular_sentence(fit: Any) -> str:
-    zero = [
-        f"{row['grp']} ({row['var1']})"
-        for row in fit.varcorr.to_dict("records")
-        if _missing(row["var2"]) and row["grp"] != "Residual" and row["sdcor"] <= 1e-5 * fit.sigma
-    ]
-    if zero:
-        return f"The fit is singular: the estimated variance of {', '.join(zero)} is zero."
-    return "The fit is singular: a combination of the random effects has estimated variance zero."
+def _flat_sentence(certificate: Any) -> str:
+    """What the certificate says at length, in the length of a line."""
+    found, *more = certificate.flat
+    if more:
+        found += f", nor {counted(len(more), 'other combination')}"
+    if certificate.flat_by == "data":
+        return f"The data say nothing about {found}; standard errors that rest on it mean nothing either."
+    return f"The data do not determine {found}; fixed effects and their standard errors do not rest on it."
 
 
 def _numbers(fit: Any) -> dict[str, Any]:
@@ -219,7 +218,7 @@ def _numbers(fit: Any) -> dict[str, Any]:
         "fixef": {str(name): value for name, value in fit.fixef.items()},
         "stderr": {str(name): value for name, value in fit.stderr.items()},
         "varcorr": [
-            {key: None if _missing(value) else value for key, value in row.items()}
+            {key: None if _empty(value) else value for key, value in row.items()}
             for row in fit.varcorr.to_dict("records")
         ],
         "ngroups": dict(fit.ngroups),
@@ -252,7 +251,7 @@ def _check_summary(check: Any) -> dict[str, Any]:
         "ok": bool(check.ok),
         "counts": counts,
         "rows": [
-            {key: None if _missing(row[key]) else row[key] for key in keys}
+            {key: None if _empty(row[key]) else row[key] for key in keys}
             for row in rows
             if not str(row["verdict"]).startswith("equal")
         ],
@@ -263,8 +262,8 @@ def _failed(row: Mapping[str, Any]) -> bool:
     return row["verdict"] == "unexplained"
 
 
-def _missing(value: Any) -> bool:
-    return value is None or str(value) in ("", "nan", "<NA>", "None")
+def _empty(value: Any) -> bool:
+    return is_missing(value) or (isinstance(value, str) and value == "")
 
 
 def _frozen(value: Any) -> Any:

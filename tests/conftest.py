@@ -1,14 +1,36 @@
-"""What every test shares: how hypothesis searches, and where the programs that look at pages are."""
+"""What every test shares: how hypothesis searches, a frame to build designs from, programs that look at pages."""
 
 import os
 import shutil
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import settings
 
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)  # the same cases every run
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture
+def data() -> pd.DataFrame:
+    """Rows of numbers, counts, plain and ordered categories, in eight groups."""
+    rng = np.random.default_rng(7)
+    n = 48
+    return pd.DataFrame(
+        {
+            "y": rng.normal(size=n),
+            "x": rng.uniform(1, 5, size=n),
+            "z": rng.normal(size=n),
+            "k": np.arange(n) % 6,
+            "f": np.array(list("dbca"))[np.arange(n) % 4],
+            "h": pd.Categorical(
+                np.array(["low", "mid", "high"])[np.arange(n) // 16], ["low", "mid", "high"], ordered=True
+            ),
+            "g": np.arange(n) % 8 + 1,
+        }
+    )
 
 
 def _program(names: tuple[str, ...], package: str) -> str:

@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from lmmtools.crosscheck.bygroup import grouped_model, relative_factor
-from lmmtools.crosscheck.dense import MAX_ROWS, DenseModel, dense_model
-from lmmtools.crosscheck.verdicts import EQUAL, MEANINGS, NOT_RUN, UNEXPLAINED, Row
+from lmmtools.crosscheck.dense import MAX_ROWS, DenseModel, dense_model, square
+from lmmtools.crosscheck.derivatives import descend
+from lmmtools.crosscheck.verdicts import EQUAL, ILL, MEANINGS, NOT_RUN, UNEXPLAINED, Row
+from lmmtools.formats import counted, shown
 
 __all__ = ["check_dense"]
 
 _SIX = 1e-6  # digits asked of a number whose rounding bound promises less
-_GAIN = 1e-6  # deviance that a search around our optimum may not gain: the project's bound on criteria
+_GAIN = 1e-6  # deviance that no step from our optimum may gain: the project's bound on criteria
 
 
 def check_dense(fit: Any) -> tuple[list[Row], list[str]]:
-    """Compare a fit with the dense oracle at its parameters: rows of the table, and its notes."""
+    """
+    Compare a fit with the dense oracle at its parameters.
+
+    Parameters
+    ----------
+    fit : LMMFit
+
+    Returns
+    -------
+    rows : list of Row
+    notes : list of str
+    """
     if fit.nobs > MAX_ROWS:
-        text = f"V would have {fit.nobs} x {fit.nobs} entries; the limit is {MAX_ROWS} rows"
+        text = f"V would have {square(fit.nobs)} entries; the limit is {counted(MAX_ROWS, 'row')}"
         return [Row("the model", np.nan, np.nan, NOT_RUN, text)], [MEANINGS[NOT_RUN]]
-    model = dense_model(fit.design, reml=fit.reml)
+    try:
+        return _compare(fit, dense_model(fit.design, reml=fit.reml))
+    except np.linalg.LinAlgError as error:
+        text = f"V cannot be factorised at our parameters, in raw columns ({error})"
+        return [Row("the model", np.nan, np.nan, NOT_RUN, text)], [MEANINGS[NOT_RUN]]
+
+
+def _compare(fit: Any, model: DenseModel) -> tuple[list[Row], list[str]]:
     dense = model.fit_at(fit.theta)
     point = grouped_model(fit.design, reml=fit.reml).at(relative_factor(fit.design, fit.theta))
     loss, relative = point.rounding()
@@ -37,28 +58,30 @@ def check_dense(fit: Any) -> tuple[list[Row], list[str]]:
     rows.append(_row("residual variance", fit.sigma**2, dense.sigma**2, spread * dense.sigma**2))
     size = 1e-9 * max(fit.nobs, abs(dense.criterion))
     rows.append(_row("criterion", fit.criterion, dense.criterion, size))
-    rows += [*_modes(fit, model, dense, spread), _optimum(fit, model, size)]
+    rows += [*_modes(fit, model, dense, spread), *_optimum(fit, model, size)]
     used = [MEANINGS[v] for v in MEANINGS if any(row.verdict == v for row in rows)]
     return rows, [*used, "Conditional modes, their covariances and fitted values: the farthest one is shown."]
 
 
-def _row(quantity: str, ours: float, theirs: float, bound: float) -> Row:
+def _row(quantity: str, ours: float, theirs: float, bound: float, why: str = "") -> Row:
     if abs(ours - theirs) <= bound:
         return Row(quantity, float(ours), float(theirs), EQUAL, "")
-    return Row(quantity, float(ours), float(theirs), UNEXPLAINED, f"rounding explains {bound:.1g}")
+    return Row(quantity, float(ours), float(theirs), UNEXPLAINED, why or f"rounding explains {shown(bound, 1)} at most")
 
 
 def _farthest(quantity: str, ours: Any, theirs: Any, bounds: Any) -> Row:
-    """The entry that lies farthest off, measured in its own bound."""
+    """The row of the entry that lies farthest off, measured in its own bound."""
     ours, theirs, bounds = (np.ravel(a) for a in np.broadcast_arrays(ours, theirs, bounds))
-    at = int(np.argmax(np.abs(ours - theirs) / np.maximum(bounds, np.finfo(float).tiny)))
+    with np.errstate(over="ignore"):  # where nothing may differ, what does is infinitely far
+        at = int(np.argmax(np.abs(ours - theirs) / np.maximum(bounds, np.finfo(float).tiny)))
     return _row(quantity, ours[at], theirs[at], bounds[at])
 
 
 def _modes(fit: Any, model: DenseModel, dense: Any, spread: float) -> list[Row]:
-    """Modes and fitted values are linear in the residuals: sigma sqrt(n) times the rounding of those.
+    """Rows for modes, their covariances and fitted values.
 
-    A mode is measured in its own effect's standard deviation.
+    Modes and fitted values are linear in the residuals, so their rounding is sqrt(n) times that of the residuals,
+    measured in sigma for fitted values and in the standard deviation of its own effect for a mode.
     """
     modes, covariances = model.by_factor(dense)
     near, rows = spread * np.sqrt(fit.nobs), []
@@ -72,17 +95,13 @@ def _modes(fit: Any, model: DenseModel, dense: Any, spread: float) -> list[Row]:
     return [*rows, _farthest("fitted values", fit.fitted.to_numpy(), dense.fitted, bound)]
 
 
-def _optimum(fit: Any, model: DenseModel, size: float) -> Row:
-    """The lowest criterion that a simplex search finds around our theta, by the dense criterion."""
-    from scipy.optimize import minimize
-
-    m = len(fit.theta)
-    start = np.asarray(fit.theta, dtype=float)
-    simplex = np.vstack([start, start + 0.01 * np.diag(np.maximum(np.abs(start), 0.1))])
-    search = minimize(
-        model.criterion,
-        start,
-        method="Nelder-Mead",
-        options={"initial_simplex": simplex, "maxfev": 20 + 15 * m, "xatol": 0.0, "fatol": 0.0},
-    )
-    return _row("lowest criterion nearby", fit.criterion, float(search.fun), _GAIN + size)
+def _optimum(fit: Any, model: DenseModel, size: float) -> list[Row]:
+    """Whether the dense criterion's own slope and curvature lead down from our theta, and how far."""
+    found, bound = descend(model, fit.theta), _GAIN + size
+    why = f"a Newton step on the dense criterion promises {shown(found.gain, 2)} deviance"
+    left = _row("deviance left to gain", float(fit.certificate.deviance_left), found.gain, bound, why)
+    lower = f"steps from our parameters gain {shown(fit.criterion - found.lowest, 2)} deviance"
+    lowest = _row("lowest criterion nearby", fit.criterion, found.lowest, bound, lower)
+    if left.verdict == UNEXPLAINED and lowest.verdict == EQUAL:  # a slope that nothing follows from is rounding
+        left = replace(left, verdict=ILL, explanation=f"{why}, but steps from our parameters gain none")
+    return [left, lowest]

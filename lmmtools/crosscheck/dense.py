@@ -24,13 +24,14 @@ import numpy as np
 from scipy.linalg import qr, solve_triangular
 
 from lmmtools.errors import ModelError
+from lmmtools.formats import counted, format_value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MAX_ROWS", "DenseFit", "DenseModel", "DenseTerm", "dense_model"]
+__all__ = ["MAX_ROWS", "DenseFit", "DenseModel", "DenseTerm", "dense_model", "square"]
 
-MAX_ROWS = 2000  # V is n x n: 32 MB and a second of work here, and the cube of n from here on
+MAX_ROWS = 2000  # V is n x n: 32 MB and ten seconds of work for a check here, and the cube of n from here on
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,11 @@ class DenseModel:
         Precision weights, Var(e_i) = sigma^2 / w_i, and known part of the mean.
     reml : bool
         Which criterion.
+
+    Raises
+    ------
+    ModelError
+        If there are more than `MAX_ROWS` rows.
     """
 
     y: NDArray
@@ -116,11 +122,11 @@ class DenseModel:
     reml: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what would not fit in memory."""
+        """Refuse a V that would not fit in memory."""
         if len(self.y) > MAX_ROWS:
             raise ModelError(
-                f"The dense oracle builds V with {len(self.y)} x {len(self.y)} entries; its limit is "
-                f"{MAX_ROWS} rows. Check a subset of the groups, or use another engine."
+                f"The dense oracle builds V with {square(len(self.y))} entries; its limit is "
+                f"{counted(MAX_ROWS, 'row')}. Check a subset of the groups, or use another engine."
             )
 
     @property
@@ -177,24 +183,30 @@ class DenseModel:
         restricted = whitened.logdet_x if self.reml else 0.0
         return whitened.logdet_v + restricted + self.dof * (1 + np.log(2 * np.pi * whitened.r2 / self.dof))
 
-    def deviance(self, theta: NDArray, beta: NDArray, sigma: float) -> float:
-        """-2 log of the normal density of y at any beta, theta, sigma; under REML restricted to (n - p)."""
-        L = np.linalg.cholesky(self.V(theta))
-        e = solve_triangular(L, self.response - self.X @ beta, lower=True)
-        out = 2 * np.log(np.diag(L)).sum() + self.dof * np.log(2 * np.pi * sigma**2) + e @ e / sigma**2
-        if self.reml:
-            out += _whiten(self, theta).logdet_x
-        return float(out)
-
     def fit_at(self, theta: NDArray) -> DenseFit:
-        """Estimates, standard errors, conditional modes and their covariance at a given theta."""
+        """
+        Estimates, standard errors, conditional modes and their covariance at a given theta.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (m,)
+
+        Returns
+        -------
+        DenseFit
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            If V is singular to working precision.
+        """
         w = _whiten(self, theta)
         sigma = np.sqrt(w.r2 / self.dof)
         T = self.Lambda(theta) @ self.Lambda(theta).T
         cov_by = T @ self.Z.T  # Cov(b, y) over sigma^2
         half = solve_triangular(w.L, cov_by.T, lower=True)
         modes = half.T @ w.e  # E(b | y) = T Z' V^-1 (y - X beta)
-        offset = 0.0 if self.offset is None else self.offset
+        noise = solve_triangular(w.L, w.e, lower=True, trans="T")  # W E(e | y) = V^-1 (y - X beta)
         return DenseFit(
             theta=np.asarray(theta, dtype=float),
             criterion=self.criterion(theta),
@@ -203,7 +215,7 @@ class DenseModel:
             sigma=float(sigma),
             modes=modes,
             modes_cov=sigma**2 * (T - half.T @ half),  # Var(b | y), beta known: lme4's condVar
-            fitted=offset + self.X @ w.beta + self.Z @ modes,
+            fitted=self.y - (noise if self.weights is None else noise / self.weights),  # X beta + Z b may cancel
         )
 
     def by_factor(self, fit: DenseFit) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
@@ -222,41 +234,6 @@ class DenseModel:
         }
         return modes, covariances
 
-    def prediction_variance(
-        self, theta: NDArray, X0: NDArray, rows: tuple[tuple[NDArray, NDArray], ...], *, random: bool = True
-    ) -> tuple[NDArray, NDArray]:
-        """Variance of the error of predicting the mean, and one new observation, at given theta.
-
-        Parameters
-        ----------
-        theta : ndarray
-        X0 : ndarray (m, p)
-        rows : per term (matrix (m, q), codes (m,))
-            Code -1 for a level that was not in the data: its effect is predicted by zero, and its whole
-            variance counts.
-        random : bool
-            Whether the mean is X0 beta + Z0 b of the level named, or the population's X0 beta; an observation
-            is then of a level not yet seen.
-
-        Returns
-        -------
-        mean, observation : ndarray (m,)
-            In squared units of the response; the new observation has weight one.
-        """
-        w = _whiten(self, theta)
-        sigma2 = w.r2 / self.dof
-        new = sum(((M @ block) ** 2).sum(axis=1) for (M, _), (block, _) in zip(rows, self.blocks(theta), strict=True))
-        if not random:
-            mean = np.einsum("ij,jk,ik->i", X0, w.inverse_x, X0)
-            return sigma2 * mean, sigma2 * (mean + new + 1.0)
-        Z0 = np.hstack([self.spread(M, codes, t) for (M, codes), t in zip(rows, self.terms, strict=True)])
-        T = self.Lambda(theta) @ self.Lambda(theta).T
-        half = solve_triangular(w.L, self.Z @ T @ Z0.T, lower=True)  # Cov(y, z0'b), whitened
-        d = X0 - half.T @ w.LX
-        mean = np.einsum("ij,jk,ik->i", Z0, T, Z0) - (half**2).sum(axis=0) + np.einsum("ij,jk,ik->i", d, w.inverse_x, d)
-        mean = mean + np.where(rows[0][1] < 0, new, 0.0)
-        return sigma2 * mean, sigma2 * (mean + 1.0)
-
 
 @dataclass(frozen=True)
 class _Whitened:
@@ -273,6 +250,11 @@ class _Whitened:
     @property
     def r2(self) -> float:
         return float(self.e @ self.e)
+
+
+def square(n: int) -> str:
+    """``"7185 × 7185"``."""
+    return f"{format_value(n, 'int')} × {format_value(n, 'int')}"
 
 
 def _whiten(model: DenseModel, theta: NDArray) -> _Whitened:
@@ -294,7 +276,24 @@ def _whiten(model: DenseModel, theta: NDArray) -> _Whitened:
 
 
 def dense_model(design: Any, *, reml: bool = True) -> DenseModel:
-    """Copy a Design's raw arrays into a DenseModel: y, X, and each term's matrix, codes and structure."""
+    """
+    Copy a Design's raw arrays into a DenseModel: y, X, and each term's matrix, codes and structure.
+
+    Parameters
+    ----------
+    design : Design
+    reml : bool
+        Which criterion.
+
+    Returns
+    -------
+    DenseModel
+
+    Raises
+    ------
+    ModelError
+        If there are more than `MAX_ROWS` rows.
+    """
     terms = tuple(
         DenseTerm(t.factor, np.array(t.matrix, dtype=float), np.array(t.codes), t.structure) for t in design.terms
     )

@@ -10,6 +10,7 @@ import numpy as np
 from lmmtools.core.covariance import cholesky_psd, theta_of
 from lmmtools.core.criterion import Criterion
 from lmmtools.crosscheck.bygroup import GroupedModel, Point, condition_of, grouped_model, relative_factor
+from lmmtools.crosscheck.ridge import is_flat_by_data, open_covariances
 from lmmtools.crosscheck.statsmodels import (
     OtherFit,
     estimate_seconds,
@@ -30,6 +31,7 @@ from lmmtools.crosscheck.verdicts import (
     compare_numbers,
     standard_error_rows,
 )
+from lmmtools.formats import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,7 +82,21 @@ class _Problem:
 
 
 def check_statsmodels(fit: Any, seconds: float) -> tuple[list[Row], list[str]]:
-    """Compare a fit with statsmodels' MixedLM: rows of the table, and its notes."""
+    """
+    Compare a fit with statsmodels' MixedLM.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    seconds : float
+        Statsmodels is not run when it would need more.
+
+    Returns
+    -------
+    rows : list of Row
+    notes : list of str
+        What the verdicts mean, which run is shown, and what statsmodels warned of.
+    """
     design = fit.design
     reason = why_not_expressible(design)
     if reason:
@@ -88,11 +104,15 @@ def check_statsmodels(fit: Any, seconds: float) -> tuple[list[Row], list[str]]:
     q = sum(term.matrix.shape[1] for term in design.terms)
     cost = estimate_seconds(fit.nobs, len(design.terms[0].levels), q)
     if cost > seconds:
-        text = f"it would take about {cost:.0f} s; the limit is {seconds:g} s"
+        text = f"it would take about {shown(cost, 2)} s; the limit is {shown(seconds)} s"
         return [Row("the model", np.nan, np.nan, NOT_RUN, text)], [MEANINGS[NOT_RUN]]
     problem = _Problem(fit, grouped_model(design, reml=fit.reml))
     here = problem.law.at(relative_factor(design, fit.theta))
-    at_ours = problem.loglike_there(here)
+    try:
+        at_ours = problem.loglike_there(here)
+    except np.linalg.LinAlgError as error:
+        text = f"its likelihood cannot be computed at our parameters, in raw columns ({error})"
+        return [Row("the model", np.nan, np.nan, NOT_RUN, text)], [MEANINGS[NOT_RUN]]
     other, history = _best_run(problem, at_ours)
     if other.error:
         rows = [_at_ours(problem, here, at_ours), Row("the fit", np.nan, np.nan, NOT_RUN, other.error)]
@@ -112,13 +132,13 @@ def _best_run(problem: _Problem, at_ours: float) -> tuple[OtherFit, list[str]]:
         return first, []
     size = np.concatenate([np.mean(t.matrix**2, axis=0) for t in design.terms])
     second = fit_there(design, reml=reml, start=np.diag(0.1 / np.maximum(size, np.finfo(float).tiny)))
-    ended = f"failed ({first.error})" if first.error else f"stopped {short:.4g} deviance short of our optimum"
+    ended = f"failed ({first.error})" if first.error else f"stopped {shown(short, 4)} deviance short of our optimum"
     history = f"statsmodels' default run {ended}; its second run, from a tenth of the residual variance, "
     if second.error or not (first.error or second.loglik > first.loglik):
         how = f"failed ({second.error})" if second.error else "ended no better"
         return first, [history + how + ". The first run is shown."]
     reached = 2 * (at_ours - second.loglik)
-    return second, [history + f"ended {max(reached, 0.0):.2g} short and is the one shown."]
+    return second, [history + f"ended {shown(max(reached, 0.0), 2)} short and is the one shown."]
 
 
 def _rows(problem: _Problem, here: Point, other: OtherFit, at_ours: float) -> list[Row]:
@@ -131,7 +151,9 @@ def _rows(problem: _Problem, here: Point, other: OtherFit, at_ours: float) -> li
     exact = replace(there, condition=there.condition + float(np.linalg.cond(other.T)) if inverted else np.inf)
     return [
         *_fixed_effects(fit, here, exact, other, gap),
-        *standard_error_rows(tuple(fit.fixef.index), fit.stderr.to_numpy(), other.variances, here, exact, gap),
+        *standard_error_rows(
+            tuple(fit.fixef.index), fit.stderr.to_numpy(), other.variances, here, exact, gap, flat=is_flat_by_data(fit)
+        ),
         *_variances(fit, here, exact, other, gap),
         _at_optima(problem, there, other, at_theirs, gap),
         _at_ours(problem, here, at_ours),
@@ -152,7 +174,6 @@ def _gap(problem: _Problem, here: Point, there: Point, loglik: float, deviance: 
         bound=bound,
         bound_theirs=2 * (problem.bound_there(here) + problem.bound_there(there)),
         bound_predicted=10 * bound + rounding,  # ten: the quadratic leaves out the third order
-        flat=problem.fit.certificate.status == "flat direction",
     )
 
 
@@ -161,8 +182,9 @@ def _fixed_effects(fit: Any, here: Point, there: Point, other: OtherFit, gap: Ga
         [Witness(*of) for of in zip(p.beta, p.rounding()[0], np.sqrt(np.diag(p.vcov)), strict=True)]
         for p in (here, there)
     ]
+    flat = is_flat_by_data(fit)
     return [
-        compare_numbers(f"fixed effect {name}", ours, theirs, at_ours, at_theirs, gap)
+        compare_numbers(f"fixed effect {name}", ours, theirs, at_ours, at_theirs, gap, flat=flat)
         for name, ours, theirs, at_ours, at_theirs in zip(
             fit.fixef.index, fit.fixef.to_numpy(), other.beta, *witnesses, strict=True
         )
@@ -171,7 +193,7 @@ def _fixed_effects(fit: Any, here: Point, there: Point, other: OtherFit, gap: Ga
 
 def _variances(fit: Any, here: Point, there: Point, other: OtherFit, gap: Gap) -> list[Row]:
     """Rows for every variance and covariance of the random effects, then the residual variance."""
-    rows, start = [], 0
+    rows, start, flat = [], 0, open_covariances(fit)
     for term in fit.design.terms:
         ours = fit.random_covariance[term.group].to_numpy()
         q = len(ours)
@@ -183,7 +205,7 @@ def _variances(fit: Any, here: Point, there: Point, other: OtherFit, gap: Gap) -
             a, b = start + i, start + j
             theirs = other.sigma2 * other.T[a, b]
             witness = [Witness(p.sigma2 * p.T[a, b], *p.covariance_rounding(a, b)) for p in (here, there)]
-            rows.append(compare_numbers(label, float(ours[i, j]), float(theirs), *witness, gap))
+            rows.append(compare_numbers(label, float(ours[i, j]), float(theirs), *witness, gap, flat=bool(flat[a, b])))
         start += q
     witness = [Witness(p.sigma2, p.variance_rounding * p.sigma2, p.sigma2) for p in (here, there)]
     return [*rows, compare_numbers("residual variance", fit.sigma**2, other.sigma2, *witness, gap)]
@@ -192,18 +214,18 @@ def _variances(fit: Any, here: Point, there: Point, other: OtherFit, gap: Gap) -
 def _at_optima(problem: _Problem, there: Point, other: OtherFit, at_theirs: float, gap: Gap) -> Row:
     fit, label = problem.fit, "log-likelihood"
     if not np.isfinite(other.loglik):
-        verdict, text = gap.verdict
-        text = f"infinite at a singular covariance; {at_theirs:.9g} beside it; {text}"
+        verdict, text = gap.verdict()
+        text = f"infinite at a singular covariance; {shown(at_theirs, 9)} beside it; {text}"
         return Row(label, fit.loglik, other.loglik, verdict, text)
     if np.linalg.eigvalsh(other.T).min() < _PSEUDO and other.loglik < at_theirs:
-        text = f"a pseudo-inverse there costs {2 * (at_theirs - other.loglik):.2g} deviance"
+        text = f"a pseudo-inverse there costs {shown(2 * (at_theirs - other.loglik), 2)} deviance"
         return Row(label, fit.loglik, other.loglik, ILL, text)
     if not abs(other.loglik - at_theirs) <= problem.bound_there(there):
-        text = f"a new model gives {at_theirs:.10g} at their parameters"
+        text = f"a new model gives {shown(at_theirs, 9)} at their parameters"
         return Row(label, fit.loglik, other.loglik, UNEXPLAINED, text)
     if gap.agreed and abs(fit.loglik - other.loglik) <= gap.bound / 2:
         return Row(label, fit.loglik, other.loglik, EQUAL, "")
-    return Row(label, fit.loglik, other.loglik, *gap.verdict)
+    return Row(label, fit.loglik, other.loglik, *gap.verdict())
 
 
 def _at_ours(problem: _Problem, here: Point, theirs: float) -> Row:
@@ -219,12 +241,12 @@ def _same_function(problem: _Problem, label: str, point: Point, ours: float, the
     """Our log-likelihood, theirs and the law's at one point."""
     law, rounding = -0.5 * point.criterion, problem.bound_there(point)
     if not abs(ours - law) <= problem.bound_law(point):
-        return Row(label, ours, theirs, UNEXPLAINED, f"the law, by group, gives {law:.10g}")
+        return Row(label, ours, theirs, UNEXPLAINED, f"the law, by group, gives {shown(law, 9)}")
     if rounding > _FAR:
-        text = f"rounding may reach {rounding:.1g} in its log-likelihood"
+        text = f"rounding may reach {shown(rounding, 1)} in its log-likelihood"
         return Row(label, ours, theirs, ILL, text)
     if not abs(ours - theirs) <= rounding:
-        return Row(label, ours, theirs, UNEXPLAINED, f"the law, by group, gives {law:.10g}, as ours")
+        return Row(label, ours, theirs, UNEXPLAINED, f"the law, by group, gives {shown(law, 9)}, as ours")
     return Row(label, ours, theirs, EQUAL, "")
 
 

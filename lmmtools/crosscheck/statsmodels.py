@@ -6,7 +6,7 @@ covariance of the random effects over sigma^2 (its `cov_re_unscaled`), the terms
 
 Notes
 -----
-What its code does, read in and measured with version 0.15: `loglike` takes T, not sigma^2 T; an exactly
+This is what the code of version 0.15 says and measurements confirm: `loglike` takes T, not sigma^2 T; an exactly
 singular T makes it +inf; with an eigenvalue below 1e-10 its fixed effects come from a pseudo-inverse, so it is
 always called here with `profile_fe=False` and the fixed effects given; `aic` and `bic` are NaN under REML; a
 result's `llf` is evaluated through the model and changes when the model is fitted again, so every use makes a
@@ -15,7 +15,6 @@ new model.
 
 from __future__ import annotations
 
-import time
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,12 +40,10 @@ class OtherFit:
         Fixed effects, and the diagonal of what it gives as their covariance matrix (its squared standard
         errors; negative where its Hessian is not definite).
     sigma2, loglik : float
-    converged : bool
     warnings : tuple of str
         What it warned of, once each.
     error : str
         Why there is no fit; empty when there is one.
-    seconds : float
     """
 
     T: NDArray
@@ -54,10 +51,8 @@ class OtherFit:
     variances: NDArray
     sigma2: float
     loglik: float
-    converged: bool
     warnings: tuple[str, ...]
     error: str
-    seconds: float
 
 
 def why_not_expressible(design: Any) -> str:
@@ -74,7 +69,7 @@ def why_not_expressible(design: Any) -> str:
 
 
 def estimate_seconds(n_rows: int, n_groups: int, n_effects: int) -> float:
-    """About how long MixedLM takes: Python loops over groups and over pairs of covariance parameters.
+    """About how many seconds MixedLM takes: it loops in Python over groups and pairs of covariance parameters.
 
     Calibrated on MathAchieve (1 s), 20,000 rows in 2,000 groups (1 to 3 s), 1e6 rows in 10,000 groups (87 s)
     and 125,000 groups of three (more than 100 s); within a factor of three on all of them.
@@ -84,8 +79,22 @@ def estimate_seconds(n_rows: int, n_groups: int, n_effects: int) -> float:
 
 
 def fit_there(design: Any, *, reml: bool, start: NDArray | None = None) -> OtherFit:
-    """Fit the design in statsmodels with its default optimisers, from its default start or a relative T."""
-    began = time.perf_counter()
+    """
+    Fit the design in statsmodels with its default optimisers.
+
+    Parameters
+    ----------
+    design : Design
+    reml : bool
+        Which criterion.
+    start : ndarray, shape (q, q), optional
+        Relative covariance to start from, in place of statsmodels' own.
+
+    Returns
+    -------
+    OtherFit
+        Where statsmodels fails numerically, `error` quotes its exception and nothing is raised here.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -97,13 +106,28 @@ def fit_there(design: Any, *, reml: bool, start: NDArray | None = None) -> Other
             empty = np.zeros(0)
             failure = f"{type(error).__name__}: {error}"
             outcome = {"T": np.zeros((0, 0)), "beta": empty, "variances": empty, "sigma2": np.nan,
-                       "loglik": np.nan, "converged": False, "error": failure}  # fmt: skip
+                       "loglik": np.nan, "error": failure}  # fmt: skip
     said = tuple(dict.fromkeys(" ".join(str(w.message).split()) for w in caught))
-    return OtherFit(**outcome, warnings=said, seconds=time.perf_counter() - began)
+    return OtherFit(**outcome, warnings=said)
 
 
 def loglike_there(design: Any, T: NDArray, beta: NDArray, *, reml: bool) -> float:
-    """MixedLM's log-likelihood at a relative covariance and fixed effects of our choice, by a new model."""
+    """
+    MixedLM's log-likelihood at a relative covariance and fixed effects of our choice, by a new model.
+
+    Parameters
+    ----------
+    design : Design
+    T : ndarray, shape (q, q)
+    beta : ndarray, shape (p,)
+    reml : bool
+        Which criterion.
+
+    Returns
+    -------
+    float
+        Infinite at an exactly singular T.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its notes on singularity: the caller keeps T away from there
         model, _ = _model(design)
@@ -173,6 +197,5 @@ def _read(design: Any, result: Any) -> dict[str, Any]:
         "variances": np.diag(np.asarray(result.cov_params()))[:p].copy(),
         "sigma2": float(result.scale),
         "loglik": float(result.llf),
-        "converged": bool(result.converged),
         "error": "",
     }

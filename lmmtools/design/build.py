@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from lmmtools.core.covariance import STRUCTURES
 from lmmtools.design import checks
 from lmmtools.design.frame import Columns, numbers, take
 from lmmtools.design.levels import Levels, categorise, interaction
@@ -23,9 +24,7 @@ from lmmtools.formula.translate import columns as columns_of
 if TYPE_CHECKING:
     from lmmtools.design.matrices import Blueprint, Matrices
 
-__all__ = ["FITTED_STRUCTURES", "build_design"]
-
-FITTED_STRUCTURES = ("us", "diag", "homdiag")
+__all__ = ["build_design"]
 
 
 def build_design(
@@ -68,7 +67,7 @@ def build_design(
     DataError
         If the data do not hold what the formula needs.
     ModelError
-        If there are as many fixed effects as rows, or contrasts are unknown.
+        If there are as many fixed effects as rows, contrasts are unknown, or `missing` is neither of its values.
 
     Examples
     --------
@@ -104,10 +103,10 @@ class _Given:
 
 def _refuse_unsupported(parsed: ParsedFormula) -> None:
     for bar in parsed.random:
-        if bar.structure not in FITTED_STRUCTURES:
+        if bar.structure not in STRUCTURES:
             raise NotYetSupported(
                 f"`{bar.label}` asks for the covariance structure {bar.structure}, which this version reads but cannot "
-                f"fit yet: available are {', '.join(FITTED_STRUCTURES)}."
+                f"fit yet: available are {', '.join(STRUCTURES)}."
             )
     factors = list(dict.fromkeys(bar.factor for bar in parsed.random))
     if len(factors) > 1:

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.core.rank import Dependence, column_rank
-from lmmtools.design.frame import Columns, all_finite, listed, missing_mask, numbers
+from lmmtools.design.frame import Columns, all_finite, missing_mask, numbers
 from lmmtools.design.levels import Levels
 from lmmtools.errors import DataError, ModelError
+from lmmtools.formats import counted, quoted
 
 __all__ = [
     "check_contrast_names",
@@ -57,7 +58,7 @@ def complete_rows(columns: Columns, missing: str, apart: str | None) -> tuple[np
         )
     if gone.all():
         whole = [name for name, mask in masks.items() if mask.all()]
-        what = f"every value of {listed(whole)} is missing" if whole else f"missing values in {counts}"
+        what = f"every value of {quoted(whole)} is missing" if whole else f"missing values in {counts}"
         raise DataError(
             f"none of the {n} rows is complete, {what}: check how the data were read, or leave the column out."
         )
@@ -90,8 +91,8 @@ def check_response(name: str, y: np.ndarray) -> None:
     """Raise DataError if the response is constant."""
     if len(y) and y.min() == y.max():
         raise DataError(
-            f"the response `{name}` is constant ({y[0]:.6g} in all {len(y)} rows), so there is nothing to explain: "
-            "check the column and the rows."
+            f"the response `{name}` is constant ({_digits(y[0])} in all {len(y)} rows), so there is nothing to "
+            "explain: check the column and the rows."
         )
 
 
@@ -106,8 +107,8 @@ def check_levels(name: str, found: Levels, fixed: bool) -> list[str]:
     if len(found.levels) == 1:
         what, then = ("factor", "its effect") if fixed else ("grouping factor", "the variance between groups")
         raise DataError(
-            f"the {what} `{name}` has one level only (`{found.levels[0]}`, {len(found.codes)} rows), so {then} "
-            "cannot be estimated: leave it out, or use data with more levels."
+            f"the {what} `{name}` has one level only (`{found.levels[0]}`, {counted(len(found.codes), 'row')}), so "
+            f"{then} cannot be estimated: leave it out, or use data with more levels."
         )
     messages = []
     if found.unused:
@@ -115,13 +116,13 @@ def check_levels(name: str, found: Levels, fixed: bool) -> list[str]:
             messages.append(f"the level `{found.unused[0]}` of `{name}` has no rows and was dropped.")
         else:
             messages.append(
-                f"{len(found.unused)} levels of `{name}` have no rows and were dropped: {listed(found.unused)}."
+                f"{len(found.unused)} levels of `{name}` have no rows and were dropped: {quoted(found.unused)}."
             )
     if fixed:
         counts = np.bincount(found.codes, minlength=len(found.levels))
         single = found.levels[counts == 1]
         if len(single) and len(found.codes) > len(found.levels):
-            messages.append(f"`{name}` has one row only in {listed(single)}: its effect there rests on that row alone.")
+            messages.append(f"`{name}` has one row only in {quoted(single)}: its effect there rests on that row alone.")
     return messages
 
 
@@ -133,7 +134,10 @@ def per_row(what: str, values: object, columns: Columns, n: int, kept: np.ndarra
     if array.dtype.kind not in "fiu" or array.ndim != 1:
         raise DataError(f"{what} must be a column name or one real number for each row, not {type(values).__name__}.")
     if len(array) != n:
-        raise DataError(f"{what} has {len(array)} values, the data have {n} rows: give one value for each row.")
+        raise DataError(
+            f"{what} has {counted(len(array), 'value')}, the data have {counted(n, 'row')}: "
+            "give one value for each row."
+        )
     array = array.astype(np.float64)
     return array if kept is None else array[kept]
 
@@ -165,7 +169,7 @@ def weights_of(weights: np.ndarray, name: str) -> np.ndarray:
             remedy = "remove those rows" if what in ("zero", "missing") else "correct them"
             raise DataError(
                 f"{int(bad.sum())} of {len(weights)} weights ({name}) are {what}; a precision weight is a "
-                f"positive number (the variance is sigma^2 / weight): {remedy}."
+                f"positive number (the variance is σ²/weight): {remedy}."
             )
     return weights
 
@@ -182,36 +186,41 @@ def reduce_rank(X: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, tupl
     n, p = len(X), len(rank.kept)
     if p >= n:
         raise ModelError(
-            f"the model has {p} fixed effects for {n} rows, so nothing is left to estimate variances from: "
-            "leave terms out, or add data."
+            f"the model has {counted(p, 'fixed effect')} for {counted(n, 'row')}, so nothing is left to estimate "
+            "variances from: leave terms out, or add data."
         )
     kept_names = [names[j] for j in rank.kept]
     gone = tuple(names[d.column] for d in rank.dropped)
-    return rank.kept, gone, [_dropped(names, kept_names, d, X) for d in rank.dropped]
+    return rank.kept, gone, [_dropped(names, kept_names, d) for d in rank.dropped]
 
 
-def _dropped(names: tuple[str, ...], kept: list[str], found: Dependence, X: np.ndarray) -> str:
+def _dropped(names: tuple[str, ...], kept: list[str], found: Dependence) -> str:
     name, parts = names[found.column], [(c, k) for c, k in zip(found.coefficients, kept, strict=True) if c]
     start = f"the fixed effect `{name}` was dropped:"
     if not parts:
         return f"{start} it is zero in every row."
     if [k for _, k in parts] == ["Intercept"]:
-        return f"{start} it is {parts[0][0]:.6g} in every row, which the intercept describes."
+        return f"{start} it is {_digits(parts[0][0])} in every row, which the intercept describes."
     if len(parts) > 6:
-        return f"{start} it is a combination of {listed([k for _, k in parts], 5)}."
+        return f"{start} it is a combination of {quoted([k for _, k in parts], 5)}."
     text = ""
     for c, k in parts:
-        size = "" if f"{abs(c):.6g}" == "1" else f"{abs(c):.6g} × "
-        sign = ("-" if c < 0 else "") if not text else (" - " if c < 0 else " + ")
+        size = "" if _digits(abs(c)) == "1" else f"{_digits(abs(c))} × "
+        sign = ("−" if c < 0 else "") if not text else (" − " if c < 0 else " + ")
         text += f"{sign}{size}`{k}`"
     return f"{start} it equals {text}."
+
+
+def _digits(x: float) -> str:
+    """At most six significant digits, with a true minus sign."""
+    return f"{x:.6g}".replace("-", "−")
 
 
 def check_contrast_names(contrasts: Mapping[str, object], known: list[str]) -> None:
     """Raise ModelError for contrasts of a column that is no categorical predictor."""
     for name in contrasts:
         if name not in known:
-            have = listed(known) if known else "none"
+            have = quoted(known) if known else "none"
             raise ModelError(
                 f"contrasts: `{name}` is not a categorical column of the fixed part or a bar's left side; "
                 f"these are {have}: correct the name, or write C({name}) in the formula."

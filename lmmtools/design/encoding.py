@@ -15,9 +15,8 @@ from formulaic.materializers.types import FactorValues
 from formulaic.transforms import ContrastsRegistry
 from formulaic.transforms.contrasts import Contrasts, CustomContrasts
 
-from lmmtools.design.frame import listed
 from lmmtools.errors import DataError, FormulaError, ModelError
-from lmmtools.formula import nearest
+from lmmtools.formats import counted, nearest, quoted
 from lmmtools.formula.translate import CONTRASTS
 
 __all__ = ["as_factor", "coded", "contrast_of"]
@@ -48,14 +47,14 @@ def contrast_of(name: str, asked: object) -> Contrasts:
         if plain not in CONTRASTS:
             raise ModelError(
                 f"contrasts: `{asked}` for `{name}` is unknown{nearest(plain, CONTRASTS)}: choose one of "
-                f"{', '.join(CONTRASTS)}, or give a matrix of levels × (levels - 1)."
+                f"{', '.join(CONTRASTS)}, or give a matrix of levels × (levels − 1)."
             )
         return getattr(ContrastsRegistry, plain)()
     if isinstance(asked, Contrasts):
         return asked
     matrix = np.asarray(asked, dtype=np.float64)
     if matrix.ndim != 2:
-        raise ModelError(f"contrasts: for `{name}` a matrix of levels × (levels - 1) is needed, not {asked!r}.")
+        raise ModelError(f"contrasts: for `{name}` a matrix of levels × (levels − 1) is needed, not {asked!r}.")
     return CustomContrasts(matrix)
 
 
@@ -130,13 +129,13 @@ def _coding(name: str, contrasts: Contrasts, known: list, reduced_rank: bool) ->
         if contrasts.contrasts.shape[0] != len(known):
             raise ModelError(
                 f"contrasts: the matrix for `{name}` has {contrasts.contrasts.shape[0]} rows, but the column has "
-                f"{len(known)} levels ({listed(known)}): give one row for each level."
+                f"{len(known)} levels ({quoted(known)}): give one row for each level."
             )
     try:
         return np.asarray(contrasts.get_coding_matrix(known, reduced_rank=reduced_rank), dtype=np.float64)
     except (ValueError, KeyError, IndexError) as error:
         raise FormulaError(
-            f"the contrasts of `{name}` do not fit its levels {listed(known)} ({error}): name a level it has."
+            f"the contrasts of `{name}` do not fit its levels {quoted(known)} ({error}): name a level it has."
         ) from error
 
 
@@ -151,7 +150,7 @@ def _codes_in(name: str, values: pd.Categorical, known: list) -> np.ndarray:
         new = [level for level in values.categories if level not in place]
         rows = int((codes == -2).sum())
         raise DataError(
-            f"`{name}` has {listed(new)} in {rows} row(s), a level the model does not know; it knows {listed(known)}: "
-            "correct or remove these rows."
+            f"`{name}` has {quoted(new)} in {counted(rows, 'row')}, which the model does not know; "
+            f"it knows {quoted(known)}: correct or remove these rows."
         )
     return codes

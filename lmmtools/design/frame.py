@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lmmtools.errors import DataError
-from lmmtools.formula import nearest
+from lmmtools.formats import nearest, quoted
 
-__all__ = ["Columns", "all_finite", "listed", "missing_mask", "numbers", "take"]
+__all__ = ["Columns", "all_finite", "eager", "missing_mask", "numbers", "take"]
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,6 @@ class Columns:
     def rows(self, keep: np.ndarray) -> Columns:
         """The rows where `keep` is true."""
         return Columns({name: s[keep] for name, s in self.series.items()}, self.index[keep], self.units)
-
-
-def listed(names: Iterable[object], most: int = 8) -> str:
-    """Names for a sentence, at most `most` of them: ``"`a`, `b` and 12 more"``."""
-    names = [f"`{name}`" for name in names]
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
 
 
 def take(data: object, names: Iterable[str]) -> Columns:
@@ -88,7 +82,7 @@ def _check_names(names: Iterable[str], have: Iterable[object], unique: bool) -> 
         if name not in have:
             hint = nearest(name, have)
             raise DataError(
-                f"the data have no column `{name}`{hint}; they have {listed(have, 12)}: "
+                f"the data have no column `{name}`{hint}; they have {quoted(have, 12)}: "
                 "correct the name, or add the column (a formula sees the data only, no other variables)."
             )
         if not unique and have.count(name) > 1:
@@ -119,7 +113,23 @@ def _plain(series: pd.Series) -> pd.Series:
     return series.astype(object)
 
 
-def _take_narwhals(data: object, names: tuple[str, ...]) -> Columns:
+def eager(data: object) -> Any:
+    """Any eager frame as one of narwhals.
+
+    Parameters
+    ----------
+    data : data frame
+        pandas, polars, pyarrow, or another that narwhals reads.
+
+    Returns
+    -------
+    narwhals.DataFrame
+
+    Raises
+    ------
+    DataError
+        If `data` is no frame, is lazy, or cannot be read.
+    """
     import narwhals as nw
 
     try:
@@ -135,6 +145,11 @@ def _take_narwhals(data: object, names: tuple[str, ...]) -> Columns:
         raise DataError(f"data is lazy ({type(data).__name__}), its rows are not read yet: call .collect() first.")
     if not isinstance(frame, nw.DataFrame):
         raise DataError(f"data is a {type(data).__name__}, not a data frame: pass a pandas, polars or pyarrow frame.")
+    return frame
+
+
+def _take_narwhals(data: object, names: tuple[str, ...]) -> Columns:
+    frame = eager(data)
     if isinstance(frame.to_native(), pd.DataFrame):  # narwhals has no place for the order of its levels
         return take(frame.to_native(), names)
     have = list(frame.columns)

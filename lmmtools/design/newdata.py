@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lmmtools.design.frame import Columns, listed, numbers, take
+from lmmtools.design.frame import Columns, numbers, take
 from lmmtools.design.levels import categorise, interaction
 from lmmtools.errors import DataError, ModelError
+from lmmtools.formats import counted, quoted
 
 if TYPE_CHECKING:
     from lmmtools.design.matrices import Blueprint
@@ -130,8 +131,8 @@ def _finite(design: Design, X: np.ndarray, columns: Columns) -> None:
         bad = np.isinf(column)
         if bad.any():
             raise DataError(
-                f"`{name}` is infinite in {int(bad.sum())} new row(s), first in row {columns.index[np.argmax(bad)]}: "
-                "correct or remove these rows."
+                f"`{name}` is infinite in {counted(bad.sum(), 'new row')}, first in row "
+                f"{columns.index[np.argmax(bad)]}: correct or remove these rows."
             )
 
 
@@ -145,10 +146,10 @@ def _codes(term: RandomTerm, parsed, columns: Columns, unseen: str) -> np.ndarra
         codes[~gone] = _places(term, group, [s[~gone] for s in series])
     if unseen == "raise" and (codes < 0).any():
         labels = [":".join(str(s.iloc[i]) for s in series) for i in np.flatnonzero(codes < 0)]
-        new = list(dict.fromkeys(labels))
+        new, rows = list(dict.fromkeys(labels)), counted(len(labels), "new row")
         raise DataError(
-            f"`{term.factor}` has {listed(new)} in {int((codes < 0).sum())} new row(s), which the model has no effect "
-            f"for ({len(term.levels)} levels are known): predict with unseen='population', or random=False."
+            f"`{term.factor}` has {quoted(new)} in {rows}, which the model has no effect for "
+            f"({counted(len(term.levels), 'level')} known): predict with unseen='population', or random=False."
         )
     return codes
 

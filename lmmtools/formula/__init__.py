@@ -15,7 +15,7 @@ from lmmtools.formula.bars import STRUCTURES, BarTerm, bar_of, bar_terms
 from lmmtools.formula.residual import ParsedResidual, ResidualPart, parse_residual
 from lmmtools.formula.syntax import Call, Name, Node, Number, Op, Paren, complain, read, walk
 from lmmtools.formula.terms import Term, expand, render_terms
-from lmmtools.formula.translate import columns, nearest, render, validate
+from lmmtools.formula.translate import columns, render, validate
 
 __all__ = [
     "STRUCTURES",
@@ -23,7 +23,6 @@ __all__ = [
     "ParsedFormula",
     "ParsedResidual",
     "ResidualPart",
-    "nearest",
     "parse_formula",
     "parse_residual",
 ]

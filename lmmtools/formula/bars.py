@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lmmtools.formats import nearest
 from lmmtools.formula.syntax import Call, Name, Node, Op, Paren, complain, walk
-from lmmtools.formula.terms import Term, expand, render_terms, written
-from lmmtools.formula.translate import nearest
+from lmmtools.formula.terms import Term, expand, written
 
 __all__ = ["STRUCTURES", "BarTerm", "bar_of", "bar_terms"]
 
@@ -39,11 +39,6 @@ class BarTerm:
     def factor(self) -> str:
         """The grouping factor as written: ``"Subject"``, ``"recipe:replicate"``."""
         return ":".join(self.group)
-
-    @property
-    def left(self) -> str:
-        """The left side for formulaic, the intercept said: ``"1 + Days"``."""
-        return render_terms(self.terms)
 
     @property
     def label(self) -> str:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lmmtools.errors import FormulaError
+from lmmtools.formats import nearest
 from lmmtools.formula.syntax import Call, Name, Node, Number, Op, Paren, complain, read
 from lmmtools.formula.terms import expand
-from lmmtools.formula.translate import columns, nearest, render, validate
+from lmmtools.formula.translate import columns, render, validate
 
 __all__ = ["CORRELATIONS", "VARIANCES", "ParsedResidual", "ResidualPart", "parse_residual"]
 

@@ -6,10 +6,10 @@ functions listed here get through, so a formula can reach neither the caller's v
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
+from lmmtools.formats import counted, nearest
 from lmmtools.formula.syntax import (
     Call,
     Name,
@@ -24,7 +24,7 @@ from lmmtools.formula.syntax import (
     walk,
 )
 
-__all__ = ["CONTRASTS", "FUNCTIONS", "RESERVED", "columns", "is_constant", "nearest", "render", "validate"]
+__all__ = ["CONTRASTS", "FUNCTIONS", "RESERVED", "columns", "is_constant", "render", "validate"]
 
 CONTRASTS = ("treatment", "sum", "helmert", "poly", "SAS", "diff")
 
@@ -56,23 +56,6 @@ _ADVICE = {"mean": "center(x) subtracts the mean", "sd": "scale(x) divides by th
            "cbind": "one response at a time can be fitted", "ns": "cr(x, df=…) is a natural spline",
            "s": "cr(x, df=…) is a natural spline", "as.numeric": "convert the column in the data",
            "relevel": "C(x, contr.treatment(base='b')) chooses the reference level"}  # fmt: skip
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """``" (did you mean `x`?)"`` for the known word closest to `word`, or an empty string.
-
-    Parameters
-    ----------
-    word : str
-    known : iterable of str
-
-    Returns
-    -------
-    str
-    """
-    by_lower = {str(k).lower(): str(k) for k in known}
-    close = difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
-    return f" (did you mean `{by_lower[close[0]]}`?)" if close else ""
 
 
 def validate(text: str, node: Node) -> None:
@@ -128,8 +111,8 @@ def _validate_call(text: str, call: Call) -> None:
         complain(text, call.pos, f"`{call.func}` needs a variable between its parentheses.")
     if len(call.args) > most:
         more = " log2(x) and log10(x) give other bases." if name == "log" else ""
-        extra = call.args[most].pos
-        complain(text, extra, f"`{call.func}` takes {most} unnamed argument(s), not {len(call.args)}.{more}")
+        takes = counted(most, "unnamed argument")
+        complain(text, call.args[most].pos, f"`{call.func}` takes {takes}, not {len(call.args)}.{more}")
     for key, value in call.keywords:
         if key not in keywords:
             known = f"it knows {', '.join(keywords)}" if keywords else "it has none"

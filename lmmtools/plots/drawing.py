@@ -101,6 +101,8 @@ def normal_quantiles(values: np.ndarray, level: float = 0.95) -> pd.DataFrame:
     Parameters
     ----------
     values : ndarray, shape (n,)
+    level : float
+        Coverage of the band, point by point.
 
     Returns
     -------

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.figures import Description
-from lmmtools.formats import counted, spread, visible, with_unit
+from lmmtools.formats import counted, shortened, spread, visible, with_unit
 from lmmtools.plots.drawing import (
     BLUE,
     INK,
@@ -108,9 +108,9 @@ def _describe_rows_by_group(data: PlotData) -> Description:
     some = n < facts["groups"]
     which = f"{n} of {counted(facts['groups'], 'group')}" if some else counted(n, "group")
     chosen = f" Shown are {which}, evenly spaced in rank of the conditional mode of {labels['effect']}." if some else ""
-    what = "lines" if facts["lines"] else "crosses" if facts["x"] else "upright ticks"
+    what = "solid lines" if facts["lines"] else "crosses" if facts["x"] else "upright ticks"
     population = "; dotted: the same without random effects" if facts["population"] else ""
-    marks = f"Orange {what}: fitted values, random effects included{population}."
+    marks = f"{what.capitalize()}: fitted values, random effects included{population}."
     against = f" against {labels['x']}" if facts["x"] else ""
     per = "panel" if facts["x"] else "row"
     rows = -(-n // columns_for(n)) if facts["x"] else 0
@@ -137,6 +137,9 @@ def data_by_group(data: PlotData, ax: Any) -> Any:
     fit : LMMFit
     ax : matplotlib Axes, optional
 
+    Returns
+    -------
+    Axes
     """
     return _trellis(data, ax) if data.facts["x"] else _dots(data, ax)
 
@@ -180,13 +183,8 @@ def _dots(data: PlotData, ax: Any) -> Any:
     points(ax, once["fitted"], -once["panel"], marker="|", color=VERMILLION, markersize=9, markeredgewidth=1.6,
            alpha=1.0, label="fitted")  # fmt: skip
     names = data.table.drop_duplicates("panel")["level"]
-    ax.set_yticks(-np.arange(n), [_short(name, 24) for name in names])
+    ax.set_yticks(-np.arange(n), [shortened(name, 24) for name in names])
     ax.tick_params(axis="y", length=0)
     ax.set(xlabel=data.labels["y"], ylabel=data.labels["factor"], ylim=(-n + 0.4, 0.6))
     _legend(ax)
     return ax
-
-
-def _short(name: str, most: int = 16) -> str:
-    name = visible(name)
-    return name if len(name) <= most else name[: most - 1] + "…"

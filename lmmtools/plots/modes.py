@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmmtools.errors import LMMError
 from lmmtools.figures import Description
-from lmmtools.formats import counted, effect_unit, spread, visible, with_unit
+from lmmtools.formats import counted, effect_unit, nearest, quoted, shortened, spread, visible, with_unit
 from lmmtools.plots.drawing import (
     BLUE,
     INK,
@@ -37,6 +38,11 @@ def _label(fit: Any, effect: str) -> str:
 def _modes(fit: Any, factor: str | None) -> tuple[str, pd.DataFrame, np.ndarray]:
     """Grouping factor, conditional modes (levels × effects) and their sd's, effects by position."""
     factor = next(iter(fit.ranef)) if factor is None else factor
+    if factor not in fit.ranef:
+        raise LMMError(
+            f"`{factor}` is no grouping factor of this model{nearest(str(factor), fit.ranef)}; factor can be "
+            f"{quoted(fit.ranef)}."
+        )
     return factor, fit.ranef[factor], np.sqrt(np.einsum("jkk->jk", fit.ranef_cov[factor]))
 
 
@@ -85,6 +91,11 @@ def qq_ranef(data: PlotData, ax: Any) -> Any:
     Returns
     -------
     Axes, or the Figure when there are several panels
+
+    Raises
+    ------
+    LMMError
+        If the model has no grouping factor of that name.
     """
     k = data.facts["effects"]
     columns = min(k, 3)
@@ -154,6 +165,11 @@ def caterpillar(data: PlotData, ax: Any) -> Any:
     Returns
     -------
     Axes, or the Figure when there are several panels
+
+    Raises
+    ------
+    LMMError
+        If the model has no grouping factor of that name.
     """
     k, levels = data.facts["effects"], data.facts["levels"]
     axes = panels(ax, 1, k, sharey=True)
@@ -167,12 +183,7 @@ def caterpillar(data: PlotData, ax: Any) -> Any:
         here.set(xlabel=part["label"].iloc[0], ylim=(-0.8, levels - 0.2))
     stride = _stride(levels)
     named = data.table["level"].iloc[:levels:stride]
-    axes[0].set_yticks(height[::stride], [_short(name) for name in named])
+    axes[0].set_yticks(height[::stride], [shortened(name, 24) for name in named])
     axes[0].tick_params(axis="y", labelsize=7, length=0)
     axes[0].set_ylabel(data.facts["factor"])
     return ax if k == 1 else ax.figure
-
-
-def _short(name: str, most: int = 24) -> str:
-    name = visible(name)
-    return name if len(name) <= most else name[: most - 1] + "…"

@@ -61,6 +61,10 @@ def residuals_fitted(data: PlotData, ax: Any) -> Any:
     fit : LMMFit
         With weights, Pearson residuals are shown.
     ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
     """
     ax.axhline(0, color=INK, linewidth=0.7, linestyle="--")
     points(ax, data.table["fitted"], data.table["residual"])
@@ -96,6 +100,10 @@ def qq_residuals(data: PlotData, ax: Any) -> Any:
     fit : LMMFit
         With weights, Pearson residuals are shown.
     ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
     """
     qq(ax, data.table)
     ax.set(xlabel=data.labels["x"], ylabel=data.labels["y"])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmmtools.formats import format_column, visible
+from lmmtools.formats import format_column, shortened
 from lmmtools.plots.drawing import INK
 
 __all__ = ["Trellis", "columns_for"]
@@ -79,7 +79,7 @@ class Trellis:
         ax.plot(*edges, color=INK, linewidth=0.7, solid_capstyle="projecting", solid_joinstyle="miter")
         for panel, title in enumerate(self.titles):
             u, v = self.place(panel, (left + right) / 2, top)
-            ax.text(u, v + 0.03, _short(title), ha="center", va="bottom", fontsize=8)
+            ax.text(u, v + 0.03, shortened(title), ha="center", va="bottom", fontsize=8)
         across = [self.place(panel, x_ticks, bottom)[0] for panel in range(min(self.columns, len(panels)))]
         up = [self.place(row * self.columns, left, y_ticks)[1] for row in range(self.rows)]
         ax.set_xticks(np.concatenate(across), format_column(x_ticks.tolist(), "data") * len(across))
@@ -95,8 +95,3 @@ def _ticks(limits: tuple[float, float]) -> np.ndarray:
 
     ticks = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(*limits)
     return ticks[(ticks >= limits[0]) & (ticks <= limits[1])]
-
-
-def _short(name: str, most: int = 16) -> str:
-    name = visible(name)
-    return name if len(name) <= most else name[: most - 1] + "…"

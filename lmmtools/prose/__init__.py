@@ -8,6 +8,6 @@ from __future__ import annotations
 from lmmtools.prose.mathematics import model
 from lmmtools.prose.sentences import certificate, crosscheck, data, icc, summary
 from lmmtools.prose.value import Prose
-from lmmtools.prose.warnings import caveats
+from lmmtools.prose.warnings import caveats, singularity
 
-__all__ = ["Prose", "caveats", "certificate", "crosscheck", "data", "icc", "model", "summary"]
+__all__ = ["Prose", "caveats", "certificate", "crosscheck", "data", "icc", "model", "singularity", "summary"]

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.prose.value import Prose, listed, literal
+from lmmtools.formats import listed
+from lmmtools.prose.value import Prose, literal
 
 __all__ = ["model"]
 
@@ -166,7 +167,7 @@ def _distribution(term: Any, subscripts: list[int], names: _Names) -> str:
         return f"{stacked} &\\sim \\mathcal{{N}}\\left(\\mathbf{{0}},\\ {matrix}\\right)"
     stacked = "\\begin{pmatrix} " + " \\\\ ".join(effects) + " \\end{pmatrix}"
     matrix = _matrix(term.structure, subscripts, mark)
-    return f"{stacked} &\\sim \\mathcal{{N}}\\left(\\mathbf{{0}},\\ {matrix}\\right)"
+    return f"{stacked}\\, &\\sim \\mathcal{{N}}\\left(\\mathbf{{0}},\\ {matrix}\\right)"
 
 
 def _matrix(structure: str, subscripts: list[int], mark: str) -> str:

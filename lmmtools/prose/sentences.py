@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from lmmtools.errors import ModelError
-from lmmtools.formats import counted, effect_unit, format_value, is_missing, shown, spread
-from lmmtools.prose.value import Prose, alert, listed, literal
+from lmmtools.formats import counted, effect_unit, format_value, is_missing, listed, shown, spread
+from lmmtools.prose.value import Prose, alert, literal
 
 __all__ = ["certificate", "crosscheck", "data", "icc", "summary"]
 
@@ -105,8 +106,17 @@ def _variances(fit: Any) -> Iterable[str]:
         pairs = [row for row in ours if _named(row.var2)]
         if 0 < len(pairs) <= _MOST_CORRELATIONS:
             between += "; " + "; ".join(_correlation(row) for row in pairs)
+        if _is_undetermined(fit, term):
+            between += " (one choice among equals: see the certificate)"
         yield between + "."
     yield f"The residual standard deviation is {shown(fit.sigma)}{_unit(fit.design.units.get(fit.response))}."
+
+
+def _is_undetermined(fit: Any, term: Any) -> bool:
+    """Whether the certificate names a (co)variance of the term among those that another split would fit as well."""
+    effects = [rf"{re.escape(name)} by {re.escape(term.factor)}(?![\w:])" for name in term.names]
+    named = re.compile("|".join([*effects, re.escape(f"of {term.label}")]))
+    return fit.certificate.flat_by == "design" and any(map(named.search, fit.certificate.flat))
 
 
 def _named(name: object) -> bool:
@@ -140,7 +150,10 @@ def icc(fit: Any) -> Prose:
             f"{format_value(row.icc, 'percent')}."
         )
     slopes = any(name != "Intercept" for term in fit.design.terms for name in term.names)
-    mean = " With effects besides the intercept the variance between levels differs from row to row; its mean is meant."
+    mean = (
+        " With effects besides the intercept the variance between levels differs from row to row; its mean over the "
+        "rows is used."
+    )
     return Prose(" ".join(said) + (mean if slopes else ""))
 
 

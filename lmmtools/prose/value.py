@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lmmtools.formats import visible
 
-__all__ = ["Prose", "alert", "listed", "literal"]
+__all__ = ["Prose", "alert", "literal"]
 
 # Jupyter's Markdown looks for mathematics before it looks at escapes, so what starts it becomes an entity.
 _ENTITIES = {"\\": "&#92;", "$": "&#36;", "<": "&lt;", ">": "&gt;", "&": "&amp;", "{": "&#123;", "}": "&#125;"}
@@ -46,8 +46,3 @@ def literal(text: object) -> str:
 def alert(kind: str, text: str) -> str:
     """A GitHub alert (``NOTE``, ``WARNING``, ``CAUTION``) around Markdown."""
     return f"> [!{kind}]\n" + "\n".join(f"> {line}".rstrip() for line in text.splitlines())
-
-
-def listed(parts: list[str]) -> str:
-    """``"a, b and c"``."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

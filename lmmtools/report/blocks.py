@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from lmmtools.report.tidy import ANSI
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["Block", "Code", "Error", "Figure", "Note", "Prose", "Record", "Table", "Text", "blocks"]
+__all__ = ["Block", "Code", "Error", "Figure", "Note", "Prose", "Record", "Table", "Text", "blocks", "join_code"]
 
 
 @dataclass(frozen=True)
@@ -100,19 +100,23 @@ _WARNING = re.compile(r"^(?:<cell>|\S.*?\.py):\d+: (\w+): (.*)\n?((?: {2}.*\n?)?
 
 
 def blocks(notebook: NotebookNode) -> tuple[Block, ...]:
-    """
-    Return the blocks of an executed notebook.
+    """Return the blocks of an executed notebook.
 
     Cells tagged ``remove`` are left out, ``hide-input`` hides a cell's source. Nothing follows the cell
     in which the notebook stopped: prose about results that are not there would mislead.
     """
-    merged: list[Block] = []
-    for block in _blocks(notebook):
-        if merged and isinstance(block, Code) and isinstance(merged[-1], Code):
-            merged[-1] = Code(f"{merged[-1].source}\n\n{block.source}")  # a cell that shows nothing joins the next
+    return join_code(_blocks(notebook))
+
+
+def join_code(content: Iterable[Block]) -> tuple[Block, ...]:
+    """Return the blocks, the code of a cell that shows nothing joined to that of the next."""
+    joined: list[Block] = []
+    for block in content:
+        if joined and isinstance(block, Code) and isinstance(joined[-1], Code):
+            joined[-1] = Code(f"{joined[-1].source}\n\n{block.source}")
         else:
-            merged.append(block)
-    return tuple(merged)
+            joined.append(block)
+    return tuple(joined)
 
 
 def _blocks(notebook: NotebookNode) -> Iterator[Block]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 import time
 from collections.abc import Mapping
@@ -11,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmmtools.report.kernel import ONE_THREAD, kernel_options
+from lmmtools import errors
+from lmmtools.report.kernel import kernel_options
 from lmmtools.report.tidy import add_failure, tidy
 
 if TYPE_CHECKING:
@@ -22,11 +22,10 @@ __all__ = ["Executed", "Failure", "execute"]
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a notebook stopped: ``kind`` in a word or two, ``sentence`` to be read, ``cell`` counted from 1."""
+    """Why a notebook stopped: ``kind`` in a word or two, ``sentence`` to be read."""
 
     kind: str
     sentence: str
-    cell: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,7 @@ class Executed:
 
 
 def execute(notebook: Path, parameters: Mapping[str, Any], *, timeout: float) -> Executed:
-    """
-    Execute a notebook with parameters in a kernel of its own.
+    """Execute a notebook with parameters in a kernel of its own.
 
     Parameters
     ----------
@@ -81,7 +79,7 @@ def execute(notebook: Path, parameters: Mapping[str, Any], *, timeout: float) ->
         executed = nbformat.read(str(output if output.exists() else notebook), as_version=4)
     tidied, last = tidy(executed)
     if failure is not None:
-        failure = add_failure(tidied, last, failure)
+        add_failure(tidied, last, failure)
     return Executed(tidied, failure, time.perf_counter() - start)
 
 
@@ -92,7 +90,7 @@ def _failure(error: Exception, timeout: float) -> Failure:
 
     if isinstance(error, PapermillExecutionError):
         text = str(error.evalue).strip()
-        ours = error.ename in ("FormulaError", "DataError", "ModelError", "NotYetSupported", "StudyError")
+        ours = error.ename in errors.__all__
         return Failure("error", text if ours else f"{error.ename}: {text}".rstrip(": "))
     if isinstance(error, CellTimeoutError):
         return Failure(
@@ -109,9 +107,7 @@ def _failure(error: Exception, timeout: float) -> Failure:
 
 
 def _quiet() -> None:
-    """Keep papermill's log off the terminal, where the progress bar is, and each kernel to one BLAS thread."""
+    """Keep papermill's log off the terminal, where the progress bar is."""
     log = logging.getLogger("papermill")
     log.addHandler(logging.NullHandler())
     log.propagate = False
-    # Sets are shown in the same order in every run; a kernel takes its environment from this process.
-    os.environ.update(ONE_THREAD | {"PYTHONHASHSEED": "0"})

@@ -22,8 +22,7 @@ _LONGEST = 120  # leaves room for suffixes and temporary names under the 255 byt
 
 @dataclass(frozen=True)
 class Run:
-    """
-    One notebook execution.
+    """One notebook execution.
 
     Attributes
     ----------
@@ -49,8 +48,7 @@ class Run:
 
 
 def expand(study: Study, notebook: Path, declared: tuple[Parameter, ...]) -> tuple[Run, ...]:
-    """
-    Return one run for each data set, variant and method, in the study's order.
+    """Return one run for each data set, variant and method, in the study's order.
 
     Raises
     ------

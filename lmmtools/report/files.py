@@ -30,8 +30,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 
 def prepare_folder(folder: Path) -> None:
-    """
-    Make the folder if need be, prove that it can be written to, and clear what a killed run left half-written.
+    """Make the folder if need be, prove that it can be written to, and clear what a killed run left half-written.
 
     Raises
     ------

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lmmtools.formats import format_value
 from lmmtools.records import STATUSES
 from lmmtools.report.locate import resource_dir
+from lmmtools.report.page import sentence
 from lmmtools.report.run import Outcome
 
-__all__ = ["Row", "index_page", "number", "summary_row"]
+__all__ = ["Row", "index_page", "summary_row"]
 
 _LINKS = {"html": "HTML", "pdf": "PDF", "json": "numbers", "ipynb": "notebook"}
 
@@ -33,8 +35,7 @@ class Row:
 
 
 def index_page(title: str, outcomes: Sequence[Outcome]) -> str:
-    """
-    Return the index as one HTML file without clock times: the same runs give the same page.
+    """Return the index as one HTML file without clock times: the same runs give the same page.
 
     Parameters
     ----------
@@ -62,6 +63,9 @@ def index_page(title: str, outcomes: Sequence[Outcome]) -> str:
 def summary_row(outcome: Outcome) -> Row:
     """Return the index's view of one outcome."""
     run, record = outcome.run, outcome.record
+    # The status stands for the certificate's sentence, which the fit warned of too.
+    certified = record.get("certificate", {}).get("sentence")
+    said = (*outcome.reasons, *(warning for warning in outcome.warnings if warning != certified))
     return Row(
         name=run.name,
         dataset=run.dataset,
@@ -69,19 +73,11 @@ def summary_row(outcome: Outcome) -> Row:
         formula=run.formula,
         method=run.method,
         status=outcome.status,
-        reasons=outcome.reasons + outcome.warnings,
+        reasons=tuple(dict.fromkeys(map(sentence, said))),
         numbers=tuple(_numbers(record["numbers"])) if record else (),
         checks=tuple(_verdicts(check) for check in record.get("cross_checks", ())),
         links=tuple((file, _LINKS[file.rpartition(".")[2]]) for file in outcome.files),
     )
-
-
-def number(value: float | None) -> str:
-    """Return a number with four significant digits and a true minus sign, never in powers of ten below 10⁶."""
-    if value is None:
-        return "—"
-    text = f"{value:,.0f}" if 1e4 <= abs(value) < 1e6 else f"{value:#.4g}"
-    return text.removesuffix(".").replace("-", "−")
 
 
 def _numbers(found: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -89,14 +85,18 @@ def _numbers(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = []
     if found["coefficients"]:
         focal = found["coefficients"][-1]
-        rows.append((focal, f"{number(found['fixef'][focal])} ± {number(found['stderr'][focal])}"))
-    rows.append(("σ", number(found["sigma"])))
+        rows.append((focal, f"{_number(found['fixef'][focal])} ± {_number(found['stderr'][focal])}"))
+    rows.append(("σ", _number(found["sigma"])))
     for group, share in (found["icc"] or {}).items():
-        rows.append((f"ICC {group}", number(share["adjusted"])))
-    rows.append(("criterion", number(found["criterion"])))
+        rows.append((f"ICC {group}", _number(share["adjusted"])))
+    rows.append(("criterion", _number(found["criterion"])))
     return rows
+
+
+def _number(value: float | None) -> str:
+    return format_value(value, "sig4")
 
 
 def _verdicts(check: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     """Return a cross-check's engine and its verdicts, counted."""
-    return str(check["engine"]), tuple(f"{count} {verdict}" for verdict, count in check["counts"].items())
+    return str(check["engine"]), tuple(f"{verdict}: {count}" for verdict, count in check["counts"].items())

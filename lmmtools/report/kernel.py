@@ -11,18 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ONE_THREAD", "kernel_options"]
+__all__ = ["KERNEL_ENVIRONMENT", "kernel_options"]
 
 # Two runs at a time on two cores: a second BLAS thread in each only makes them wait for one another.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-ONE_THREAD = dict.fromkeys(_THREADS, "1")
+# Sets are shown in the same order in every run. A kernel takes its environment from the process that starts it.
+KERNEL_ENVIRONMENT = dict.fromkeys(_THREADS, "1") | {"PYTHONHASHSEED": "0"}
 _LONGEST_SOCKET = 100  # characters; macOS allows 104 and Linux 108 for the path of a Unix socket
 
 
 @contextmanager
 def kernel_options() -> Iterator[dict[str, object]]:
-    """
-    Give what papermill needs to start a kernel, and clear its connection files afterwards.
+    """Give what papermill needs to start a kernel, and clear its connection files afterwards.
 
     Kernels started at the same time race for TCP ports; sockets in a folder of their own cannot.
     The kernel is always the running Python: a kernel of the same name installed elsewhere is not asked.

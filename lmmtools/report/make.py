@@ -42,8 +42,7 @@ def make_reports(
     started: Callable[[tuple[Run, ...]], None] = lambda runs: None,
     ended: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Made:
-    """
-    Check a study, run all of it, and write its reports, ``index.html`` and ``run.json``.
+    """Check a study, run all of it, and write its reports, ``index.html`` and ``run.json``.
 
     Parameters
     ----------

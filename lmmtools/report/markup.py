@@ -19,8 +19,7 @@ _MATHML = "http://www.w3.org/1998/Math/MathML"
 
 
 def to_html(parts: Sequence[str], folder: Path) -> list[str]:
-    """
-    Return each Markdown part as an HTML fragment, mathematics as MathML.
+    """Return each Markdown part as an HTML fragment, mathematics as MathML.
 
     Parameters
     ----------
@@ -69,12 +68,18 @@ def _pandoc(text: str, options: list[str], folder: Path) -> str:
 
 
 def _repaired(match: re.Match[str]) -> str:
-    """Return one formula with its hats where they belong, and its TeX as the words a screen reader says."""
+    """Return one formula with its hats and spaces where they belong, and its TeX as the words a screen reader says."""
     ET.register_namespace("", _MATHML)
     math = ET.fromstring(match[0])
     for over in math.iter(f"{{{_MATHML}}}mover"):
         if len(over) == 2 and over[1].get("accent") == "true":
             over.set("accent", "true")  # browsers read it here; pandoc writes it on the mark above
+    for cell in math.iter(f"{{{_MATHML}}}mtd"):
+        if len(cell) > 1 and cell[0].tag == f"{{{_MATHML}}}mo":
+            cell[0].set("form", "infix")  # at the start of an aligned column it stands between two sides all the same
     for annotation in math.iter(f"{{{_MATHML}}}annotation"):
         math.set("alttext", " ".join((annotation.text or "").split()))
-    return ET.tostring(math, encoding="unicode", short_empty_elements=False)
+    text = ET.tostring(math, encoding="unicode", short_empty_elements=False)
+    if math.get("display") != "block":
+        return text
+    return f'<span class="scroll equation" tabindex="0">{text}</span>'  # a span, since it stands in a paragraph

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import typing
 from collections.abc import Iterable, Mapping
@@ -10,22 +9,22 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["find_mistakes", "nearest"]
+from lmmtools.formats import closest
+
+__all__ = ["TYPE_WORDS", "find_mistakes", "hint"]
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """Return ``'; did you mean "x"?'`` for the closest valid name, else the list of valid names."""
+def hint(name: str, valid: Iterable[str]) -> str:
+    """Return ``'did you mean "x"?'`` for the closest valid name, else the list of valid names."""
     names = [str(one) for one in valid]
-    folded = {one.lower(): one for one in names}
-    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
-    if close:
-        return f'did you mean "{folded[close[0]]}"?'
+    meant = closest(name, names)
+    if meant is not None:
+        return f'did you mean "{meant}"?'
     return f"valid here: {', '.join(names)}" if names else "nothing is valid here"
 
 
 def find_mistakes(kind: type[msgspec.Struct], value: Any, where: str = "") -> list[str]:
-    """
-    Return every way in which a value read from TOML fails to be a ``kind``, each with its key.
+    """Return every way in which a value read from TOML fails to be a ``kind``, each with its key.
 
     msgspec stops at the first mistake, so each field is converted by itself here; a list of Structs
     is entered item by item.
@@ -43,7 +42,7 @@ def find_mistakes(kind: type[msgspec.Struct], value: Any, where: str = "") -> li
         return [f"{where}: expected a table, got {_toml_type(value)}"]
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     prefix = f"{where}." if where else ""
-    found = [f"{prefix}{key}: unknown key; {nearest(key, fields)}" for key in value if key not in fields]
+    found = [f"{prefix}{key}: unknown key; {hint(key, fields)}" for key in value if key not in fields]
     for name, field in fields.items():
         if name not in value:
             if field.required:
@@ -75,7 +74,7 @@ def _choices(kind: Any, value: Any) -> str:
     words = [word for part in (kind, *typing.get_args(kind)) for word in _literal_words(part)]
     given = value if isinstance(value, list) else [value]
     wrong = [one for one in given if isinstance(one, str) and one not in words]
-    return f"; {nearest(wrong[0], words)}" if words and wrong else ""
+    return f"; {hint(wrong[0], words)}" if words and wrong else ""
 
 
 def _literal_words(kind: Any) -> tuple[str, ...]:
@@ -95,17 +94,18 @@ def _item_struct(kind: Any) -> type[msgspec.Struct] | None:
 
 
 def _toml_type(value: Any) -> str:
-    return _WORDS.get(type(value).__name__, type(value).__name__)
+    return TYPE_WORDS.get(type(value).__name__, type(value).__name__)
 
 
 # msgspec's names of types, as someone who writes TOML knows them.
-_WORDS = {
+TYPE_WORDS = {
     "str": "text",
     "bool": "true or false",
     "int": "an integer",
     "float": "a number",
     "array": "a list",
     "list": "a list",
+    "dict": "a table",
     "object": "a table",
     "null": "nothing",
 }
@@ -113,5 +113,5 @@ _WORDS = {
 
 def _in_words(text: str) -> str:
     """Return msgspec's message with types in words: ``Expected `float`, got `str` `` loses its backticks."""
-    text = re.sub(r"`([^`]+)`", lambda m: " or ".join(_WORDS.get(n, n) for n in m[1].split(" | ")), text)
+    text = re.sub(r"`([^`]+)`", lambda m: " or ".join(TYPE_WORDS.get(n, n) for n in m[1].split(" | ")), text)
     return text[:1].lower() + text[1:]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lmmtools.report.blocks import Block, Prose, Record, blocks
+from lmmtools.formats import counted
+from lmmtools.report.blocks import Block, Note, Prose, Record, blocks, join_code
 from lmmtools.report.parameters import Parameter
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["Page", "Setting", "find_record", "make_page"]
+__all__ = ["Page", "Setting", "find_record", "make_page", "sentence"]
 
 _TITLE = re.compile(r"\A\s*# +(.+?) *#*\s*(?:\n|\Z)")
 
@@ -30,8 +32,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Page:
-    """
-    A report, ready to be laid out.
+    """A report, ready to be laid out.
 
     Attributes
     ----------
@@ -66,8 +67,7 @@ def make_page(
     parameters: tuple[tuple[Parameter, Any, bool], ...] = (),
     facts: tuple[tuple[str, str], ...] = (),
 ) -> Page:
-    """
-    Return the page of an executed notebook.
+    """Return the page of an executed notebook.
 
     Parameters
     ----------
@@ -82,16 +82,17 @@ def make_page(
     content, heading = _without_title(blocks(notebook))
     record = find_record(content)
     status = status or str(record.get("status", "failed"))
+    reasons = reasons or tuple(record.get("reasons", ()))
     shown_title = title or heading or "Report"
     return Page(
         title=shown_title,
         subtitle=heading if heading != shown_title else "",
         status=status,
-        reasons=reasons or tuple(record.get("reasons", ())),
+        reasons=tuple(dict.fromkeys(map(sentence, reasons))),
         facts=_facts(record) or facts,
         settings=tuple(Setting(one.name, shown(value), one.help, given) for one, value, given in parameters),
         provenance=_provenance(record),
-        blocks=tuple(one for one in content if not isinstance(one, Record)),
+        blocks=join_code(_without_repeats(content, reasons)),
     )
 
 
@@ -99,6 +100,11 @@ def find_record(content: tuple[Block, ...]) -> Mapping[str, Any]:
     """Return the last run record among the blocks, or an empty mapping."""
     found = [one.content for one in content if isinstance(one, Record)]
     return found[-1] if found else {}
+
+
+def sentence(text: str) -> str:
+    """Return a reason or warning as it begins a line: with a capital."""
+    return text[:1].upper() + text[1:]
 
 
 def shown(value: Any) -> str:
@@ -123,11 +129,28 @@ def _without_title(content: tuple[Block, ...]) -> tuple[tuple[Block, ...], str]:
     return content, ""
 
 
+def _without_repeats(content: tuple[Block, ...], reasons: tuple[str, ...]) -> Iterator[Block]:
+    """Leave out the record, and each warning that the title block, the prose or an earlier note gives word for word."""
+    said = " | ".join([*map(_words, reasons), *(_words(one.markdown) for one in content if isinstance(one, Prose))])
+    for one in content:
+        if isinstance(one, Note) and one.level == "warning":
+            if _words(one.text) in said:
+                continue
+            said += f" | {_words(one.text)}"
+        if not isinstance(one, Record):
+            yield one
+
+
+def _words(text: str) -> str:
+    """Return the words of plain text or Markdown, whose marks differ."""
+    return " ".join(re.findall(r"\w+", html.unescape(text).replace("\\_", "_")))
+
+
 def _facts(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     if not record:
         return ()
     numbers = record["numbers"]
-    groups = ", ".join(f"{count:,} {name}" for name, count in numbers["ngroups"].items())
+    groups = ", ".join(f"{counted(count, 'level')} of {name}" for name, count in numbers["ngroups"].items())
     return (
         ("Data", str(record["dataset"] or "unnamed")),
         ("Model", str(record["formula"])),

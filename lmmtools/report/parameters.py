@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmmtools.errors import StudyError
-from lmmtools.report.mistakes import nearest
+from lmmtools.report.mistakes import TYPE_WORDS, hint
 
 if TYPE_CHECKING:
     from lmmtools.report.study import Study
@@ -25,7 +25,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "list": (list,),
     "dict": (dict,),
 }
-_WORDS = {"str": "text", "bool": "true or false", "int": "an integer", "float": "a number", "list": "a list"}
 # What a study says in words of its own, and the notebook parameter that receives it.
 OWN_KEYS = {"dataset": "datasets.name", "formula": "formula", "reml": "methods", "title": "title", "seed": "seed"}
 _NEEDED = ("dataset", "formula", "reml")
@@ -33,8 +32,7 @@ _NEEDED = ("dataset", "formula", "reml")
 
 @dataclass(frozen=True)
 class Parameter:
-    """
-    One parameter of a notebook.
+    """One parameter of a notebook.
 
     Attributes
     ----------
@@ -60,8 +58,7 @@ class Parameter:
 
 
 def notebook_parameters(path: Path) -> tuple[Parameter, ...]:
-    """
-    Return the parameters that a notebook's tagged cell declares, in its order.
+    """Return the parameters that a notebook's tagged cell declares, in its order.
 
     Raises
     ------
@@ -100,10 +97,10 @@ def parameter_mistakes(study: Study, declared: tuple[Parameter, ...], notebook: 
                 found.append(f"{key}: is not set here but by the key {OWN_KEYS[name]}")
             elif name not in known:
                 valid = [one for one in known if one not in OWN_KEYS]
-                found.append(f"{key}: {notebook} has no such parameter; {nearest(name, valid)}")
+                found.append(f"{key}: {notebook} has no such parameter; {hint(name, valid)}")
             elif not known[name].accepts(value):
                 expected = known[name].type_name or type(known[name].default).__name__
-                found.append(f"{key}: expected {_WORDS.get(expected, expected)}, got {value!r}")
+                found.append(f"{key}: expected {TYPE_WORDS.get(expected, expected)}, got {value!r}")
     return found
 
 

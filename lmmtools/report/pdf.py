@@ -27,8 +27,7 @@ def timestamp() -> int:
 
 
 def compile_pdf(source: Callable[[bool], str], files: Mapping[str, bytes]) -> tuple[bytes, list[str]]:
-    """
-    Compile to PDF/UA-1; failing that to plain PDF; failing that with prose and tables as plain text.
+    """Compile to PDF/UA-1; failing that to plain PDF; failing that with prose and tables as plain text.
 
     Parameters
     ----------
@@ -89,8 +88,7 @@ def _attempt(
 
 @contextmanager
 def _figure_fonts() -> Iterator[Path]:
-    """
-    Give a folder with the font figures are drawn in, which Typst does not bring.
+    """Give a folder with the font figures are drawn in, which Typst does not bring.
 
     Copied out of matplotlib's folder, where a font of last resort has a box for every character: with it
     Typst would never say which characters cannot be shown.

@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from lmmtools.report.expand import Run
-from lmmtools.report.kernel import ONE_THREAD
+from lmmtools.report.kernel import KERNEL_ENVIRONMENT
 from lmmtools.report.run import Outcome, failed_outcome, perform, write_stub
 
 __all__ = ["perform_all"]
@@ -22,8 +22,7 @@ _RUNS_PER_WORKER = 25
 
 
 def perform_all(runs: Sequence[Run], folder: Path, *, jobs: int) -> Iterator[Outcome]:
-    """
-    Perform all runs, ``jobs`` at a time, and yield each outcome as it is there.
+    """Perform all runs, ``jobs`` at a time, and yield each outcome as it is there.
 
     A run whose worker process dies is tried once more alone, because the worker that died may have been
     its neighbour's; if that worker dies too, the run is failed and gets a report that says so.
@@ -82,6 +81,6 @@ def _executor(workers: int, scratch: str) -> ProcessPoolExecutor:
 
 
 def _settle(scratch: str) -> None:
-    """Make a worker keep its temporary files where they are cleared even if it dies."""
-    os.environ.update(ONE_THREAD)
+    """Set a worker's environment, and keep its temporary files where they are cleared even if it dies."""
+    os.environ.update(KERNEL_ENVIRONMENT)
     tempfile.tempdir = scratch

@@ -22,8 +22,7 @@ SUFFIXES = ("html", "pdf", "json", "ipynb")
 
 @dataclass(frozen=True)
 class Outcome:
-    """
-    How a run ended: what the index shows.
+    """How a run ended: what the index shows.
 
     Attributes
     ----------
@@ -51,8 +50,7 @@ class Outcome:
 
 
 def perform(run: Run, folder: Path) -> Outcome:
-    """
-    Execute a run and write ``<name>.ipynb``, ``.html``, ``.pdf`` and ``.json`` into the folder.
+    """Execute a run and write ``<name>.ipynb``, ``.html``, ``.pdf`` and ``.json`` into the folder.
 
     Returns
     -------

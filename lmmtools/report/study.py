@@ -10,7 +10,7 @@ import msgspec
 
 from lmmtools.errors import StudyError
 from lmmtools.report.locate import resource_dir
-from lmmtools.report.mistakes import find_mistakes, nearest
+from lmmtools.report.mistakes import find_mistakes, hint
 from lmmtools.report.parameters import Parameter, notebook_parameters, parameter_mistakes
 
 __all__ = ["Dataset", "Method", "Study", "Variant", "read_study"]
@@ -39,8 +39,7 @@ class Dataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """
-    A study: what is run, on what, with what.
+    """A study: what is run, on what, with what.
 
     ``notebook`` is looked for beside the study file, then among the shipped notebooks; ``timeout`` is
     in seconds for each cell; ``seed`` and ``parameters`` go to every run.
@@ -55,8 +54,7 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_study(path: Path) -> tuple[Study, Path, tuple[Parameter, ...]]:
-    """
-    Read a study file and check all of it.
+    """Read a study file and check all of it.
 
     Parameters
     ----------
@@ -106,7 +104,7 @@ def _find_notebook(study: Path, name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     known = sorted(one.name for folder in folders for one in folder.glob("*.ipynb"))
-    raise _study_error(study, [f'notebook: there is no notebook "{name}"; {nearest(name, known)}'])
+    raise _study_error(study, [f'notebook: there is no notebook "{name}"; {hint(name, known)}'])
 
 
 def _model_mistakes(study: Study) -> list[str]:
@@ -117,7 +115,7 @@ def _model_mistakes(study: Study) -> list[str]:
     found = []
     for i, dataset in enumerate(study.datasets, start=1):
         if dataset.name not in known:
-            found.append(f'datasets[{i}].name: there is no data set "{dataset.name}"; {nearest(dataset.name, known)}')
+            found.append(f'datasets[{i}].name: there is no data set "{dataset.name}"; {hint(dataset.name, known)}')
         for j, variant in enumerate(dataset.variants, start=1):
             try:
                 parse_formula(variant.formula)

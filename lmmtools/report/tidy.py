@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 from pathlib import Path
@@ -25,8 +24,7 @@ _ROOT = f"{Path(__file__).resolve().parents[2]}{os.sep}"
 
 
 def tidy(notebook: NotebookNode) -> tuple[NotebookNode, int | None]:
-    """
-    Return a copy without papermill's red error cells, times and paths, and with cell ids that stay.
+    """Return a copy without papermill's red error cells, times and paths, and with cell ids that stay.
 
     Returns
     -------
@@ -50,9 +48,8 @@ def tidy(notebook: NotebookNode) -> tuple[NotebookNode, int | None]:
     return made, last
 
 
-def add_failure(notebook: NotebookNode, last: int | None, failure: Failure) -> Failure:
-    """
-    Write the failure into the cell where it happened, if that cell shows none, and return it with the cell.
+def add_failure(notebook: NotebookNode, last: int | None, failure: Failure) -> None:
+    """Write the failure into the cell where it happened, if that cell shows none.
 
     The notebook's metadata name that cell as ``lmmtools.stopped_at``, counted from 0.
     """
@@ -62,12 +59,11 @@ def add_failure(notebook: NotebookNode, last: int | None, failure: Failure) -> F
     code = [number for number, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     at = shown[0] if shown else last if last is not None else code[0] if code else None
     if at is None:
-        return failure
+        return
     if not shown:
         output = nbformat.v4.new_output("error", ename=failure.kind, evalue=failure.sentence, traceback=[])
         notebook.cells[at].setdefault("outputs", []).append(output)
     notebook.metadata["lmmtools"] = {"stopped_at": at}
-    return dataclasses.replace(failure, cell=at + 1)
 
 
 def _has_error(cell: Any) -> bool:

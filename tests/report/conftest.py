@@ -39,6 +39,8 @@ if mode == "slow":
 if mode == "kill":
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)
+if mode == "unexplained":
+    warnings.warn("It differs.")
 if mode == "warn":
     warnings.warn("mind the gap")
 """

@@ -72,8 +72,8 @@ def test_nothing_follows_the_cell_where_a_notebook_stopped():
         new_code_cell("g()"),
     )
     tidied, last = tidy(made)
-    failure = add_failure(tidied, last, Failure("error", "bad"))
-    assert failure.cell == 1
+    add_failure(tidied, last, Failure("error", "bad"))
+    assert tidied.metadata["lmmtools"] == {"stopped_at": 0}
     assert blocks(tidied) == (
         Code("f()"),
         Error("ValueError", "bad", "ValueError\nat <cell>"),
@@ -85,7 +85,8 @@ def test_a_dead_kernel_is_written_where_it_died():
     cell = new_code_cell("os._exit(1)")
     cell.metadata["papermill"] = {"start_time": "2020-01-01T00:00:00", "exception": None, "status": "completed"}
     tidied, last = tidy(notebook(new_code_cell("1"), cell, new_code_cell("2")))
-    assert add_failure(tidied, last, Failure("kernel died", "It died.")).cell == 2
+    add_failure(tidied, last, Failure("kernel died", "It died."))
+    assert tidied.metadata["lmmtools"] == {"stopped_at": 1}
     assert Error("kernel died", "It died.", "") in blocks(tidied)
     assert "papermill" not in tidied.cells[1].metadata
 
@@ -96,6 +97,35 @@ def test_the_notebook_s_title_moves_to_the_title_block():
     assert page.blocks == (Prose("Words."), Prose("## Next"))
     page = make_page(notebook(new_markdown_cell("# A title")), title="The run's")
     assert (page.title, page.subtitle, page.blocks) == ("The run's", "A title", ())
+
+
+def warned(*texts):
+    text = "".join(f"<cell>:1: LMMWarning: {text}\n  f()\n" for text in texts)
+    return new_code_cell("f()", outputs=[new_output("stream", name="stderr", text=text)])
+
+
+def test_a_warning_that_the_page_gives_elsewhere_is_not_repeated():
+    prose = new_output(
+        "display_data", {"text/markdown": "> [!NOTE]\n> The slope of x\\_1 (in g) is flat.", "text/plain": ""}
+    )
+    page = make_page(
+        notebook(
+            warned(
+                "it differs.", "the slope of x_1 (in g) is flat.", "The slope of x_1 (in g) is flat.", "mind", "mind"
+            ),
+            new_code_cell("g()"),
+            new_code_cell("show()", outputs=[prose]),
+        ),
+        reasons=("it differs.", "It differs."),
+    )
+    assert page.reasons == ("It differs.",)
+    notes = [one.text for one in page.blocks if isinstance(one, Note)]
+    assert notes == ["the slope of x_1 (in g) is flat.", "mind"]  # the first is not word for word the prose's
+
+
+def test_code_is_joined_across_a_warning_that_was_left_out():
+    page = make_page(notebook(warned("twice"), new_code_cell("g()")), reasons=("twice",))
+    assert page.blocks == (Code("f()\n\ng()"),)
 
 
 def html(*parts):
@@ -126,6 +156,12 @@ def test_mathematics_becomes_mathml_and_typst_with_its_tex_as_words():
     (over,) = math.iter("{http://www.w3.org/1998/Math/MathML}mover")
     assert over.get("accent") == "true"  # where browsers read it; pandoc puts it on the hat
     assert 'alt: "\\\\hat\\\\beta_j"' in typst(r"$\hat\beta_j$")[0]
+
+
+def test_relations_at_the_start_of_an_aligned_column_keep_their_spaces():
+    (made,) = html("$$\n\\begin{aligned}\nb &\\sim N \\\\\ny &= x\n\\end{aligned}\n$$")
+    assert made.startswith('<p><span class="scroll equation" tabindex="0"><math ')
+    assert made.count('<mo form="infix">') == 2
 
 
 def test_alerts_are_callouts():

@@ -36,7 +36,9 @@ def troubled(toy_folder, tmp_path_factory):
     nbformat.write(nbformat.read(toy_folder / "toy.ipynb", as_version=4), folder / "toy.ipynb")
     (folder / "all.toml").write_text(study_text("good", "raise", "kill", "die", "slow", "warn", "unexplained"))
     (folder / "good.toml").write_text(study_text("good", "warn", "unexplained"))
+    before = dict(os.environ)
     made = make_reports(folder / "all.toml", folder / "all", jobs=2)
+    assert dict(os.environ) == before  # one BLAS thread is for the kernels alone
     make_reports(folder / "good.toml", folder / "good", jobs=1)
     return folder, {outcome.run.variant: outcome for outcome in made.outcomes}, made
 
@@ -91,7 +93,7 @@ def test_a_warning_reaches_page_and_numbers(troubled):
 def test_the_index_says_how_each_run_ended(troubled):
     folder, _, made = troubled
     page = (folder / "all" / "index.html").read_text()
-    for words in ("2 ok", "1 unexplained", "4 failed", "It differs.", "no such &lt;batch&gt;", "mind the gap",
+    for words in ("2 ok", "1 unexplained", "4 failed", "It differs.", "no such &lt;batch&gt;", "Mind the gap",
                   "1528", "19.40"):  # fmt: skip
         assert words in page, words
     links = re.findall(r'href="([^"#]+)"', page)
@@ -100,6 +102,16 @@ def test_the_index_says_how_each_run_ended(troubled):
     assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
     assert "<script" not in page
     assert not made.good
+
+
+@pytest.mark.slow
+def test_a_warning_equal_to_a_reason_is_said_once(troubled):
+    folder, outcomes, _ = troubled
+    assert outcomes["unexplained"].reasons == outcomes["unexplained"].warnings == ("It differs.",)
+    for name in ("index", "dyestuff-unexplained-reml"):
+        assert (folder / "all" / f"{name}.html").read_text().count(">It differs.<") == 1, name
+    result = json.loads((folder / "all" / "dyestuff-unexplained-reml.json").read_text())
+    assert result["reasons"] == result["warnings"] == ["It differs."]
 
 
 @pytest.mark.slow

@@ -91,7 +91,22 @@ def test_it_cannot_be_changed(fit):
 def test_singular():
     made = lt.record(lt.fit_lmm("Yield ~ 1 + (1 | Batch)", lt.load_dataset("Dyestuff2")))
     assert made.status == "singular"
-    assert made.reasons == ("The fit is singular: the estimated variance of Batch (Intercept) is zero.",)
+    assert made.reasons == ("The fit is singular: the variance of Intercept by Batch is estimated as zero.",)
+
+
+def test_singular_does_not_depend_on_units():
+    data = lt.load_dataset("Orthodont").assign(seconds=lambda d: d["age"] * 365.25 * 86400)
+    made = [lt.fit_lmm(f"distance ~ {x} + (0 + {x} | Subject)", data) for x in ("age", "seconds")]
+    assert [lt.record(one).status for one in made] == ["ok", "ok"]
+    assert made[1].varcorr["sdcor"].iloc[0] < 1e-5 * made[1].sigma  # small in these units only
+
+
+def test_variables_of_any_name_are_recorded():
+    data = lt.load_dataset("sleepstudy").rename(columns={"Days": "nan", "Subject": "None"})
+    rows = lt.record(lt.fit_lmm("Reaction ~ nan + (nan | None)", data)).numbers["varcorr"]
+    assert [(row["grp"], row["var1"], row["var2"]) for row in rows] == [
+        ("None", "Intercept", None), ("None", "nan", None), ("None", "Intercept", "nan"), ("Residual", None, None),
+    ]  # fmt: skip
 
 
 def test_not_an_optimum_is_failed(fit):
@@ -100,9 +115,17 @@ def test_not_an_optimum_is_failed(fit):
 
 
 def test_a_flat_direction_is_named(fit):
-    made = lt.record(with_certificate(fit, status="flat direction", sentence="Flat.", flat=("a", "b")))
-    assert (made.status, made.reasons) == ("flat direction", ("Flat.",))
-    assert made.certificate["flat"] == ("a", "b")
+    flat = with_certificate(fit, status="flat direction", sentence="Long.", flat=("a", "b", "c"), flat_by="design")
+    made = lt.record(flat)
+    assert made.status == "flat direction"
+    (reason,) = made.reasons
+    assert reason.startswith("The data do not determine a, nor 2 other combinations;")
+    assert (made.certificate["flat"], made.certificate["flat_by"]) == (("a", "b", "c"), "design")
+
+
+def test_where_standard_errors_mean_nothing_the_reason_says_so(fit):
+    made = lt.record(with_certificate(fit, status="flat direction", sentence="Long.", flat=("a",), flat_by="data"))
+    assert made.reasons == ("The data say nothing about a; standard errors that rest on it mean nothing either.",)
 
 
 def test_an_unexplained_difference_is_the_status_and_is_named(fit):

@@ -1,6 +1,7 @@
 """Every verdict of the cross-check, from fits that deserve it and from doctored fits that must not pass."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,10 @@ import pytest
 
 import lmmtools as lt
 from lmmtools.crosscheck import CrossCheck, side_by_side
+from lmmtools.crosscheck.ridge import open_covariances
 from lmmtools.crosscheck.statsmodels import estimate_seconds
+from lmmtools.crosscheck.verdicts import MEANINGS
+from lmmtools.formats import shown
 from tests.reference.lme4_fits import fitted
 
 
@@ -50,7 +54,6 @@ def test_lists_every_number_side_by_side(sleep):
     np.testing.assert_array_equal(check["difference"], check["theirs"] - check["ours"])
     assert check.ok
     assert check.engine.startswith("statsmodels ")
-    assert check.seconds > 0
     assert check.caption and check.notes
 
 
@@ -79,7 +82,7 @@ def test_joint_hessian_is_recognised_by_computing_it():
         row = check.loc[f"standard error {name}"]
         assert row["verdict"] == "joint Hessian"
         assert row["theirs"] / row["ours"] - 1 == pytest.approx(excess, rel=0.02)
-        assert f"{row['theirs']:.8g} at theirs" in row["explanation"]
+        assert f"{shown(row['theirs'], 8)} at theirs" in row["explanation"]
 
 
 def test_a_run_far_short_is_repeated_and_both_are_reported():
@@ -115,7 +118,7 @@ def test_stopped_short_is_measured_in_both_likelihoods(monkeypatch, unbalanced):
         assert found[quantity] == "statsmodels stopped short"
     assert found["standard error Days"] == "joint Hessian"
     short = -2 * check.set_index("quantity").loc["log-likelihood", "difference"]
-    assert f"by {short:.2g} deviance" in check.set_index("quantity").loc["residual variance", "explanation"]
+    assert f"by {shown(short, 2)} deviance" in check.set_index("quantity").loc["residual variance", "explanation"]
 
 
 def test_singular_fit():
@@ -152,6 +155,51 @@ def test_flat_directions_are_told_from_disagreements():
     assert found["variance Worker Intercept"] == "flat direction"
     assert found["fixed effect Intercept"] == "equal"
     assert found["log-likelihood at our parameters"] == "equal"
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_flat_directions_claim_what_they_move_and_no_more(reml):
+    """The split of one V into two terms: standard errors, residual variance and likelihood rest on V alone."""
+    with pytest.warns(lt.LMMWarning):
+        fit = lt.fit_lmm("score ~ Machine + (Machine || Worker)", lt.load_dataset("Machines"), reml=reml)
+    check = lt.cross_check(fit)
+    flat = set(check.loc[check["verdict"] == "flat direction", "quantity"])
+    assert check.ok
+    assert len(flat) == 7
+    assert flat == {q for q in check["quantity"] if q.startswith(("variance", "covariance"))}
+    others = check[~check["quantity"].isin(flat)]
+    assert set(others["verdict"]) <= {"equal", "statsmodels stopped short"}
+
+
+def test_a_split_intercept_leaves_its_slope_determined():
+    with pytest.warns(lt.LMMWarning):
+        fit = lt.fit_lmm("Reaction ~ Days + (1 | Subject) + (Days | Subject)", lt.load_dataset("sleepstudy"))
+    np.testing.assert_array_equal(open_covariances(fit), np.diag([True, True, False]))
+    assert not open_covariances(lt.fit_lmm("Reaction ~ Days + (1 | Subject)", lt.load_dataset("sleepstudy"))).any()
+
+
+def test_flat_by_data_moves_fixed_effects_and_standard_errors_too():
+    """Fixed effects that contain the groups: V itself moves, and what rests on it moves along."""
+    with pytest.warns(lt.LMMWarning):
+        fit = lt.fit_lmm("Reaction ~ Subject + Days + (1 | Subject)", lt.load_dataset("sleepstudy"))
+    check = lt.cross_check(fit)
+    found = verdicts(check)
+    assert check.ok
+    assert found["variance Subject Intercept"] == "flat direction"
+    assert found["standard error Intercept"] == "flat direction"
+    assert found["standard error Days"] == "equal"
+    assert found["residual variance"] == "equal"
+
+
+def test_explanations_are_set_like_the_tables():
+    """No power of ten, product or Greek letter in ASCII, in any text that a reader sees."""
+    with pytest.warns(lt.LMMWarning):
+        fit = lt.fit_lmm("score ~ Machine + (Machine || Worker)", lt.load_dataset("Machines"))
+    check = lt.cross_check(fit)
+    ours = [*check["explanation"], *check.notes, *MEANINGS.values()]
+    said = " ".join(text for text in ours if not text.startswith("statsmodels said"))
+    assert "×10⁻" in said
+    assert not re.search(r"\de[-+]\d|sigma|\^|\d x \d|n eps", said)
 
 
 def test_a_crash_over_there_is_quoted():
@@ -210,8 +258,8 @@ def _must_not_run(*args, **kwargs):
     ("rows", "groups", "effects", "measured"),
     [(7185, 160, 2, 1.0), (20_000, 2_000, 1, 0.9), (20_000, 2_000, 2, 2.7), (10**6, 10_000, 2, 87.0)],
 )
-def test_time_estimate_is_within_a_factor_of_four_of_measurements(rows, groups, effects, measured):
-    assert measured / 4 < estimate_seconds(rows, groups, effects) < measured * 4
+def test_time_estimate_is_within_a_factor_of_three_of_measurements(rows, groups, effects, measured):
+    assert measured / 3 < estimate_seconds(rows, groups, effects) < measured * 3
 
 
 def test_125_000_groups_are_beyond_the_default_limit():
@@ -316,7 +364,34 @@ def test_dense_engine_finds_nothing(name):
 def test_dense_engine_has_a_limit():
     check = lt.cross_check(fitted("MathAchieve__null_ml"), engine="dense")
     assert list(check["verdict"]) == ["not run"]
-    assert "7185 x 7185" in check["explanation"].iloc[0]
+    assert "7185 × 7185" in check["explanation"].iloc[0]
+
+
+@pytest.mark.parametrize("far", [1e7, 1e9])
+def test_raw_columns_without_digits_are_nobodys_fault(far):
+    """A mean of 10^9 standard deviations: ours centres, the definition and statsmodels cannot."""
+    frame = lt.load_dataset("sleepstudy").assign(Days=lambda d: d["Days"] + far)
+    fit = lt.fit_lmm("Reaction ~ Days + (Days | Subject)", frame)
+    check = lt.cross_check(fit, engine="dense")
+    assert check.ok
+    assert verdicts(check)["deviance left to gain"] == "ill-conditioned there"
+    assert lt.cross_check(fit).ok
+
+
+def test_a_stationary_point_that_is_no_minimum_is_unexplained():
+    """A variance of zero where the data have some: the slope in theta is zero there, and so is a Newton step."""
+    fit = lt.fit_lmm("Yield ~ 1 + (1 | Batch)", lt.load_dataset("Dyestuff"))
+    theta = np.zeros(1)
+    point = side_by_side.grouped_model(fit.design, reml=True).at(np.zeros((1, 1)))
+    wrong = doctored(fit, theta=theta, Lambda=(np.zeros((1, 1)),), beta=point.beta, beta_cov=point.vcov,
+                     sigma=float(np.sqrt(point.sigma2)), criterion=point.criterion)  # fmt: skip
+    assert verdicts(lt.cross_check(wrong, engine="dense"))["lowest criterion nearby"] == "unexplained"
+
+
+@pytest.mark.parametrize("what", ["x", None, 3.0])
+def test_only_fits_are_checked(what):
+    with pytest.raises(lt.ModelError, match=rf"cross_check: takes a fit made by fit_lmm; got {type(what).__name__}\."):
+        lt.cross_check(what)
 
 
 def test_unknown_engine(sleep):

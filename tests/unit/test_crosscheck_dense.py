@@ -7,7 +7,7 @@ from scipy.linalg import null_space
 from scipy.stats import multivariate_normal
 
 import lmmtools as lt
-from tests.oracle import DenseModel, DenseTerm, dense_model, gradient, hessian
+from tests.oracle import DenseModel, DenseTerm, dense_model, derivatives, descend
 from tests.reference.lme4_fits import contrasts, data, references
 
 ROUNDING = 1e-10  # relative; everything here is a few hundred operations on well-conditioned matrices
@@ -68,7 +68,7 @@ def test_balanced_one_way_layout_has_the_textbook_reml_solution():
     codes = np.repeat(np.arange(a), r)
     model = DenseModel(y.ravel(), np.ones((a * r, 1)), (DenseTerm("g", np.ones((a * r, 1)), codes),))
     fit = model.fit_at(theta)
-    assert gradient(model, theta)[0] == pytest.approx(0, abs=1e-12)
+    assert derivatives(model, theta)[0][0] == pytest.approx(0, abs=1e-12)
     assert fit.sigma**2 == pytest.approx(within)
     assert fit.beta[0] == pytest.approx(y.mean())
     assert fit.stderr[0] == pytest.approx(np.sqrt(between / (a * r)))
@@ -156,10 +156,39 @@ def test_derivatives_are_finite_differences(reml, structure, second):
     theta, step = theta_for(model), 1e-5
     units = step * np.eye(len(theta))
     slopes = [(model.criterion(theta + u) - model.criterion(theta - u)) / (2 * step) for u in units]
-    bends = [(gradient(model, theta + u) - gradient(model, theta - u)) / (2 * step) for u in units]
+    bends = [(derivatives(model, theta + u)[0] - derivatives(model, theta - u)[0]) / (2 * step) for u in units]
     # central differences: step^2 in truncation, eps |d| / step ~ 1e-9 in rounding
-    np.testing.assert_allclose(gradient(model, theta), slopes, atol=1e-7)
-    np.testing.assert_allclose(hessian(model, theta), bends, atol=1e-7)
+    gradient, hessian = derivatives(model, theta)
+    np.testing.assert_allclose(gradient, slopes, atol=1e-7)
+    np.testing.assert_allclose(hessian, bends, atol=1e-7)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+@pytest.mark.parametrize("structure", ["us", "diag", "homdiag"])
+def test_descent_from_beside_an_optimum_comes_back_to_it(reml, structure):
+    """What a Newton step promises is what is there to gain, and the steps arrive."""
+    fit = lt.fit_lmm(
+        f"Reaction ~ Days + {structure}(1 + Days | Subject)".replace("us(", "("),
+        lt.load_dataset("sleepstudy").iloc[:150],
+        reml=reml,
+    )
+    model = dense_model(fit.design, reml=reml)
+    there = descend(model, fit.theta * 1.01)
+    short = model.criterion(fit.theta * 1.01) - fit.criterion
+    assert there.gain == pytest.approx(short, rel=0.05)  # the third order over 1 %
+    assert there.lowest == pytest.approx(fit.criterion, abs=1e-9)
+    assert descend(model, fit.theta).gain < 1e-9
+
+
+@pytest.mark.parametrize("formula", ["Yield ~ 1 + (1 | Batch)", "travel ~ 1 + (1 | Rail)"])
+def test_descent_leaves_a_stationary_point_on_the_boundary(formula):
+    """At a variance of zero the slope in theta vanishes whatever the data say; the curvature does not."""
+    name = {"Yield": "Dyestuff", "travel": "Rail"}[formula.split()[0]]
+    fit = lt.fit_lmm(formula, lt.load_dataset(name))
+    model = dense_model(fit.design)
+    assert not derivatives(model, np.zeros(1))[0].any()
+    found = descend(model, np.zeros(1))
+    assert found.lowest < model.criterion(np.zeros(1)) - 1e-3
 
 
 def test_terms_of_one_factor_stand_side_by_side():
@@ -175,7 +204,7 @@ def test_terms_of_one_factor_stand_side_by_side():
 
 def test_too_many_rows_are_refused():
     term = DenseTerm("g", np.ones((2001, 1)), np.zeros(2001, dtype=int))
-    with pytest.raises(lt.ModelError, match="2001 x 2001"):
+    with pytest.raises(lt.ModelError, match="2001 × 2001"):
         DenseModel(np.zeros(2001), np.ones((2001, 1)), (term,))
 
 

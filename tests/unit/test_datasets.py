@@ -1,6 +1,7 @@
 """The shipped data: typed, complete, described."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -61,11 +62,21 @@ def test_the_list_has_every_data_set_and_shows_itself():
     table = list_datasets()
     assert isinstance(table, pd.DataFrame) and list(table.index) == NAMES
     assert table.loc["sleepstudy", "rows"] == 180
+    assert table.caption == "Data sets that come with lmmtools"
     assert "Reaction (ms)" in table.loc["sleepstudy", "columns"]
 
 
-def test_the_readme_has_a_line_on_every_file():
-    text = (data_path() / "README.md").read_text(encoding="utf-8")
-    files = [path.name for path in data_path().glob("*.csv*")]
-    assert len(files) == len(NAMES)
-    assert all(f"`{name}`" in text for name in files)
+def _readme_line(entry):
+    """What data/README.md says of one data set."""
+    package = re.search(r"R package (\w+)", entry["licence"])[1]
+    units = "; ".join(f"{name}: {about['unit']}" for name, about in entry["columns"].items() if "unit" in about)
+    cells = (f"`{entry['file']}`", entry["rows"], entry["title"], entry["citation"], package, units)
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def test_the_readme_repeats_the_descriptions_word_for_word():
+    entries = json.loads((data_path() / "datasets.json").read_text(encoding="utf-8")).values()
+    heading = ["| file | rows | what | source | taken from | units |", "|---|---|---|---|---|---|"]
+    lines = (data_path() / "README.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("|")] == [*heading, *map(_readme_line, entries)]
+    assert {path.name for path in data_path().glob("*.csv*")} == {entry["file"] for entry in entries}

@@ -1,36 +1,15 @@
-"""Formula and data → Design: columns, names, groups, weights, new rows, and what is said about them."""
+"""Formula and data → Design: columns, names, groups, weights, and what is said about them."""
 
 import pickle
 
 import numpy as np
 import pandas as pd
-import polars as pl
-import pyarrow as pa
 import pytest
 
 from lmmtools.datasets import load_dataset
 from lmmtools.design import build_design
 from lmmtools.design.build import _lme4_order
-from lmmtools.errors import DataError, ModelError
-
-
-@pytest.fixture
-def data():
-    rng = np.random.default_rng(7)
-    n = 48
-    return pd.DataFrame(
-        {
-            "y": rng.normal(size=n),
-            "x": rng.uniform(1, 5, size=n),
-            "z": rng.normal(size=n),
-            "k": np.arange(n) % 6,
-            "f": np.array(list("dbca"))[np.arange(n) % 4],
-            "h": pd.Categorical(
-                np.array(["low", "mid", "high"])[np.arange(n) // 16], ["low", "mid", "high"], ordered=True
-            ),
-            "g": np.arange(n) % 8 + 1,
-        }
-    )
+from lmmtools.errors import DataError
 
 
 def test_sleepstudy_is_what_it_is_in_lme4():
@@ -257,92 +236,6 @@ def test_terms_are_in_lme4s_order(levels, order):
     assert _lme4_order(levels) == order
 
 
-# --- frames
-
-
-def _kinds(frame):
-    return {
-        "pandas": frame,
-        "pandas nullable": frame.convert_dtypes(),
-        "pandas pyarrow": frame.convert_dtypes(dtype_backend="pyarrow"),
-        "pandas object": frame.astype(object),
-        "polars": pl.from_pandas(frame),
-        "pyarrow": pa.Table.from_pandas(frame),
-    }
-
-
-@pytest.mark.parametrize("kind", ["pandas nullable", "pandas pyarrow", "pandas object", "polars", "pyarrow"])
-def test_every_frame_gives_the_same_design(data, kind):
-    frame = data.drop(columns="h").assign(b=data["z"] > 0)
-    frames = _kinds(frame)
-    formula = "y ~ x * f + b + factor(k) + (x | g)"
-    expected, design = build_design(formula, frames["pandas"]), build_design(formula, frames[kind])
-    assert design.fixed_names == expected.fixed_names
-    assert list(design.terms[0].levels) == list(expected.terms[0].levels)
-    np.testing.assert_array_equal(design.X, expected.X)
-    np.testing.assert_array_equal(design.y, expected.y)
-    np.testing.assert_array_equal(design.terms[0].codes, expected.terms[0].codes)
-
-
-@pytest.mark.parametrize("missing_one", [False, True])
-@pytest.mark.parametrize("kind", ["int64", "Int64", "uint64", "object", "int64[pyarrow]", "polars", "pyarrow"])
-def test_ids_never_pass_through_floats(kind, missing_one):
-    ids = [2**60, 2**60 + 1, 2**60, 2**60 + 1, 2**60 + 2, 2**60 + 2]
-    y, x = [1.0, 2, 4, 3, 5, 1], [1, 2, 3, 4, 5, 7]
-    given = [None, *ids[1:]] if missing_one else ids
-    if kind == "polars":
-        frame = pl.DataFrame({"y": y, "x": x, "g": given})
-    elif kind == "pyarrow":
-        frame = pa.table({"y": y, "x": x, "g": given})
-    elif missing_one and kind in ("int64", "uint64"):
-        frame = pd.DataFrame({"y": y, "x": x, "g": pd.array(given, dtype=kind.replace("i", "I").replace("u", "U"))})
-    else:
-        frame = pd.DataFrame({"y": y, "x": x, "g": pd.Series(given, dtype=kind)})
-    (term,) = build_design("y ~ x + (1 | g)", frame).terms
-    assert [int(level) for level in term.levels] == [2**60, 2**60 + 1, 2**60 + 2]
-    assert [int(term.levels[code]) for code in term.codes] == ids[missing_one:]
-
-
-def test_order_of_levels_by_kind_of_frame():
-    values = ["m", "z", "a", "m", "z", "a"]
-    y = [1.0, 2, 3, 4, 5, 7]
-
-    def levels(column, frame=pl.DataFrame):
-        return list(build_design("y ~ 1 + (1 | f)", frame({"y": y, "f": column})).terms[0].levels)
-
-    assert levels(pl.Series(values, dtype=pl.Categorical)) == ["a", "m", "z"]  # has no order: sorted
-    assert levels(pl.Series(values, dtype=pl.Enum(["z", "m", "q", "a"]))) == ["z", "m", "a"]
-    assert levels(pl.Series(values)) == ["a", "m", "z"]
-    for ordered in (False, True):
-        column = pd.Categorical(values, ["z", "m", "q", "a"], ordered=ordered)
-        assert levels(column, pd.DataFrame) == ["z", "m", "a"]
-    assert levels([3, 1, 2] * 2, pd.DataFrame) == [1, 2, 3]
-    assert levels([2.5, 1.5, 0.5] * 2, pd.DataFrame) == [0.5, 1.5, 2.5]
-    assert levels([True, False, True] * 2, pd.DataFrame) == [False, True]
-    assert levels(pa.array(values).dictionary_encode(), pa.table) == ["a", "m", "z"]
-
-
-def test_columns_that_are_not_named_are_not_touched(data):
-    class Untouchable:
-        def __eq__(self, other):
-            raise AssertionError("an unused column was read")
-
-        __hash__ = None
-
-    frame = data.assign(other=pd.Series([Untouchable()] * len(data), dtype=object))
-    assert build_design("y ~ x + (1 | g)", frame).ngroups == {"g": 8}
-
-
-def test_index_labels_follow_the_rows(data):
-    frame = data.set_index(pd.Index([f"row{i}" for i in range(48)]))
-    frame.loc["row3", "x"] = np.nan
-    frame.loc[["row3", "row5"], "z"] = np.nan
-    design = build_design("y ~ x + z + (1 | g)", frame)
-    assert list(design.dropped_rows) == ["row3", "row5"] and len(design.index) == 46
-    assert "row3" not in design.index and design.y[3] == frame.loc["row4", "y"]
-    assert design.messages == ("2 of 48 rows were left out for missing values, in `x` (1), `z` (2).",)
-
-
 # --- weights and offsets
 
 
@@ -378,7 +271,7 @@ def test_dropped_columns_are_named_with_what_they_repeat(data):
     assert design.dropped_columns == ("x2", "s", "zero", "five")
     assert design.messages == (
         "the fixed effect `x2` was dropped: it equals 2 × `x`.",
-        "the fixed effect `s` was dropped: it equals `x` - 3 × `z`.",
+        "the fixed effect `s` was dropped: it equals `x` − 3 × `z`.",
         "the fixed effect `zero` was dropped: it is zero in every row.",
         "the fixed effect `five` was dropped: it is 5 in every row, which the intercept describes.",
     )
@@ -398,63 +291,6 @@ def test_unused_levels_and_levels_of_one_row_are_told(data):
         "2 levels of `f` have no rows and were dropped: `f`, `g`.",
         "`f` has one row only in `e`: its effect there rests on that row alone.",
     )
-
-
-# --- new rows
-
-
-@pytest.mark.parametrize(
-    "formula",
-    [
-        "y ~ x + poly(z, 3) + (poly(z, 3) | g)",
-        "log(x) ~ bs(z, df=4) + scale(z) + (0 + scale(z) | g)",
-        "y ~ h * x + f + factor(k) + (h | g)",
-        "y ~ C(f, contr.sum) + C(h, contr.poly) + (f | g)",
-        "y ~ 0 + f:x + offset(log(x)) + (x || g)",
-        "y ~ x + I(2 * x) + z + (1 | f:h)",
-        "y ~ center(x) + standardize(z) + cr(z, df=3) + diag(x + z | g)",
-    ],
-)
-def test_new_rows_repeat_the_columns_with_the_training_state(data, formula):
-    design = build_design(formula, data, contrasts={"f": "sum"} if "+ f " in formula else None)
-    rows = [3, 17, 40, 41]
-    made = design.new_rows(data.drop(columns="y").iloc[rows])
-    np.testing.assert_allclose(made.X, design.X[rows], atol=1e-13)
-    for term, new in zip(design.terms, made.terms, strict=True):
-        np.testing.assert_allclose(new.matrix, term.matrix[rows], atol=1e-13)
-        np.testing.assert_array_equal(new.codes, term.codes[rows])
-    if design.offset is not None:
-        np.testing.assert_allclose(made.offset, design.offset[rows])
-    assert list(made.index) == rows
-
-
-def test_new_rows_from_polars_with_an_offset_column(data):
-    design = build_design("y ~ f + (1 | g)", data, offset="z")
-    made = design.new_rows(pl.from_pandas(data[["f", "g", "z"]].iloc[:5]))
-    np.testing.assert_array_equal(made.X, design.X[:5])
-    np.testing.assert_array_equal(made.offset, data["z"][:5])
-
-
-def test_new_levels_and_missing_values_in_new_rows(data):
-    design = build_design("y ~ f + x + (x | g)", data)
-    new = data.iloc[:3].assign(g=pd.array([1, 99, None], dtype="Int64"), x=[1.0, np.nan, 2.0])
-    with pytest.raises(DataError, match=r"`99`.*unseen='population'"):
-        design.new_rows(new)
-    made = design.new_rows(new, unseen="population")
-    assert made.terms[0].codes.tolist() == [0, -1, -1]
-    assert np.isnan(made.X[1]).any() and not np.isnan(made.X[[0, 2]]).any()
-    with pytest.raises(DataError, match="`f` has `q` in 1 row"):
-        design.new_rows(data.iloc[:3].assign(f=["a", "q", "b"]))
-    with pytest.raises(DataError, match="no column `x`"):
-        design.new_rows(data[["f", "g"]])
-    with pytest.raises(ModelError, match="unseen='zero'"):
-        design.new_rows(data, unseen="zero")
-
-
-def test_new_rows_cannot_guess_an_offset_given_as_an_array(data):
-    design = build_design("y ~ x + (1 | g)", data, offset=np.ones(48))
-    with pytest.raises(DataError, match="offset= naming a column"):
-        design.new_rows(data)
 
 
 def test_a_design_can_be_pickled(data):

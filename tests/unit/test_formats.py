@@ -5,7 +5,18 @@ import pandas as pd
 import pytest
 
 from lmmtools.errors import LMMError
-from lmmtools.formats import counted, effect_unit, format_column, format_value, visible
+from lmmtools.formats import (
+    closest,
+    counted,
+    effect_unit,
+    format_column,
+    format_value,
+    listed,
+    nearest,
+    quoted,
+    shortened,
+    visible,
+)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +76,32 @@ def test_words_agree_in_number():
     assert counted(1, "level") == "1 level"
     assert counted(12_000, "row") == "12,000 rows"
     assert counted(2, "quantity", "quantities") == "2 quantities"
+
+
+def test_words_in_a_row():
+    assert [listed("abc"[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
+    assert quoted(["a", 1]) == "`a`, `1`"
+    assert quoted("abcdef", most=4) == "`a`, `b`, `c`, `d` and 2 more"
+    assert quoted([]) == ""
+
+
+def test_the_word_that_was_meant():
+    known = ["Reaction", "Days", 7]
+    assert closest("reactoin", known) == "Reaction"
+    assert closest("zebra", known) is None
+    assert nearest("day", known) == " (did you mean `Days`?)"
+    assert nearest("zebra", known) == ""
+
+
+def test_short_names_keep_their_length():
+    assert shortened("Subject", 7) == "Subject"
+    assert shortened("Subject", 6) == "Subje…"
+    assert shortened("a\nb") == "a\\nb"
+
+
+@pytest.mark.parametrize("spec", [f"fixed{n}" for n in range(10)])
+def test_every_fixed_format_has_its_decimals(spec):
+    assert format_value(math.pi, spec) == f"{math.pi:.{spec[-1]}f}"
 
 
 def test_units_of_effects():

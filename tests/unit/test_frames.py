@@ -2,9 +2,12 @@ import copy
 import pickle
 
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 import lmmtools.frames
+from lmmtools.errors import DataError
 from lmmtools.frames import Frame, frame, preview
 
 
@@ -159,6 +162,20 @@ def test_preview_has_units_and_source():
 
 def test_preview_of_any_frame_shows_all_columns():
     assert list(preview(pd.DataFrame({"a": [1], "b": [2]}))) == ["a", "b"]
+
+
+@pytest.mark.parametrize("kind", [pl.DataFrame, pa.table])
+def test_preview_of_frames_that_are_not_pandas(kind):
+    data = kind({"y": [26.0, 21.5, 3.0], "g": ["a", None, "b"], "other": [1, 2, 3]})
+    shown = preview(data, "y ~ 1 + (1 | g)", rows=2)
+    assert shown.caption == "The data: first 2 of 3 rows"
+    assert shown.table().cells == (("26.0", "a"), ("21.5", ""))
+
+
+@pytest.mark.parametrize("data", [{"a": [1]}, [1, 2], None, "sleepstudy"])
+def test_preview_of_no_frame_is_refused_in_a_sentence(data):
+    with pytest.raises(DataError, match=f"data is a {type(data).__name__}, not a data frame: pass a pandas, polars"):
+        preview(data)
 
 
 def test_all_public_names_exist():

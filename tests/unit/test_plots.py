@@ -126,6 +126,21 @@ def test_intervals_are_196_conditional_sds(fits):
     )
 
 
+@pytest.mark.parametrize("plot", ["caterpillar", "qq_ranef"])
+def test_a_factor_that_is_none_has_its_sentence(fits, plot):
+    expected = r"`subject` is no grouping factor of this model \(did you mean `Subject`\?\); factor can be `Subject`\."
+    with pytest.raises(lt.LMMError, match=expected):
+        getattr(lt.plots, plot)(fits["slopes"], factor="subject")
+
+
+def test_captions_name_marks_not_colours(fits):
+    captions = [lt.figure(lt.plots.data_by_group, fit).caption for fit in fits.values()]
+    assert not any("range" in caption for caption in captions)
+    assert {word for word in ("Solid lines: ", "Crosses: ", "Upright ticks: ") if any(word in c for c in captions)} == {
+        "Solid lines: ", "Crosses: ", "Upright ticks: ",
+    }  # fmt: skip
+
+
 def test_words_give_the_numbers_drawn(fits):
     data = lt.plots.qq_residuals.extract(fits["slopes"])
     alt = lt.plots.qq_residuals.describe(data).alt

@@ -9,7 +9,7 @@ import pypandoc
 import pytest
 
 import lmmtools as lt
-from lmmtools.prose.value import Prose, alert, listed, literal
+from lmmtools.prose.value import Prose, alert, literal
 
 HOSTILE = ("*a*", "_b_", "`c`", "$d$", "$$", "[e](f)", "<script>", "# g", "{h}", "&amp;", "a|b", "~i~", "^j^", "@tbl-k",
            "l\nm", "1. n", "- o", "\\(p\\)", '"q"', "r--s...", "![t](u)")  # fmt: skip
@@ -167,9 +167,26 @@ def test_a_good_certificate_is_a_paragraph_and_others_are_boxes():
 def test_caveats():
     singular = str(lt.prose.caveats(fit("Dyestuff2", "Yield ~ 1 + (1 | Batch)")))
     assert "**Singular fit:** the variance of Intercept by Batch is estimated as zero" in singular
-    assert "**Few groups:** with 6 levels of Batch" in singular
-    flat = str(lt.prose.caveats(fit("Machines", "score ~ Machine + (1 | Worker) + (0 + Machine | Worker)")))
-    assert "**Not identified:**" in flat
+    assert "**Few groups:** With 6 levels of Batch" in singular
+
+
+def test_caveats_leave_what_is_not_identified_to_the_certificate():
+    flat = fit("Machines", "score ~ Machine + (1 | Worker) + (0 + Machine | Worker)")
+    assert "split between" in str(lt.prose.certificate(flat))
+    assert "split between" not in str(lt.prose.caveats(flat))
+
+
+def test_one_box_for_few_groups():
+    data = lt.load_dataset("Machines").query("Worker in ['1', '2', '3']").astype({"Worker": str})
+    said = str(lt.prose.caveats(lt.fit_lmm("score ~ Machine + (1 | Worker)", data)))
+    assert said.count("[!NOTE]") == said.count("3 levels") == 1
+    assert "the intervals are too short and the p-values too small" in said
+
+
+def test_standard_deviations_that_are_one_choice_among_equals_are_said_to_be():
+    said = str(lt.prose.summary(fit("Machines", "score ~ Machine + (1 | Worker) + (0 + Machine | Worker)")))
+    assert said.count("(one choice among equals: see the certificate).") == 2
+    assert "choice" not in str(lt.prose.summary(fit("Machines", "score ~ Machine + (Machine | Worker)")))
 
 
 def test_no_caveats_say_what_was_looked_for():
@@ -237,4 +254,3 @@ def test_mime_bundle():
 
 def test_small_parts():
     assert alert("NOTE", "a\n\nb") == "> [!NOTE]\n> a\n>\n> b"
-    assert [listed(list("abc"[:n])) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
