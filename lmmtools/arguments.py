@@ -6,7 +6,7 @@ from numbers import Integral, Real
 
 from lmmtools.errors import LMMError
 
-__all__ = ["check_count", "check_level"]
+__all__ = ["check_count", "check_flag", "check_level"]
 
 
 def check_level(level: float) -> float:
@@ -20,6 +20,19 @@ def check_level(level: float) -> float:
     if not (isinstance(level, Real) and 0.0 < level < 1.0):
         raise LMMError(f"level must lie between 0 and 1 (0.95 for 95 %); got {level!r}.")
     return float(level)
+
+
+def check_flag(value: bool, name: str) -> bool:
+    """A flag.
+
+    Raises
+    ------
+    LMMError
+        If it is neither true nor false: ``reml="ML"`` would count as true.
+    """
+    if type(value).__name__ not in ("bool", "bool_"):
+        raise LMMError(f"{name} must be True or False; got {value!r}.")
+    return bool(value)
 
 
 def check_count(n: int, what: str, *, at_least: int) -> int:

@@ -21,7 +21,7 @@ _DEVIANCE_LEFT = 1e-6
 
 @dataclass(frozen=True)
 class Certificate:
-    """What was found at the fitted parameters.
+    """What was found at the fitted parameters: a proof of a local optimum, as all derivatives can give.
 
     Attributes
     ----------

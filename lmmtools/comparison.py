@@ -160,7 +160,12 @@ def _require_fits(name: str, fits: tuple[Any, ...], *, at_least: int) -> None:
 
 def _require_comparable(name: str, a: Any, b: Any) -> None:
     """Same response, rows, weights, offset and method; under REML the same X."""
-    if a.response != b.response or a.nobs != b.nobs or not a.design.index.equals(b.design.index):
+    if a.nobs == b.nobs and a.response == b.response and not a.design.index.equals(b.design.index):
+        raise ModelError(
+            f"{name}: the fits are of {a.nobs} rows each, but the rows' labels, or their order, differ; fit both to the "
+            "same frame."
+        )
+    if a.response != b.response or a.nobs != b.nobs:
         raise ModelError(
             f"{name}: the fits are not of the same data: `{a.response}` on {a.nobs} rows and `{b.response}` on "
             f"{b.nobs} rows; fit both to the same rows (drop missing values first) and the same response."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lmmtools.design import build_design
+from lmmtools.arguments import check_flag
 from lmmtools.errors import NotYetSupported
 from lmmtools.formula import parse_residual
 from lmmtools.results import LMMFit, estimate
@@ -68,6 +69,7 @@ def fit_lmm(
     >>> round(fit.criterion, 4), round(float(fit.fixef["Days"]), 4)
     (1743.6283, 10.4673)
     """
+    check_flag(reml, "reml")
     if residual is not None:
         parse_residual(residual)  # a mistake in it is told first
         raise NotYetSupported(

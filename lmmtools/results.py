@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmmtools.arguments import check_flag
 from lmmtools.certificate import Certificate, certify_point
 from lmmtools.core.charts import ZERO
 from lmmtools.core.covariance import combine, theta_names
@@ -111,27 +112,28 @@ class LMMFit:
         """Levels per grouping factor."""
         return dict(self.design.ngroups)
 
-    @cached_property
+    @property
     def fixef(self) -> pd.Series:
         """β̂ by coefficient name."""
-        return pd.Series(self.beta, index=list(self.design.fixed_names), name="estimate")
+        return pd.Series(self.beta.copy(), index=list(self.design.fixed_names), name="estimate")
 
-    @cached_property
+    @property
     def stderr(self) -> pd.Series:
         """Standard errors of β̂."""
         return pd.Series(np.sqrt(np.diagonal(self.beta_cov)), index=self.fixef.index, name="std_error")
 
-    @cached_property
+    @property
     def vcov(self) -> pd.DataFrame:
         """Var(β̂) = σ̂²(X'V⁻¹X)⁻¹, V the marginal covariance over σ²."""
-        return pd.DataFrame(self.beta_cov, index=self.fixef.index, columns=self.fixef.index)
+        names = list(self.design.fixed_names)
+        return pd.DataFrame(self.beta_cov.copy(), index=names, columns=names)
 
     @cached_property
     def theta_names(self) -> tuple[str, ...]:
         """Names of θ: ``Subject.Intercept``, ``Subject.Days.Intercept`` and so on."""
         return tuple(n for t in self.design.terms for n in theta_names(t.structure, t.factor, t.names))
 
-    @cached_property
+    @property
     def random_covariance(self) -> dict[str, pd.DataFrame]:
         """σ²ΛΛ' of each term, by its name in `varcorr`."""
         return {
@@ -139,7 +141,7 @@ class LMMFit:
             for t, L in zip(self.design.terms, self.Lambda, strict=True)
         }
 
-    @cached_property
+    @property
     def varcorr(self) -> Frame:
         """Variances and covariances (`vcov`), standard deviations and correlations (`sdcor`), lme4's layout."""
         rows = []
@@ -217,7 +219,7 @@ class LMMFit:
         terms = zip(self.design.terms, self.Lambda, strict=True)
         return tuple(np.sqrt(np.mean(t.matrix**2, axis=0))[:, None] * L for t, L in terms)
 
-    @cached_property
+    @property
     def ranef(self) -> dict[str, pd.DataFrame]:
         """Conditional modes by grouping factor, a row a level, the terms of one factor side by side."""
         term = self.design.terms[0]
@@ -230,14 +232,18 @@ class LMMFit:
         return {self.design.terms[0].factor: self.mode_cov}
 
     @cached_property
+    def _fitted(self) -> np.ndarray:
+        return predict(self).to_numpy()
+
+    @property
     def fitted(self) -> pd.Series:
         """Xβ̂ + Zb̂ + offset on the rows used."""
-        return predict(self).rename("fitted")
+        return pd.Series(self._fitted.copy(), index=self.design.index, name="fitted")
 
-    @cached_property
+    @property
     def resid(self) -> pd.Series:
         """y − fitted."""
-        return pd.Series(self.design.y - self.fitted.to_numpy(), index=self.design.index, name="resid")
+        return pd.Series(self.design.y - self._fitted, index=self.design.index, name="resid")
 
     @property
     def residual_params(self) -> pd.Series:
@@ -285,7 +291,13 @@ class LMMFit:
         """
         design = self.design
         if y is not None:
-            y = np.array(y, dtype=float).reshape(-1)
+            if isinstance(y, pd.Series) and not y.index.equals(design.index):
+                raise LMMError("refit: y is a Series with other labels, or another order, than the rows fitted; "
+                               "reindex it by fit.design.index, or pass its values.")  # fmt: skip
+            try:
+                y = np.array(y, dtype=float).reshape(-1)
+            except (TypeError, ValueError) as error:
+                raise LMMError(f"refit: y must hold {self.nobs} numbers; got {type(y).__name__} of others.") from error
             if y.shape != design.y.shape or not np.all(np.isfinite(y)):
                 raise LMMError(
                     f"refit: y must hold {self.nobs} finite numbers, one for each row used; got {len(y)}"
@@ -293,7 +305,7 @@ class LMMFit:
                 )
             y.setflags(write=False)
             design = dataclasses.replace(design, y=y)
-        return estimate(design, reml=self.reml if reml is None else reml)
+        return estimate(design, reml=self.reml if reml is None else check_flag(reml, "reml"))
 
     def summary(self) -> Any:
         """What a notebook shows: the tables of the fit."""
@@ -338,7 +350,7 @@ def summarize(criterion: Criterion, optimum: Optimum) -> LMMFit:
     R_inverse = np.linalg.inv(w.R) if w.blocks.p else w.R
     modes = conditional_modes(w, factors, solution)
     sigma = float(np.sqrt(solution.sigma2) * w.y_scale * w.noise_scale)
-    half = R_inverse @ np.linalg.cholesky(solution.S_inverse) if w.blocks.p else w.R
+    half = R_inverse @ solution.S_root if w.blocks.p else w.R
     ends = np.cumsum([t.q for t in w.terms])[:-1]
     messages = (*design.messages, *design_notes(criterion), *_verdict(certificate))
     return LMMFit(

@@ -14,7 +14,7 @@ import numpy as np
 
 from lmmtools.core.moments import Moments
 
-__all__ = ["Blocks", "blocks_of", "merge", "within_by_rows", "within_estimate"]
+__all__ = ["Blocks", "blocks_of", "merge", "within_by_rows", "within_estimate", "within_residual"]
 
 # Below this many groups there is nothing to gain from looking for groups of equal design.
 _MIN_GROUPS = 200
@@ -98,6 +98,15 @@ def within_estimate(blocks: Blocks) -> np.ndarray | None:
     beta = np.linalg.lstsq(blocks.within[:p, :p], blocks.within[:p, p], rcond=1e-8)[0]
     left = blocks.within[p, p] - blocks.within[:p, p] @ beta
     return beta if left < _MOSTLY_BETWEEN * blocks.C[p, p] else None
+
+
+def within_residual(blocks: Blocks) -> tuple[float, int]:
+    """What X leaves of the response within the groups: its sum of squares and degrees of freedom."""
+    p = blocks.p
+    W = blocks.within
+    beta, _, rank, _ = np.linalg.lstsq(W[:p, :p], W[:p, p], rcond=1e-8)
+    used = int(blocks.counts @ np.count_nonzero(np.diagonal(blocks.F), axis=1))
+    return float(W[p, p] - W[:p, p] @ beta), blocks.n - used - int(rank)
 
 
 def _factorise(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -25,6 +25,13 @@ class Criterion:
         As `build_design` makes it, with one grouping factor.
     reml : bool
 
+    Raises
+    ------
+    LMMError
+        If there are no random effects.
+    ModelError
+        If the response is reproduced exactly.
+
     Notes
     -----
     Called with lme4's θ it is a pure function that any optimiser can take. Its `working` parameters are those
@@ -39,6 +46,8 @@ class Criterion:
     """
 
     def __init__(self, design: Any, *, reml: bool = True) -> None:
+        if not getattr(design, "terms", ()):
+            raise LMMError(f"Criterion: takes a design with random effects, made by build_design; got {design!r}.")
         self.design = design
         self.reml = bool(reml)
         self.working: Working = working_model(design)

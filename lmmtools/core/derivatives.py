@@ -99,8 +99,7 @@ def _kappa(solution: Solution) -> np.ndarray:
     v = np.append(-solution.beta, 1.0) * np.sqrt(solution.nu / solution.r2)
     if not (solution.reml and p):
         return v[:, None]
-    root = np.linalg.cholesky(solution.S_inverse)
-    return np.column_stack([v, np.vstack([root, np.zeros(p)])])
+    return np.column_stack([v, np.vstack([solution.S_root, np.zeros(p)])])
 
 
 def theta_gradient(d: TDerivatives, Lambda: np.ndarray, F: np.ndarray) -> np.ndarray:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmmtools.core.charts import Chart, chart
-from lmmtools.core.cone import Escape, steepest_escape
+from lmmtools.core.cone import Escape, null_space, steepest_escape
 from lmmtools.core.covariance import cholesky_psd, combine, theta_of
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.derivatives import theta_gradient, theta_hessian
 from lmmtools.core.pls import Solution
-from lmmtools.core.starts import starts
+from lmmtools.core.starts import other_starts, starts
 from lmmtools.errors import ModelError
 
 __all__ = ["Optimum", "minimize"]
@@ -23,8 +23,11 @@ _TOLERANCE = 1e-10
 # A pure Newton step that promises less than this is the last.
 _LAST_STEP = 1e-7
 _MAX_STEPS = 100
-# Residual variance over the response's below which there is only rounding: a double's precision squared, and room.
-_EXACT = 1e-28
+# Starts are tried beyond the first where a fit of at most so many rows ends on the boundary (larger ones have one
+# minimum), or a relative sd is larger than the second number; beyond the third it is on its way to infinity.
+_FEW_ROWS = 1000
+_LARGE = 1e4
+_INFINITE = 3e7
 _MAX_ESCAPES = 10
 
 
@@ -71,7 +74,7 @@ def minimize(criterion: Criterion, start: np.ndarray | None = None) -> Optimum:
     LMMError
         If `start` does not hold m finite numbers.
     ModelError
-        If the response is reproduced exactly, so that the likelihood has no maximum.
+        If the criterion falls, or stays level, all the way to an infinite variance.
 
     Notes
     -----
@@ -83,7 +86,40 @@ def minimize(criterion: Criterion, start: np.ndarray | None = None) -> Optimum:
     points = starts(w) if start is None else [w.from_theta(criterion.check_theta(start))]
     found = [_descend(criterion, theta) for theta in points]
     best = min(found, key=lambda optimum: optimum.value)
+    if start is None and _doubtful(criterion, best):
+        found += [_descend(criterion, theta) for theta in other_starts(w)]
+        best = _lowest(found)
+    _refuse_infinite(criterion, best)
     return dataclasses.replace(best, n_evaluations=sum(optimum.n_evaluations for optimum in found))
+
+
+def _doubtful(criterion: Criterion, optimum: Optimum) -> bool:
+    """Whether the criterion may well have another, lower minimum: little data, and an end at an extreme of the cone."""
+    if np.abs(optimum.working).max() > _LARGE:
+        return True
+    w = criterion.working
+    parts = zip(w.terms, w.slices, strict=True)
+    return w.blocks.n <= _FEW_ROWS and any(null_space(t, optimum.working[s]).shape[1] for t, s in parts)
+
+
+def _lowest(found: list[Optimum]) -> Optimum:
+    """The lowest, or of those that rounding cannot tell apart the one with the smallest θ."""
+    low = min(optimum.value for optimum in found)
+    near = [optimum for optimum in found if optimum.value <= low + 1e-9 * max(abs(low), 1.0)]
+    return min(near, key=lambda optimum: np.abs(optimum.working).max())
+
+
+def _refuse_infinite(criterion: Criterion, optimum: Optimum) -> None:
+    largest = np.abs(optimum.working).max()
+    if largest <= _INFINITE:
+        return
+    term = criterion.design.terms[0]
+    raise ModelError(
+        f"the variance of the random effects of `{term.factor}` runs off to infinity against the residual variance "
+        f"(their standard deviations' ratio has reached {largest:.1g}): the rows within its {len(term.levels)} levels "
+        "leave nothing from which to estimate a residual variance. Leave out fixed or random effects, or collect more "
+        "rows per level."
+    )
 
 
 def _descend(criterion: Criterion, theta: np.ndarray) -> Optimum:
@@ -119,7 +155,8 @@ def _newton(criterion: Criterion, theta: np.ndarray) -> tuple[np.ndarray, Soluti
     solution = criterion.solve(_factor(criterion, theta))
     evaluations = 1
     for _ in range(_MAX_STEPS):
-        _refuse_exact_fit(criterion, solution.r2)
+        if not np.abs(theta).max() <= _INFINITE:
+            return theta, solution, evaluations, False
         here = chart(criterion.working, theta)
         d = criterion.differentiate(solution)
         g, H = theta_gradient(d, here.Lambda, here.F), theta_hessian(d, here.Lambda, here.F)
@@ -128,9 +165,9 @@ def _newton(criterion: Criterion, theta: np.ndarray) -> tuple[np.ndarray, Soluti
             return *_last_step(criterion, here, step, theta, solution), evaluations + 1, True
         for _ in range(40):
             trial = here.theta(step)
-            attempt = criterion.solve(_factor(criterion, trial))
+            attempt = _attempt(criterion, trial)
             evaluations += 1
-            if attempt.value <= solution.value + 1e-4 * (g @ step):
+            if attempt is not None and attempt.value <= solution.value + 1e-4 * (g @ step):
                 break
             step = step / 2.0
         else:
@@ -140,12 +177,22 @@ def _newton(criterion: Criterion, theta: np.ndarray) -> tuple[np.ndarray, Soluti
     return theta, solution, evaluations, False
 
 
+def _attempt(criterion: Criterion, theta: np.ndarray) -> Solution | None:
+    """The solution there; None where X'V⁻¹X is singular to rounding, so far out that no optimum lies beyond."""
+    try:
+        return criterion.solve(_factor(criterion, theta))
+    except np.linalg.LinAlgError:
+        return None
+
+
 def _last_step(
     criterion: Criterion, here: Chart, step: np.ndarray, theta: np.ndarray, solution: Solution
 ) -> tuple[np.ndarray, Solution]:
     """One more step, kept unless it raises the criterion by more than rounding."""
     trial = here.theta(step)
-    attempt = criterion.solve(_factor(criterion, trial))
+    attempt = _attempt(criterion, trial)
+    if attempt is None:
+        return theta, solution
     rounding = 1e-13 * abs(solution.value)
     return (trial, attempt) if attempt.value <= solution.value + rounding else (theta, solution)
 
@@ -200,14 +247,3 @@ def _singular_factor(T: np.ndarray) -> np.ndarray:
     L = cholesky_psd(T)
     L[np.abs(L) <= 1e-7 * max(np.abs(L).max(), 1e-300)] = 0.0
     return L
-
-
-def _refuse_exact_fit(criterion: Criterion, r2: float) -> None:
-    n = criterion.working.blocks.n
-    if r2 <= _EXACT * n:
-        raise ModelError(
-            f"the model reproduces the response `{criterion.design.response}` exactly (residual sum of squares "
-            f"{max(r2, 0.0):.1g} of {n} in standardised units), so no residual variance is left to estimate and the "
-            "likelihood grows without bound. Leave out fixed or random effects, or check whether the response "
-            "was computed from them."
-        )

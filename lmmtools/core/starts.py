@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmmtools.core.blocks import Blocks
+from lmmtools.core.blocks import within_residual
 from lmmtools.core.covariance import combine, covariance_basis, theta_of
 from lmmtools.core.working import Working
 
-__all__ = ["minque0", "starts"]
+__all__ = ["minque0", "other_starts", "starts"]
 
 # No start has a relative variance below this over the mean group size: at zero the criterion is flat in Λ, and from
 # near it Newton is slow to see that a variance belongs there.
@@ -38,6 +38,13 @@ def starts(working: Working) -> list[np.ndarray]:
     return points
 
 
+def other_starts(working: Working) -> list[np.ndarray]:
+    """Equal relative sds, small, moderate and large, without correlation."""
+    return [
+        np.concatenate([theta_of(t.structure, size * np.eye(t.q)) for t in working.terms]) for size in (0.1, 1.0, 4.0)
+    ]
+
+
 def minque0(working: Working) -> np.ndarray:
     """Working parameters from MINQUE(0), projected into the cone.
 
@@ -54,16 +61,11 @@ def minque0(working: Working) -> np.ndarray:
     scale = np.sqrt(np.diagonal(lhs))
     scale[scale == 0.0] = 1.0  # a direction that V does not have; lstsq leaves it at zero
     t = np.linalg.lstsq(lhs / np.outer(scale, scale), rhs / scale, rcond=1e-10)[0] / scale
-    s2 = max(t[-1], 0.3 * _within_variance(m), 1e-20)
+    left, dof = within_residual(m)
+    s2 = max(t[-1], 0.3 * left / dof if dof > 0 else _START_RELIABILITY * m.C[-1, -1] / m.n)
     floor = _START_RELIABILITY * m.counts.sum() / m.n
     parts = zip(working.terms, working.slices, strict=True)
     return np.concatenate([_into_cone(term.structure, term.q, t[:-1][part] / s2, floor) for term, part in parts])
-
-
-def _within_variance(blocks: Blocks) -> float:
-    """Mean square of what the groups' own least-squares fits leave of e."""
-    used = int(blocks.counts @ np.count_nonzero(np.diagonal(blocks.F), axis=1))
-    return float(blocks.within[-1, -1]) / max(blocks.n - used, 1)
 
 
 def _into_cone(structure: str, q: int, t: np.ndarray, floor: float) -> np.ndarray:

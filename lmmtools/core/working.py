@@ -24,12 +24,17 @@ from typing import Any
 import numpy as np
 
 from lmmtools.core.basis import Columns, fixed_basis, least_squares, random_basis
-from lmmtools.core.blocks import Blocks, blocks_of, merge, within_by_rows, within_estimate
+from lmmtools.core.blocks import Blocks, blocks_of, merge, within_by_rows, within_estimate, within_residual
 from lmmtools.core.covariance import combine, covariance_basis, factor_basis, lower_factor, n_theta, theta_of
 from lmmtools.core.identify import Gram, gram
 from lmmtools.core.moments import group_moments
+from lmmtools.errors import ModelError
 
 __all__ = ["Term", "Working", "working_model"]
+
+
+# Size of a residual against the response below which it is rounding.
+_EXACT = 1e-14
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,11 @@ def working_model(design: Any) -> Working:
     design : Design
         Anything with `y`, `X`, `fixed_names`, `weights`, `offset` and `terms` (each with `matrix`, `names`,
         `structure`, `codes`, `levels`); X of full column rank.
+
+    Raises
+    ------
+    ModelError
+        If the response is reproduced to rounding, by the fixed effects or within every group.
     """
     y = design.y if design.offset is None else design.y - design.offset
     weight = 1.0 if design.weights is None else float(np.mean(design.weights))
@@ -187,6 +197,8 @@ def working_model(design: Any) -> Working:
     R, x_index, Xw = fixed_basis(design, columns)
     z_index, K = random_basis(design, columns)
     beta, e = least_squares(y, Xw, columns)
+    digits = float(np.linalg.norm(e) / max(np.linalg.norm(y if root is None else root * y), np.finfo(float).tiny))
+    _refuse_exact(design, digits <= _EXACT, "the fixed effects reproduce")
     codes, n_groups = design.terms[0].codes, len(design.terms[0].levels)
     log_weights = 0.0 if design.weights is None else float(np.log(design.weights / weight).sum())
 
@@ -200,8 +212,20 @@ def working_model(design: Any) -> Working:
         beta += e_scale * shift
         groups, e_scale, rows = blocks_about(e - e_scale * sum(b * x for b, x in zip(shift, Xw, strict=True)))
         groups = within_by_rows(groups, *rows)
+        left, dof = within_residual(groups)
+        _refuse_exact(design, dof > 0 and left <= (_EXACT / digits) ** 2 * groups.n, "the model reproduces")
     terms = tuple(_term(t, np.sqrt(weight) * k) for t, k in zip(design.terms, K, strict=True))
     return Working(merge(groups), groups, terms, R, beta, e_scale, np.sqrt(weight), log_weights)
+
+
+def _refuse_exact(design: Any, exact: bool, what: str) -> None:
+    if exact:
+        raise ModelError(
+            f"{what} the response `{design.response}` exactly, to the last digit of its numbers, so no residual "
+            "variance is left to estimate and the likelihood grows without bound. Check whether the response was "
+            "computed from the other columns, or carries a constant so large that its digits are lost; otherwise "
+            "leave out fixed or random effects."
+        )
 
 
 def _term(term: Any, K: np.ndarray) -> Term:

@@ -23,7 +23,7 @@ _MOVED = 1e-6
 def is_flat_by_data(fit: Any) -> bool:
     """Whether V, and not only its split into terms, moves along what the fit's certificate calls flat."""
     certificate = fit.certificate
-    return certificate.status == "flat direction" and getattr(certificate, "flat_by", "design") == "data"
+    return certificate.status == "flat direction" and certificate.flat_by == "data"
 
 
 def open_covariances(fit: Any) -> NDArray:

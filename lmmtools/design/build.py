@@ -45,9 +45,10 @@ def build_design(
     data : data frame
         pandas, polars, pyarrow, or another eager frame that narwhals reads. Only the columns named are taken.
     weights : str or array_like, shape (rows of data,), optional
-        Precision weights, Var(ε_i) = σ²/w_i: a column, or one positive number for each row.
+        Precision weights, Var(ε_i) = σ²/w_i: a column, or one positive number for each row. A pandas Series is
+        matched to the rows by its index, any other array by position.
     offset : str or array_like, shape (rows of data,), optional
-        Added to the mean with coefficient one, besides any ``offset(…)`` of the formula.
+        Added to the mean with coefficient one, besides any ``offset(…)`` of the formula; read as `weights` is.
     contrasts : Mapping[str, str or array_like], optional
         Contrasts by column: ``{"temp": "poly"}``; also ``sum``, ``helmert``, ``treatment``, ``SAS``, ``diff``.
         All factors have treatment contrasts otherwise, ordered ones too (R gives those polynomials).
@@ -69,6 +70,12 @@ def build_design(
     ModelError
         If there are as many fixed effects as rows, contrasts are unknown, or `missing` is neither of its values.
 
+    Notes
+    -----
+    What ``poly``, ``scale``, ``bs`` and their like learn from the data is learnt on the rows used, after those with
+    missing values are left out (R learns before). `contrasts` reaches the factors on the left side of bars too
+    (lme4's reaches the fixed part only).
+
     Examples
     --------
     >>> from lmmtools import build_design, load_dataset
@@ -85,7 +92,7 @@ def build_design(
     apart = weights if isinstance(weights, str) and weights not in (*parsed.columns, offset) else None
     keep, message = checks.complete_rows(columns, missing, apart)
     used = columns if keep is None else columns.rows(keep)
-    given = _Given(weights, offset, len(columns), keep)
+    given = _Given(weights, offset, columns.index, keep)
     messages = [] if message is None else [message]
     dropped = columns.index[:0] if keep is None else columns.index[~keep]
     return _assemble(parsed, used, given, dict(contrasts or {}), dropped, messages)
@@ -93,11 +100,11 @@ def build_design(
 
 @dataclass(frozen=True)
 class _Given:
-    """The `weights` and `offset` arguments, the number of rows they have, and which of these are used."""
+    """The `weights` and `offset` arguments, the labels of all rows, and which of these are used."""
 
     weights: object
     offset: object
-    rows: int
+    index: pd.Index
     keep: np.ndarray | None
 
 
@@ -195,6 +202,7 @@ def _response(parsed: ParsedFormula, columns: Columns, made: np.ndarray | None) 
         y = made[:, 0]
         checks.check_finite(parsed.response, y, columns.index)
     checks.check_response(parsed.response, y)
+    checks.check_magnitude([parsed.response], y[:, None])
     return y
 
 
@@ -202,7 +210,7 @@ def _weights(columns: Columns, given: _Given) -> np.ndarray | None:
     if given.weights is None:
         return None
     name = f"column `{given.weights}`" if isinstance(given.weights, str) else "the array given"
-    return checks.weights_of(checks.per_row("weights", given.weights, columns, given.rows, given.keep).copy(), name)
+    return checks.weights_of(checks.per_row("weights", given.weights, columns, given.index, given.keep).copy(), name)
 
 
 def _offset(
@@ -211,7 +219,7 @@ def _offset(
     """The sum of all offsets, of the formula and of the argument."""
     parts = [checks.single_column(blueprint.spell(blueprint.parts[i]), values[i]) for i in blueprint.offsets]
     if given.offset is not None:
-        part = checks.per_row("offset", given.offset, columns, given.rows, given.keep)
+        part = checks.per_row("offset", given.offset, columns, given.index, given.keep)
         checks.check_finite(given.offset if isinstance(given.offset, str) else "offset", part, columns.index)
         parts.append(part)
     return np.sum(parts, axis=0) if parts else None

@@ -126,11 +126,29 @@ def check_levels(name: str, found: Levels, fixed: bool) -> list[str]:
     return messages
 
 
-def per_row(what: str, values: object, columns: Columns, n: int, kept: np.ndarray | None) -> np.ndarray:
-    """A `weights` or `offset` argument, a column name or an array, at the rows used."""
+def per_row(what: str, values: object, columns: Columns, index: pd.Index, kept: np.ndarray | None) -> np.ndarray:
+    """A `weights` or `offset` argument, a column name or an array, at the rows used.
+
+    Parameters
+    ----------
+    what : {"weights", "offset"}
+    values : str or array_like, shape (n,)
+        A pandas Series is read by its labels, any other array by position.
+    columns : Columns
+        At the rows used.
+    index : pd.Index, shape (n,)
+        Labels of all rows of the data.
+    kept : ndarray of bool, shape (n,), optional
+        The rows used; all by default.
+
+    Raises
+    ------
+    DataError
+        If there is not one real number for each row, or a Series has other labels than the data.
+    """
     if isinstance(values, str):
         return numbers(values, columns.series[values], f"the {what}")
-    array = np.asarray(values)
+    n, array = len(index), np.asarray(values)
     if array.dtype.kind not in "fiu" or array.ndim != 1:
         raise DataError(f"{what} must be a column name or one real number for each row, not {type(values).__name__}.")
     if len(array) != n:
@@ -138,8 +156,25 @@ def per_row(what: str, values: object, columns: Columns, n: int, kept: np.ndarra
             f"{what} has {counted(len(array), 'value')}, the data have {counted(n, 'row')}: "
             "give one value for each row."
         )
+    if isinstance(values, pd.Series) and not values.index.equals(index):
+        array = array[_places(what, values.index, index)]
     array = array.astype(np.float64)
     return array if kept is None else array[kept]
+
+
+def _places(what: str, given: pd.Index, index: pd.Index) -> np.ndarray:
+    """Where each row's label stands among those of a Series with the same labels in another order."""
+    if given.is_unique and index.is_unique:
+        places = given.get_indexer(index)
+        if (places >= 0).all():
+            return places
+        about = f"{int((places < 0).sum())} of the data's {len(index)} row labels are not in it"
+    else:
+        about = "labels occur more than once, so their order says nothing"
+    raise DataError(
+        f"{what} is a Series whose index differs from that of the data ({about}): give it the data's index, "
+        "or pass .to_numpy() if its values are in the order of the rows."
+    )
 
 
 def single_column(part: str, values: np.ndarray) -> np.ndarray:

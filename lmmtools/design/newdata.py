@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,7 +112,8 @@ def new_rows(design: Design, newdata: object, *, unseen: str = "raise", groups: 
     named = (*parsed.predictors, *(parsed.groups if groups else ()), *((recipe.offset,) if recipe.offset else ()))
     wanted = dict.fromkeys(named)
     columns = take(newdata, wanted)
-    made = materialise(recipe.blueprint, columns, recipe.contrasts, recipe.specs)
+    # formulaic writes into the specs it is given, also when it fails halfway
+    made = materialise(recipe.blueprint, columns, recipe.contrasts, deepcopy(recipe.specs))
     X = np.asfortranarray(made.values[0][:, recipe.kept])
     offsets = [made.values[i][:, 0] for i in recipe.blueprint.offsets]
     if recipe.offset:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.arguments import check_count, check_level
-from lmmtools.errors import ModelError
+from lmmtools.errors import LMMError, ModelError
 from lmmtools.frames import Frame, frame
 
 __all__ = ["icc"]
@@ -45,6 +45,8 @@ def icc(fit: Any, *, n: int = 0, rng: np.random.Generator | None = None, level: 
     Nakagawa, Johnson & Schielzeth (2017), J. R. Soc. Interface 14, eqs. 2-4; Johnson (2014), Methods Ecol.
     Evol. 5, eq. 10 (random slopes).
     """
+    if not hasattr(fit, "varcorr"):
+        raise LMMError(f"icc: takes a fit made by fit_lmm; got {type(fit).__name__}.")
     level, n = check_level(level), check_count(n, "icc: n, the number of bootstrap replicates,", at_least=0)
     if fit.design.weights is not None:
         raise ModelError(

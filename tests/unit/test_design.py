@@ -239,6 +239,17 @@ def test_terms_are_in_lme4s_order(levels, order):
 # --- weights and offsets
 
 
+def test_weights_and_offsets_in_a_series_go_by_label(data):
+    frame = data.set_axis([f"row {i}" for i in range(48)])
+    frame.loc["row 2", "y"] = np.nan
+    shuffled = frame["x"].sample(frac=1, random_state=1)
+    design = build_design("y ~ z + (1 | g)", frame, weights=shuffled, offset=shuffled)
+    np.testing.assert_array_equal(design.weights, np.delete(frame["x"].to_numpy(), 2))
+    np.testing.assert_array_equal(design.offset, design.weights)
+    twice = data.set_axis([1, 2] * 24)  # equal indices need no labels to be told apart
+    np.testing.assert_array_equal(build_design("y ~ z + (1 | g)", twice, weights=twice["x"]).weights, data["x"])
+
+
 def test_weights_and_offsets_by_name_or_array(data):
     by_name = build_design("y ~ f + offset(z) + (1 | g)", data, weights="x", offset="k")
     by_array = build_design("y ~ f + offset(z) + (1 | g)", data, weights=data["x"].to_numpy(), offset=list(data["k"]))

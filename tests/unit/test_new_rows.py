@@ -61,3 +61,17 @@ def test_new_rows_cannot_guess_an_offset_given_as_an_array(data):
     design = build_design("y ~ x + (1 | g)", data, offset=np.ones(48))
     with pytest.raises(DataError, match="offset= naming a column"):
         design.new_rows(data)
+
+
+def test_new_rows_that_are_refused_leave_the_design_as_it_was(data):
+    design = build_design("y ~ C(f, contr.sum) * poly(x, 2) + scale(z) + (f | g)", data)
+    wrong = data.iloc[:3].assign(f=["q", "r", "s"])
+    expected = design.new_rows(data.iloc[:5])
+    for _ in range(2):
+        with pytest.raises(DataError, match="`f` has `q`, `r`, `s`"):
+            design.new_rows(wrong)
+        with pytest.raises(DataError):
+            design.new_rows(data.iloc[:3].assign(x="a", f="q"))
+    made = design.new_rows(data.iloc[:5])
+    np.testing.assert_array_equal(made.X, expected.X)
+    np.testing.assert_array_equal(made.terms[0].matrix, expected.terms[0].matrix)

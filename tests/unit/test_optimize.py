@@ -78,6 +78,42 @@ def test_a_response_that_the_model_reproduces_is_refused():
         lt.fit_lmm("y ~ x + (1 | g)", data)
 
 
+@pytest.mark.parametrize("formula", ["y ~ x + z + (1 | g)", "y ~ x + z + (x | g)"])
+@pytest.mark.parametrize("weights", [(3.0, 0.0, 7.0), (0.1, 0.3, 0.0), (1e-8, 1e8, 1.0)])
+def test_a_response_computed_from_the_columns_is_refused(formula, weights):
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"x": rng.normal(size=40), "z": rng.normal(size=40), "g": np.repeat(np.arange(8), 5)})
+    a, b, c = weights
+    with pytest.raises(lt.ModelError, match="the fixed effects reproduce the response `y` exactly"):
+        lt.fit_lmm(formula, data.assign(y=a * data["x"] + b * data["z"] + c))
+
+
+def _nearly_single_rows(seed, pairs, n, p):
+    rng = np.random.default_rng(seed)
+    g = np.concatenate([np.repeat(np.arange(pairs), 2), np.arange(pairs, n - pairs)])
+    return pd.DataFrame({"y": rng.normal(size=n), **{f"x{j}": rng.normal(size=n) for j in range(p)}, "g": g})
+
+
+@pytest.mark.parametrize("reml", [True, False])
+@pytest.mark.parametrize("pairs, n, p", [(1, 20, 1), (1, 20, 3), (3, 40, 6), (3, 20, 2)])
+def test_groups_of_nearly_one_row_end_at_a_minimum_or_in_a_sentence(pairs, n, p, reml):
+    # Hardly anything varies within groups: the criterion has a plateau, or none, at infinite variance.
+    formula = "y ~ " + " + ".join(f"x{j}" for j in range(p)) + " + (1 | g)"
+    fitted = 0
+    for seed in range(12):
+        data = _nearly_single_rows(seed, pairs, n, p)
+        try:
+            fit = lt.fit_lmm(formula, data, reml=reml)
+        except lt.ModelError as error:
+            assert "runs off to infinity" in str(error)
+            continue
+        fitted += 1
+        criterion = lt.Criterion(fit.design, reml=reml)
+        assert fit.criterion <= min(criterion([t]) for t in (0.0, 0.3, 1.0, 1.5, 3.0, 10.0)) + 1e-6
+        assert fit.certificate.status.startswith("certified")
+    assert fitted or not reml
+
+
 def test_n_evaluations_are_few(sleepstudy):
     assert lt.fit_lmm("Reaction ~ Days + (Days | Subject)", sleepstudy).n_evaluations <= 10
 

@@ -45,6 +45,12 @@ def test_unknown_arguments_name_the_known_ones(fit):
         (lambda: fit.simulate(2, rng=1), "numpy.random.Generator"),
         (lambda: fit.simulate(-1, np.random.default_rng(1)), "at least 1; got -1"),
         (lambda: fit.simulate(2.5, np.random.default_rng(1)), "whole number"),
+        (lambda: fit.refit(reml="ML"), "True or False; got 'ML'"),
+        (lambda: lt.fit_lmm("Reaction ~ 1 + (1 | Subject)", lt.load_dataset("sleepstudy"), reml="ML"), "got 'ML'"),
+        (lambda: fit.refit(y=["a"] * 180), "180 numbers"),
+        (lambda: fit.refit(y=fit.fitted.iloc[::-1]), "another order"),
+        (lambda: lt.icc("a"), "got str"),
+        (lambda: lt.Criterion(fit), "made by build_design"),
         (lambda: lt.icc(fit, level=95), "between 0 and 1"),
         (lambda: lt.icc(fit, n=2.5), "bootstrap replicates, must be a whole number"),
         (lambda: lt.Criterion(fit.design)([1.0]), "3 finite numbers"),
@@ -192,3 +198,14 @@ def test_residual_structures_and_known_matrices_are_refused_by_name():
         lt.fit_lmm("Reaction ~ Days + (1 | Subject)", data, residual="ar2(Days | Subject)")
     with pytest.raises(lt.NotYetSupported, match="Subject"):
         lt.fit_lmm("Reaction ~ Days + (1 | Subject)", data, known={"Subject": np.eye(18)})
+
+
+def test_what_a_user_changes_in_a_table_does_not_change_the_fit(fit):
+    before = fit.predict().iloc[0]
+    for value in (fit.fixef, fit.stderr, fit.fitted, fit.resid):
+        value.iloc[0] = 99.0
+    vcov, ranef = fit.vcov, fit.ranef["Subject"]
+    vcov.iloc[0, 0] = ranef.iloc[0, 0] = 99.0
+    assert fit.predict().iloc[0] == before
+    assert 99.0 not in (fit.fixef.iloc[0], fit.fitted.iloc[0], fit.resid.iloc[0], fit.vcov.iloc[0, 0])
+    assert fit.coef_table()["estimate"].iloc[0] == pytest.approx(251.405, abs=1e-3)
