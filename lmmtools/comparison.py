@@ -162,7 +162,7 @@ def _require_comparable(name: str, a: Any, b: Any) -> None:
     """Same response, rows, weights, offset and method; under REML the same X."""
     if a.nobs == b.nobs and a.response == b.response and not a.design.index.equals(b.design.index):
         raise ModelError(
-            f"{name}: the fits are of {a.nobs} rows each, but the rows' labels, or their order, differ; fit both to the "
+            f"{name}: the fits are of {a.nobs} rows each, but the rows' labels or order differ; fit both to the "
             "same frame."
         )
     if a.response != b.response or a.nobs != b.nobs:

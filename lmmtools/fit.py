@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmmtools.design import build_design
 from lmmtools.arguments import check_flag
+from lmmtools.design import build_design
 from lmmtools.errors import NotYetSupported
 from lmmtools.formula import parse_residual
 from lmmtools.results import LMMFit, estimate
