@@ -150,6 +150,31 @@ CASES = [
     design("a level left out", "y ~ C(f, levels=['a', 'b']) + (1 | g)", frame(), DataError, "`f` has `c`, `d` in 12"),
     design("huge values", F, frame(x=1e200 * X), DataError, "`x` is 7.67e+200", "other units"),
     design("tiny values", "y ~ 1 + (x | g)", frame(x=1e-200 * X), DataError, "`x` is 7.67e-200", "other units"),
+    design(
+        "column Intercept",
+        "y ~ Intercept + (1 | g)",
+        frame(Intercept=X),
+        DataError,
+        "`Intercept`",
+        "rename",
+    ),
+    design(
+        "bar Intercept", "y ~ 1 + (Intercept | g)", frame(Intercept=X), DataError, "`Intercept`", "rename the column"
+    ),
+    design("product name", "y ~ x:z + `x:z` + (1 | g)", frame(**{"x:z": X**2}), DataError, "`x:z`", "rename"),
+    design("level name", "y ~ f + `f[T.b]` + (1 | g)", frame(**{"f[T.b]": X}), DataError, "`f[T.b]`", "rename"),
+    design("group Residual", "y ~ x + (1 | Residual)", frame(Residual=G), DataError, "`Residual`", "rename the column"),
+    design("contrasts a text", "y ~ f + (1 | g)", frame(), ModelError, "'sum'", "mapping", contrasts="sum"),
+    design("contrasts a list", "y ~ f + (1 | g)", frame(), ModelError, "`f`", "matrix", contrasts={"f": ["a", "b"]}),
+    design("numbers as text", F, frame(x=X.astype(str)), ModelError, "`x` is text with 24 levels", "convert it"),
+    design(
+        "joined labels clash",
+        "y ~ x + (1 | p:q)",
+        frame(p=["a:b", "a"] * 12, q=["c", "b:c"] * 12),
+        DataError,
+        "labelled `a:b:c`",
+    ),
+    design("response on the right", "y ~ y + x + (1 | g)", frame(), FormulaError, "response", "right side", "remove"),
     # weights and offset
     design("zero weights", F, frame(w=[0.0] + [1.0] * 23), DataError, "1 of 24", "`w`", "zero", weights="w"),
     design("negative weights", F, frame(w=-1.0), DataError, "24 of 24 weights", "negative", weights="w"),
@@ -165,7 +190,7 @@ CASES = [
         DataError,
         "weights is a Series whose index differs",
         "20 of the data's 24",
-        ".to_numpy()",
+        "as a list",
         weights=pd.Series(1.0, index=range(20, 44)),
     ),
     design(

@@ -14,7 +14,7 @@ import pandas as pd
 from lmmtools.core.covariance import STRUCTURES
 from lmmtools.design import checks
 from lmmtools.design.frame import Columns, numbers, take
-from lmmtools.design.levels import Levels, categorise, interaction
+from lmmtools.design.levels import Levels, categorise, interaction, is_text
 from lmmtools.design.newdata import Recipe
 from lmmtools.design.value import Design, RandomTerm
 from lmmtools.errors import ModelError, NotYetSupported
@@ -83,6 +83,10 @@ def build_design(
     <Design Reaction ~ Days + (Days | Subject): 180 rows, 2 fixed effects; groups Subject: 18>
     """
     parsed = formula if isinstance(formula, ParsedFormula) else parse_formula(formula)
+    if contrasts is not None and not isinstance(contrasts, Mapping):
+        raise ModelError(
+            f"contrasts={contrasts!r} does not say for which column: give a mapping such as {{'f': 'sum'}}."
+        )
     _refuse_unsupported(parsed)
     if missing not in ("drop", "raise"):
         raise ModelError(f"missing={missing!r} is unknown: choose 'drop' or 'raise'.")
@@ -144,6 +148,7 @@ def _assemble(
     for name, found in categories.items():
         messages += checks.check_levels(name, found, fixed=True)
     checks.check_contrast_names(contrasts, list(categories))
+    checks.check_names(made.names.values(), parsed)
     y = _response(parsed, columns, None if blueprint.response is None else made.values[blueprint.response])
     X, fixed_names = made.values[0], made.names[0]
     for part, names in made.names.items():
@@ -151,7 +156,8 @@ def _assemble(
             if name not in finite:
                 checks.check_finite(name, made.values[part][:, j], columns.index)
         checks.check_magnitude(names, made.values[part])
-    kept, dropped_columns, about = checks.reduce_rank(X, fixed_names)
+    texts = {name: len(found.levels) for name, found in categories.items() if is_text(columns.series[name])}
+    kept, dropped_columns, about = checks.reduce_rank(X, fixed_names, texts)
     messages += about
     if dropped_columns:
         X, fixed_names = np.asfortranarray(X[:, kept]), tuple(fixed_names[j] for j in kept)

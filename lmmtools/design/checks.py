@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,14 @@ from lmmtools.design.frame import Columns, all_finite, missing_mask, numbers
 from lmmtools.design.levels import Levels
 from lmmtools.errors import DataError, ModelError
 from lmmtools.formats import counted, quoted
+from lmmtools.formula import ParsedFormula
 
 __all__ = [
     "check_contrast_names",
     "check_finite",
     "check_levels",
     "check_magnitude",
+    "check_names",
     "check_response",
     "complete_rows",
     "per_row",
@@ -84,6 +87,22 @@ def check_magnitude(names: Sequence[str], matrix: np.ndarray) -> None:
         raise DataError(
             f"the largest value of `{names[j]}` is {largest[j]:.3g}, and sums of squares of such numbers do not fit "
             "double precision: give it in other units."
+        )
+
+
+def check_names(parts: Iterable[Sequence[str]], parsed: ParsedFormula) -> None:
+    """Raise DataError if two effects of one part, or a grouping factor and the residual, have the same name."""
+    for names in parts:
+        # parts share columns by name, so a column called Intercept is refused without an intercept beside it too
+        names = [*names, "Intercept"] if "Intercept" in parsed.predictors and "Intercept" in names else names
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise DataError(
+                f"two different effects would both be called {quoted(twice)}, so results could not tell them apart: "
+                "rename the column of that name."
+            )
+    if any(bar.factor == "Residual" for bar in parsed.random):
+        raise DataError(
+            "a grouping factor called `Residual` would have the name of the residual variance: rename the column."
         )
 
 
@@ -173,7 +192,7 @@ def _places(what: str, given: pd.Index, index: pd.Index) -> np.ndarray:
         about = "labels occur more than once, so their order says nothing"
     raise DataError(
         f"{what} is a Series whose index differs from that of the data ({about}): give it the data's index, "
-        "or pass .to_numpy() if its values are in the order of the rows."
+        "or pass its values as a list if they are in the order of the rows."
     )
 
 
@@ -209,8 +228,17 @@ def weights_of(weights: np.ndarray, name: str) -> np.ndarray:
     return weights
 
 
-def reduce_rank(X: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
+def reduce_rank(
+    X: np.ndarray, names: tuple[str, ...], texts: Mapping[str, int]
+) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
     """Places of independent columns, names of the others, and what each of those repeats.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+    names : tuple of str, length p
+    texts : Mapping[str, int]
+        Columns of text among the predictors and their numbers of levels: they may be numbers read as text.
 
     Raises
     ------
@@ -220,9 +248,11 @@ def reduce_rank(X: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, tupl
     rank = column_rank(X)
     n, p = len(X), len(rank.kept)
     if p >= n:
+        many = [f"`{name}` is text with {counted(levels, 'level')}" for name, levels in texts.items() if levels > n / 2]
+        remedy = f"{' and '.join(many)}: convert it to numbers if it holds numbers, else leave it out" if many else ""
         raise ModelError(
             f"the model has {counted(p, 'fixed effect')} for {counted(n, 'row')}, so nothing is left to estimate "
-            "variances from: leave terms out, or add data."
+            f"variances from{'. ' + remedy if many else ': leave terms out, or add data'}."
         )
     kept_names = [names[j] for j in rank.kept]
     gone = tuple(names[d.column] for d in rank.dropped)

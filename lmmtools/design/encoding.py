@@ -52,7 +52,10 @@ def contrast_of(name: str, asked: object) -> Contrasts:
         return getattr(ContrastsRegistry, plain)()
     if isinstance(asked, Contrasts):
         return asked
-    matrix = np.asarray(asked, dtype=np.float64)
+    try:
+        matrix = np.asarray(asked, dtype=np.float64)
+    except (TypeError, ValueError):  # no numbers
+        matrix = np.empty(0)
     if matrix.ndim != 2:
         raise ModelError(f"contrasts: for `{name}` a matrix of levels × (levels − 1) is needed, not {asked!r}.")
     return CustomContrasts(matrix)

@@ -46,7 +46,7 @@ class Columns:
         return Columns({name: s[keep] for name, s in self.series.items()}, self.index[keep], self.units)
 
 
-def take(data: object, names: Iterable[str]) -> Columns:
+def take(data: object, names: Iterable[str], *, empty: bool = False) -> Columns:
     """Take columns from a frame.
 
     Parameters
@@ -54,6 +54,8 @@ def take(data: object, names: Iterable[str]) -> Columns:
     data : data frame
         pandas, polars, pyarrow, or another eager frame that narwhals reads.
     names : iterable of str
+    empty : bool
+        Whether the frame may have no rows.
 
     Returns
     -------
@@ -70,8 +72,8 @@ def take(data: object, names: Iterable[str]) -> Columns:
         units = data.attrs.get("lmmtools", {}).get("units", {})
         columns = Columns({name: _plain(data[name]) for name in names}, data.index, MappingProxyType(dict(units)))
     else:
-        columns = _take_narwhals(data, tuple(names))
-    if len(columns) == 0:
+        columns = _take_narwhals(data, tuple(names), empty)
+    if len(columns) == 0 and not empty:
         raise DataError("the data have no rows, so nothing can be estimated: check how they were read or filtered.")
     return columns
 
@@ -148,10 +150,10 @@ def eager(data: object) -> Any:
     return frame
 
 
-def _take_narwhals(data: object, names: tuple[str, ...]) -> Columns:
+def _take_narwhals(data: object, names: tuple[str, ...], empty: bool) -> Columns:
     frame = eager(data)
     if isinstance(frame.to_native(), pd.DataFrame):  # narwhals has no place for the order of its levels
-        return take(frame.to_native(), names)
+        return take(frame.to_native(), names, empty=empty)
     have = list(frame.columns)
     _check_names(names, have, len(set(have)) == len(have))
     series = {name: _from_narwhals(name, frame[name]) for name in names}

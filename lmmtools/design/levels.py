@@ -12,7 +12,7 @@ import pandas as pd
 
 from lmmtools.errors import DataError
 
-__all__ = ["Levels", "categorise", "interaction", "is_categorical"]
+__all__ = ["Levels", "categorise", "interaction", "is_categorical", "is_text"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,11 @@ def is_categorical(series: pd.Series) -> bool:
         kinds = ("string", "boolean", "mixed", "mixed-integer")
         return pd.api.types.infer_dtype(series, skipna=True) in kinds
     return pd.api.types.is_string_dtype(dtype)
+
+
+def is_text(series: pd.Series) -> bool:
+    """Whether a predictor stands for categories because it holds strings."""
+    return is_categorical(series) and pd.api.types.infer_dtype(series) == "string"
 
 
 def categorise(name: str, series: pd.Series) -> Levels:
@@ -146,4 +151,10 @@ def interaction(parts: list[Levels]) -> Levels:
         labels.append(part.levels.astype(str).to_numpy()[rest % size])
         rest = rest // size
     names = [":".join(label) for label in zip(*reversed(labels), strict=True)]
-    return Levels(cells.codes, pd.Index(names))
+    levels = pd.Index(names)
+    if not levels.is_unique:
+        raise DataError(
+            f"two different groups would both be labelled `{levels[levels.duplicated()][0]}`, as the columns that "
+            "make them hold `:`: replace it in their values."
+        )
+    return Levels(cells.codes, levels)

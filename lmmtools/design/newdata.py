@@ -111,7 +111,10 @@ def new_rows(design: Design, newdata: object, *, unseen: str = "raise", groups: 
         )
     named = (*parsed.predictors, *(parsed.groups if groups else ()), *((recipe.offset,) if recipe.offset else ()))
     wanted = dict.fromkeys(named)
-    columns = take(newdata, wanted)
+    columns = take(newdata, wanted, empty=True)
+    if not len(columns):
+        none = tuple(NewTerm(t.matrix[:0], t.codes[:0]) for t in design.terms)
+        return NewRows(design.X[:0], None if design.offset is None else design.offset[:0], none, columns.index)
     # formulaic writes into the specs it is given, also when it fails halfway
     made = materialise(recipe.blueprint, columns, recipe.contrasts, deepcopy(recipe.specs))
     X = np.asfortranarray(made.values[0][:, recipe.kept])

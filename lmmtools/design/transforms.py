@@ -57,5 +57,7 @@ CONTEXT = {
     "poly": poly,
     **{name: TRANSFORMS[name] for name in ("bs", "cr", "cs", "cc", "scale", "center", "standardize")},
     **{name: getattr(np, name) for name in ("sin", "cos", "tan", "sqrt", "abs", "exp")},
+    **{name: getattr(np, name) for name in ("sinh", "cosh", "tanh")},
+    **{f"a{name}": getattr(np, f"arc{name}") for name in ("sin", "cos", "tan")},
     **{name: getattr(np, name) for name in ("log", "log2", "log10", "log1p", "expm1")},
 }

@@ -129,6 +129,9 @@ def _parsed(text: str) -> ParsedFormula:
     fixed, offsets, bars = _split(text, tree.right)
     fixed_terms = expand(text, fixed) if fixed is not None else ((),)
     random = tuple(block for structure, bar in bars for block in bar_terms(text, structure, bar))
+    for part in (part for terms in (fixed_terms, *(bar.terms for bar in random)) for term in terms for part in term):
+        if part == response or (isinstance(response, Name) and response.value in columns(part)):
+            complain(text, part.pos, "the response stands on the right side too, and would explain itself: remove it.")
     return ParsedFormula(text, response, fixed_terms, tuple(offsets), random)
 
 

@@ -28,7 +28,8 @@ __all__ = ["CONTRASTS", "FUNCTIONS", "RESERVED", "columns", "is_constant", "rend
 
 CONTRASTS = ("treatment", "sum", "helmert", "poly", "SAS", "diff")
 
-_MATHS = ("sin", "cos", "tan", "sqrt", "abs", "exp", "log", "log2", "log10", "log1p", "expm1")
+_TRIGONOMETRY = ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh")
+_MATHS = (*_TRIGONOMETRY, "sqrt", "abs", "exp", "log", "log2", "log10", "log1p", "expm1")
 _SPLINE = ("df", "knots", "lower_bound", "upper_bound", "extrapolation")
 _CUBIC = ("df", "knots", "lower_bound", "upper_bound", "constraints", "extrapolation")
 

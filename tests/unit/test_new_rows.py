@@ -75,3 +75,9 @@ def test_new_rows_that_are_refused_leave_the_design_as_it_was(data):
     made = design.new_rows(data.iloc[:5])
     np.testing.assert_array_equal(made.X, expected.X)
     np.testing.assert_array_equal(made.terms[0].matrix, expected.terms[0].matrix)
+
+
+def test_no_new_rows_give_empty_columns(data):
+    made = build_design("y ~ asin(x / 9) + f + offset(z) + (x | g)", data).new_rows(data.iloc[:0])
+    assert made.X.shape == (0, 5) and made.offset.shape == (0,)
+    assert made.terms[0].matrix.shape == (0, 2) and made.terms[0].codes.shape == (0,) and len(made.index) == 0
