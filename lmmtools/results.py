@@ -144,9 +144,9 @@ class LMMFit:
     @property
     def varcorr(self) -> Frame:
         """Variances and covariances (`vcov`), standard deviations and correlations (`sdcor`), lme4's layout."""
-        rows = []
+        rows, covariances = [], self.random_covariance
         for term in self.design.terms:
-            cov = self.random_covariance[term.group].to_numpy()
+            cov = covariances[term.group].to_numpy()
             sd = np.sqrt(np.diagonal(cov))
             rows += [(term.group, name, "", cov[i, i], sd[i]) for i, name in enumerate(term.names)]
             if term.structure == "us":
