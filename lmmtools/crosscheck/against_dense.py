@@ -16,6 +16,7 @@ from lmmtools.formats import counted, shown
 __all__ = ["check_dense"]
 
 _SIX = 1e-6  # digits asked of a number whose rounding bound promises less
+_LAST_DIGITS = 8  # roundings of a coefficient itself, as many as the sums it comes from leave
 _GAIN = 1e-6  # deviance that no step from our optimum may gain: the project's bound on criteria
 
 
@@ -49,9 +50,10 @@ def _compare(fit: Any, model: DenseModel) -> tuple[list[Row], list[str]]:
     spread = min(point.variance_rounding, _SIX)
     rows = []
     for j, name in enumerate(fit.fixef.index):
-        rows.append(
-            _row(f"fixed effect {name}", fit.fixef.iloc[j], dense.beta[j], min(loss[j], _SIX * dense.stderr[j]))
-        )
+        # no number is held better than to its own last digits, whatever its standard error
+        digits = _LAST_DIGITS * float(np.spacing(abs(dense.beta[j])))
+        bound = max(min(loss[j], _SIX * dense.stderr[j]), digits)
+        rows.append(_row(f"fixed effect {name}", fit.fixef.iloc[j], dense.beta[j], bound))
     for j, name in enumerate(fit.fixef.index):
         bound = min(relative[j] + spread, _SIX) * dense.stderr[j]
         rows.append(_row(f"standard error {name}", fit.stderr.iloc[j], dense.stderr[j], bound))

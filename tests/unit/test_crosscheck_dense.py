@@ -1,5 +1,7 @@
 """The dense oracle against cases worked by hand, other definitions of the same thing, and R."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -229,3 +231,14 @@ def test_the_oracle_agrees_with_r_without_our_engine(name):
     np.testing.assert_allclose(fit.stderr, reference["se"], rtol=1e-8)
     assert fit.sigma == pytest.approx(reference["sigma"], rel=1e-9)
     np.testing.assert_allclose(fit.fitted[:10], reference["fitted_first10"], atol=1e-7 * fit.sigma)
+
+
+def test_a_constant_of_a_billion_costs_its_own_last_digits_and_no_more():
+    rng = np.random.default_rng(0)
+    g, x = rng.integers(0, 20, 200), rng.normal(size=200)
+    y = 1e9 + 0.5 * x + rng.normal(size=20)[g] + rng.normal(size=200)
+    fit = lt.fit_lmm("y ~ x + (1 | g)", pd.DataFrame({"y": y, "x": x, "g": g}))
+    check = lt.cross_check(fit, engine="dense")
+    assert check.ok, check
+    wrong = dataclasses.replace(fit, beta=fit.beta + np.array([1e-5, 0.0]))
+    assert not lt.cross_check(wrong, engine="dense").ok
