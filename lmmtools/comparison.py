@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -226,10 +226,8 @@ def _nested_at_boundary(small: Any, large: Any) -> bool | None:
     pairs = np.unique(np.stack([a.codes, b.codes]), axis=1).shape[1]
     if not pairs == len(a.levels) == len(b.levels):
         return None
-    terms = [*large.design.terms, *(_recoded(t, b) for t in small.design.terms)]
-    d = large.design
-    joint = working_model(SimpleNamespace(y=d.y, X=d.X, fixed_names=d.fixed_names, weights=d.weights,
-                                          offset=d.offset, terms=terms))  # fmt: skip
+    recoded = [replace(t, codes=b.codes, levels=b.levels) for t in small.design.terms]
+    joint = working_model(replace(large.design, terms=(*large.design.terms, *recoded)))
     everything = joint.gram
     m = len(large.theta)
     if everything.rank != everything.subset(np.arange(m)).rank:
@@ -247,8 +245,3 @@ def _identity(term: Any) -> np.ndarray:
     """Coordinates of T = I."""
     D = covariance_basis(term.structure, term.q)
     return np.array([np.trace(d) > 0.0 for d in D], dtype=float)
-
-
-def _recoded(term: Any, like: Any) -> SimpleNamespace:
-    return SimpleNamespace(structure=term.structure, names=term.names, matrix=term.matrix, codes=like.codes,
-                           levels=like.levels, factor=like.factor)  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lmmtools.core.basis import is_constant
 from lmmtools.core.covariance import combine, covariance_basis
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.identify import gram
@@ -155,7 +156,7 @@ def design_notes(criterion: Criterion) -> tuple[str, ...]:
 
 def _varies_only_between(column: np.ndarray, codes: np.ndarray) -> bool:
     """Whether a column varies, but never within a group; the first rows mostly settle it."""
-    if column[0] == column[-1] and np.all(column == column[0]):
+    if is_constant(column):
         return False
     for rows in (slice(0, 1000), slice(None)):
         x, g = column[rows], codes[rows]

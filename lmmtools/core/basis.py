@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Columns", "fixed_basis", "least_squares", "random_basis"]
+__all__ = ["Columns", "fixed_basis", "is_constant", "least_squares", "random_basis"]
 
 # Smallest relative eigenvalue of X̃'X̃ at which the normal equations are trusted.
 _WELL_CONDITIONED = 1e-4
@@ -27,7 +27,7 @@ class Columns:
 
     def add(self, name: str, raw: np.ndarray, *, centre: bool) -> tuple[int, float, float]:
         """Index of (raw − mean)/scale among `whitened`, with that mean and scale; a constant is scale × 1."""
-        if _is_constant(raw):
+        if is_constant(raw):
             if self.ones is None:
                 ones = np.broadcast_to(1.0, self.n)
                 self.ones = self.append(ones if self.root is None else self.root)
@@ -51,15 +51,18 @@ class Columns:
         return len(self.whitened) - 1
 
 
-def _is_constant(column: np.ndarray) -> bool:
+def is_constant(column: np.ndarray) -> bool:
+    """Whether all values are the same."""
     return bool(column[0] == column[-1] and np.all(column == column[0]))
 
 
-def fixed_basis(design: Any, columns: Columns) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
-    """R with X = X̃R, the indices of X̃'s columns and the whitened columns themselves."""
+def fixed_basis(
+    design: Any, columns: Columns
+) -> tuple[np.ndarray, list[int], list[np.ndarray], np.ndarray]:
+    """R with X = X̃R, the indices of X̃'s columns, the whitened columns themselves and their cross-products."""
     X, names = design.X, design.fixed_names
     p = X.shape[1]
-    constant = next((j for j in range(p) if _is_constant(X[:, j])), None)
+    constant = next((j for j in range(p) if is_constant(X[:, j])), None)
     R, index = np.zeros((p, p)), []
     for j in range(p):
         i, mean, scale = columns.add(names[j], X[:, j], centre=constant is not None)
@@ -68,22 +71,18 @@ def fixed_basis(design: Any, columns: Columns) -> tuple[np.ndarray, list[int], l
         if mean:
             R[constant, j] = mean
     Xw = [columns.whitened[i] for i in index]
-    if not p or _well_conditioned(Xw):
-        return R, index, Xw
+    G = np.array([[u @ v for v in Xw] for u in Xw])
+    if not p or _well_conditioned(G):
+        return R, index, Xw, G
     # Nearly collinear even when centred and scaled: an orthonormal basis, at the price of a QR of all rows.
     Q, R_qr = np.linalg.qr(np.column_stack(Xw))
     root_n = np.sqrt(len(Q))
     index = [columns.append(np.ascontiguousarray(q)) for q in (Q * root_n).T]
-    return R_qr @ R / root_n, index, [columns.whitened[i] for i in index]
+    return R_qr @ R / root_n, index, [columns.whitened[i] for i in index], len(Q) * np.eye(p)
 
 
-def _inner_products(a: list[np.ndarray], b: list[np.ndarray]) -> np.ndarray:
-    return np.array([[u @ v for v in b] for u in a])
-
-
-def _well_conditioned(Xw: list[np.ndarray]) -> bool:
-    """Whether the normal equations lose no digit that matters; the columns are of unit size."""
-    G = _inner_products(Xw, Xw)
+def _well_conditioned(G: np.ndarray) -> bool:
+    """Whether normal equations with these cross-products lose no digit that matters."""
     scale = np.sqrt(np.diagonal(G))
     if not np.all(scale > 0):
         return False
@@ -97,7 +96,7 @@ def random_basis(design: Any, columns: Columns) -> tuple[list[int], list[np.ndar
     Columns are centred when the factor has a constant column in one of its terms, for then the means are
     absorbed there.
     """
-    centre = any(_is_constant(t.matrix[:, j]) for t in design.terms for j in range(t.matrix.shape[1]))
+    centre = any(is_constant(t.matrix[:, j]) for t in design.terms for j in range(t.matrix.shape[1]))
     entries = [
         [columns.add(t.names[j], t.matrix[:, j], centre=centre) for j in range(t.matrix.shape[1])]
         for t in design.terms
@@ -112,7 +111,9 @@ def random_basis(design: Any, columns: Columns) -> tuple[list[int], list[np.ndar
     return order, K
 
 
-def least_squares(y: np.ndarray, Xw: list[np.ndarray], columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+def least_squares(
+    y: np.ndarray, Xw: list[np.ndarray], G: np.ndarray, columns: Columns
+) -> tuple[np.ndarray, np.ndarray]:
     """β_OLS in the basis X̃ and the whitened residual, in two rounds so that a large mean of y costs nothing."""
     e = y.astype(float, copy=True)
     if columns.root is not None:
@@ -120,7 +121,6 @@ def least_squares(y: np.ndarray, Xw: list[np.ndarray], columns: Columns) -> tupl
     beta = np.zeros(len(Xw))
     if not Xw:
         return beta, e
-    G = _inner_products(Xw, Xw)
     for _ in range(2):
         products = np.array([x @ e for x in Xw])
         if np.abs(products).max() <= _ORTHOGONAL * np.sqrt(G.trace() * (e @ e)):

@@ -94,19 +94,22 @@ def within_estimate(blocks: Blocks) -> np.ndarray | None:
     There C_w as a difference has lost its digits, and so will r²: e should be taken about this β instead, and C_w
     from the rows (`within_by_rows`).
     """
-    p = blocks.p
-    beta = np.linalg.lstsq(blocks.within[:p, :p], blocks.within[:p, p], rcond=1e-8)[0]
-    left = blocks.within[p, p] - blocks.within[:p, p] @ beta
-    return beta if left < _MOSTLY_BETWEEN * blocks.C[p, p] else None
+    beta, left, _ = _regress_within(blocks)
+    return beta if left < _MOSTLY_BETWEEN * blocks.C[-1, -1] else None
 
 
 def within_residual(blocks: Blocks) -> tuple[float, int]:
     """What X leaves of the response within the groups: its sum of squares and degrees of freedom."""
-    p = blocks.p
-    W = blocks.within
-    beta, _, rank, _ = np.linalg.lstsq(W[:p, :p], W[:p, p], rcond=1e-8)
+    _, left, rank = _regress_within(blocks)
     used = int(blocks.counts @ np.count_nonzero(np.diagonal(blocks.F), axis=1))
-    return float(W[p, p] - W[:p, p] @ beta), blocks.n - used - int(rank)
+    return left, blocks.n - used - rank
+
+
+def _regress_within(blocks: Blocks) -> tuple[np.ndarray, float, int]:
+    """β from C_w, the sum of squares it leaves, and the rank of X within the groups."""
+    p, W = blocks.p, blocks.within
+    beta, _, rank, _ = np.linalg.lstsq(W[:p, :p], W[:p, p], rcond=1e-8)
+    return beta, float(W[p, p] - W[:p, p] @ beta), int(rank)
 
 
 def _factorise(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -179,15 +182,13 @@ def merge(blocks: Blocks) -> Blocks:
         blocks.N.reshape(width, n_groups)[:, np.argsort(inverse, kind="stable")].T, np.cumsum(counts)[:-1]
     )
     factors = [np.linalg.qr(s, mode="r") if len(s) > width else s for s in stacks]
-    return Blocks(
+    return dataclasses.replace(
+        blocks,
         A=np.ascontiguousarray(blocks.A[..., first]),
         F=np.ascontiguousarray(blocks.F[..., first]),
         N=np.ascontiguousarray(np.concatenate(factors).T).reshape(r, blocks.p + 1, -1),
-        within=blocks.within,
-        C=blocks.C,
         counts=counts.astype(float),
         pattern=np.repeat(np.arange(len(first)), [len(f) for f in factors]),
-        n=blocks.n,
     )
 
 

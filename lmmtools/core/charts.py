@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmmtools.core.covariance import combine, factor_basis, lower_factor, theta_of
-from lmmtools.core.working import Term, Working
+from lmmtools.core.working import Term, Working, stack_maps
 
 __all__ = ["ZERO", "Chart", "chart"]
 
@@ -71,15 +71,9 @@ def chart(working: Working, theta: np.ndarray, *, reduced: bool = False) -> Char
         (term, *_coordinates(term, theta[part], reduced))
         for term, part in zip(working.terms, working.slices, strict=True)
     ]
-    r, width = parts[0][0].S.shape[0], sum(L.shape[1] for _, L, _ in parts)
-    F = np.zeros((sum(len(E) for _, _, E in parts), r, width))
-    i = j = 0
-    for term, L, E in parts:
-        F[i : i + len(E), :, j : j + L.shape[1]] = np.matmul(term.S, E)
-        i, j = i + len(E), j + L.shape[1]
     return Chart(
         Lambda=np.hstack([term.S @ L for term, L, _ in parts]),
-        F=F,
+        F=stack_maps([np.matmul(term.S, E) for term, _, E in parts]),
         owner=np.repeat(np.arange(len(parts)), [len(E) for _, _, E in parts]),
         singular=any(L.shape[1] < term.q for term, L, _ in parts),
         parts=tuple(parts),

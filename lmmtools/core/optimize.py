@@ -23,8 +23,8 @@ _TOLERANCE = 1e-10
 # A pure Newton step that promises less than this is the last.
 _LAST_STEP = 1e-7
 _MAX_STEPS = 100
-# Starts are tried beyond the first where a fit of at most so many rows ends on the boundary (larger ones have one
-# minimum), or a relative sd is larger than the second number; beyond the third it is on its way to infinity.
+# Starts are tried beyond the first where a fit of at most so many rows ends on the boundary (in larger ones no second
+# minimum was met), or a relative sd exceeds the second number; beyond the third it is on its way to infinity.
 _FEW_ROWS = 1000
 _LARGE = 1e4
 _INFINITE = 3e7
@@ -105,7 +105,7 @@ def _doubtful(criterion: Criterion, optimum: Optimum) -> bool:
 def _lowest(found: list[Optimum]) -> Optimum:
     """The lowest, or of those that rounding cannot tell apart the one with the smallest θ."""
     low = min(optimum.value for optimum in found)
-    near = [optimum for optimum in found if optimum.value <= low + 1e-9 * max(abs(low), 1.0)]
+    near = [optimum for optimum in found if optimum.value <= low + 1e-12 * max(abs(low), 1.0)]
     return min(near, key=lambda optimum: np.abs(optimum.working).max())
 
 
@@ -219,7 +219,8 @@ def _follow(
     length = escape.length
     for i in range(40):
         trial = escape.point(theta, length)
-        if criterion.solve(_factor(criterion, trial)).value < value:
+        attempt = _attempt(criterion, trial)
+        if attempt is not None and attempt.value < value:
             return trial, i + 1
         length /= 2.0
     return None, 40

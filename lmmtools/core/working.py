@@ -30,7 +30,7 @@ from lmmtools.core.identify import Gram, gram
 from lmmtools.core.moments import group_moments
 from lmmtools.errors import ModelError
 
-__all__ = ["Term", "Working", "working_model"]
+__all__ = ["Term", "Working", "stack_maps", "working_model"]
 
 
 # Size of a residual against the response below which it is rounding.
@@ -147,12 +147,12 @@ class Working:
     @cached_property
     def working_map(self) -> np.ndarray:
         """F with Λ̃(θ̃) = Σ θ̃_k F_k, shape (m, r, Σq)."""
-        return _stack([np.matmul(t.S, factor_basis(t.structure, t.q)) for t in self.terms])
+        return stack_maps([np.matmul(t.S, factor_basis(t.structure, t.q)) for t in self.terms])
 
     @cached_property
     def theta_map(self) -> np.ndarray:
         """F with Λ̃(θ) = Σ θ_k F_k for lme4's θ, shape (m, r, Σq)."""
-        return _stack([np.matmul(t.K, factor_basis(t.structure, t.q)) for t in self.terms])
+        return stack_maps([np.matmul(t.K, factor_basis(t.structure, t.q)) for t in self.terms])
 
     @cached_property
     def covariance_map(self) -> np.ndarray:
@@ -165,8 +165,8 @@ class Working:
         return gram(self.blocks, self.covariance_map)
 
 
-def _stack(blocks: list[np.ndarray]) -> np.ndarray:
-    """Block-diagonal in (parameter, column): each term's map acts on its own columns of Λ̃."""
+def stack_maps(blocks: list[np.ndarray]) -> np.ndarray:
+    """Maps (m_k, r, w_k) of the terms as one (Σm, r, Σw), each acting on its own columns of Λ̃."""
     m, q = sum(len(b) for b in blocks), sum(b.shape[2] for b in blocks)
     F = np.zeros((m, blocks[0].shape[1], q))
     i = j = 0
@@ -194,9 +194,9 @@ def working_model(design: Any) -> Working:
     weight = 1.0 if design.weights is None else float(np.mean(design.weights))
     root = None if design.weights is None else np.sqrt(design.weights / weight)
     columns = Columns(len(y), root)
-    R, x_index, Xw = fixed_basis(design, columns)
+    R, x_index, Xw, G = fixed_basis(design, columns)
     z_index, K = random_basis(design, columns)
-    beta, e = least_squares(y, Xw, columns)
+    beta, e = least_squares(y, Xw, G, columns)
     digits = float(np.linalg.norm(e) / max(np.linalg.norm(y if root is None else root * y), np.finfo(float).tiny))
     _refuse_exact(design, digits <= _EXACT, "the fixed effects reproduce")
     codes, n_groups = design.terms[0].codes, len(design.terms[0].levels)
