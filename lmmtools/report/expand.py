@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lmmtools.errors import StudyError
@@ -34,6 +35,14 @@ class Run:
         All parameters of the notebook in its order, each with its value and whether the study sets it.
     timeout : float
         Seconds a cell may take.
+    source : Path or None
+        The data file; None for a shipped data set.
+    focal : str
+        The coefficient the index shows; the last one when empty.
+    outputs : tuple of str
+        The pages that are made: ``html``, ``pdf`` or both.
+    templates : Mapping of str to Path
+        For ``html`` and ``pdf``, a folder whose template takes the place of the shipped one.
     """
 
     name: str
@@ -45,6 +54,10 @@ class Run:
     title: str
     parameters: tuple[tuple[Parameter, Any, bool], ...]
     timeout: float
+    source: Path | None = None
+    focal: str = ""
+    outputs: tuple[str, ...] = ("html", "pdf")
+    templates: Mapping[str, Path] = MappingProxyType({})
 
 
 def expand(study: Study, notebook: Path, declared: tuple[Parameter, ...]) -> tuple[Run, ...]:

@@ -38,6 +38,8 @@ class Outcome:
         Warnings raised while it ran, and what its pages could not show.
     seconds : Mapping of str to float
         Clock times.
+    current : bool
+        Whether the result is of the run as it is now; if not, ``reasons`` say why and the numbers are old.
     """
 
     run: Run
@@ -47,6 +49,7 @@ class Outcome:
     files: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    current: bool = True
 
 
 def perform(run: Run, folder: Path) -> Outcome:
@@ -133,7 +136,8 @@ def _judge(failure: Failure | None, record: Mapping[str, Any]) -> tuple[str, tup
 
 def _render(executed: Executed, page: Page) -> tuple[dict[str, bytes | str], list[str]]:
     """Return both pages and a sentence for everything a page could not show."""
-    from lmmtools.report.export import LmmHtmlExporter, LmmPdfExporter
+    from lmmtools.report.export_html import LmmHtmlExporter
+    from lmmtools.report.export_pdf import LmmPdfExporter
 
     resources = {"lmmtools_page": page}
     pdf, made = LmmPdfExporter().from_notebook_node(executed.notebook, resources)

@@ -6,7 +6,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from lmmtools.report.blocks import Code, Error, Figure, Note, Prose, Record, Table, Text, blocks
 from lmmtools.report.execute import Failure
-from lmmtools.report.export import template_folder
+from lmmtools.report.exporter import template_folder
 from lmmtools.report.markup import to_html, to_typst
 from lmmtools.report.page import make_page
 from lmmtools.report.tidy import add_failure, tidy

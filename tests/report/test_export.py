@@ -9,7 +9,8 @@ import pytest
 from matplotlib.image import imread
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from lmmtools.report.export import LmmHtmlExporter, LmmPdfExporter
+from lmmtools.report.export_html import LmmHtmlExporter
+from lmmtools.report.export_pdf import LmmPdfExporter
 from lmmtools.report.page import make_page
 from lmmtools.report.parameters import Parameter
 from lmmtools.report.pdf import compile_pdf
