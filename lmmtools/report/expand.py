@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from lmmtools.errors import StudyError
@@ -57,7 +56,7 @@ class Run:
     source: Path | None = None
     focal: str = ""
     outputs: tuple[str, ...] = ("html", "pdf")
-    templates: Mapping[str, Path] = MappingProxyType({})
+    templates: Mapping[str, Path] = field(default_factory=dict)
 
 
 def expand(study: Study, notebook: Path, declared: tuple[Parameter, ...]) -> tuple[Run, ...]:
