@@ -60,7 +60,8 @@ def load_dataset(name: str) -> pd.DataFrame:
     pd.DataFrame
         Factors are Categoricals with the source's order of levels (ordered where the source orders them),
         counts are integers. ``frame.attrs["lmmtools"]`` holds `name`, `title`, `units` (by column),
-        `descriptions` (by column), `citation`, `licence` and `file`.
+        `descriptions` (by column), `nouns` (by column: what one level is called, and several), `citation`,
+        `licence` and `file`.
 
     Raises
     ------
@@ -92,6 +93,7 @@ def load_dataset(name: str) -> pd.DataFrame:
         **{key: entry[key] for key in ("title", "citation", "licence", "file")},
         "units": {column: about["unit"] for column, about in columns.items() if "unit" in about},
         "descriptions": {column: about["description"] for column, about in columns.items()},
+        "nouns": {column: list(about["noun"]) for column, about in columns.items() if "noun" in about},
     }
     return frame
 
