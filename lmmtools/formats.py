@@ -14,6 +14,7 @@ __all__ = [
     "closest",
     "counted",
     "effect_unit",
+    "estimate_format",
     "format_column",
     "format_value",
     "is_missing",
@@ -33,7 +34,7 @@ MISSING = "\N{EM DASH}"
 FIGURE_SPACE, POINT_SPACE = "\N{FIGURE SPACE}", "\N{PUNCTUATION SPACE}"
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_SPEC = re.compile(r"estimate|data|p|int|percent|text|sci|fixed[0-9]|sig[1-9]")
+_SPEC = re.compile(r"estimate[0-9]?|data|p|int|percent|text|sci|fixed[0-9]|sig[1-9]")
 
 # Units of covariates as one says them after "per".
 _ONE = {f"{unit}s": unit for unit in ("second", "minute", "hour", "day", "week", "month", "year", "point")}
@@ -51,7 +52,8 @@ def format_column(values: Sequence[object], spec: str = "text") -> tuple[str, ..
         Numbers or objects; ``None`` and NaN are missing.
     spec : str
         ``"estimate"`` (four significant digits of the largest value, three or more of the others where that
-        is possible, decimals shared by the column), ``"data"`` (as recorded, up to six decimals, shared),
+        is possible, decimals shared by the column), ``"estimate0"`` … ``"estimate9"`` (the same with these
+        decimals, for columns that share them), ``"data"`` (as recorded, up to six decimals, shared),
         ``"sig1"`` … ``"sig9"`` (significant digits of each value,
         padded so that points align), ``"fixed0"`` … ``"fixed9"`` (decimals), ``"p"`` (three decimals, ``< 0.001``),
         ``"int"``, ``"percent"`` (one decimal), ``"sci"``, ``"text"``.
@@ -69,15 +71,15 @@ def format_column(values: Sequence[object], spec: str = "text") -> tuple[str, ..
     if not isinstance(spec, str) or not _SPEC.fullmatch(spec):
         raise LMMError(
             f"{spec!r} is not a column format; use estimate, data, p, int, percent, sci, text, "
-            "fixed0 to fixed9 or sig1 to sig9."
+            "estimate0 to estimate9, fixed0 to fixed9 or sig1 to sig9."
         )
     if spec == "text":
         return tuple("" if is_missing(v) else visible(_plain(v)) for v in values)
     if not all(_is_number(v) for v in values if not is_missing(v)):
         return tuple(_mixed(v, spec) for v in values)
     numbers = [None if is_missing(v) else float(v) for v in values]
-    if spec == "estimate":
-        decimals = _shared_decimals([x for x in numbers if x is not None])
+    if spec.startswith("estimate"):
+        decimals = int(spec[-1]) if spec[-1].isdigit() else _shared_decimals([x for x in numbers if x is not None])
         return tuple(_estimate(x, decimals) for x in numbers)
     if spec == "data":
         decimals = _recorded_decimals([x for x in numbers if x is not None])
@@ -86,6 +88,11 @@ def format_column(values: Sequence[object], spec: str = "text") -> tuple[str, ..
         return tuple(MISSING if is_missing(v) else _integer(v) for v in values)
     strings = [_number(x, spec) for x in numbers]
     return tuple(_align_points(strings) if spec.startswith("sig") else strings)
+
+
+def estimate_format(numbers: Iterable[float]) -> str:
+    """The format in which columns of estimates share their decimals: ``"estimate3"``."""
+    return f"estimate{min(_shared_decimals(list(map(float, numbers))), 9)}"
 
 
 def format_value(value: object, spec: str = "estimate") -> str:

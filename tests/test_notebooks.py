@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from lmmtools.prose.value import MARKED
+
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 BY_NAME = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -49,7 +51,7 @@ def test_parameters_are_one_cell_of_typed_commented_literals(path):
     tagged = [cell for cell in read(path).cells if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
     for line in tagged[0].source.splitlines():
-        assert re.fullmatch(r"\w+: (str|bool|int|float) = .+  # .+", line), line
+        assert re.fullmatch(r"\w+: (str|bool|int|float|list|dict) = .+  # .+", line), line
         (node,) = ast.parse(line).body
         assert type(ast.literal_eval(node.value)).__name__ == node.annotation.id, line
 
@@ -79,10 +81,40 @@ def test_it_runs_as_a_user_runs_it(path, tmp_path):
     NotebookClient(notebook, kernel_name="python3", timeout=120, resources={"metadata": {"path": tmp_path}}).execute()
     outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
     assert [output for output in outputs if output.output_type in ("stream", "error")] == []
-    kinds = [output.metadata["lmmtools"]["kind"] for output in outputs]
-    assert kinds.count("figure") == 5
-    assert kinds.count("table") == 4
-    assert kinds[-1] == "record"
-    labels = [output.metadata["lmmtools"].get("label") for output in outputs]
-    assert len({label for label in labels if label}) == 9  # no two things of one name
+    about = [output.metadata["lmmtools"] for output in outputs]
+    labels = [one["label"] for one in about if one.get("label")]
+    assert len(set(labels)) == len(labels)  # no two things of one name
+    assert all(one["label"] for one in about if one.get("caption"))  # what is numbered can be referred to
+    assert about[-1]["kind"] == "record"
     assert outputs[-1].data["application/vnd.lmmtools.record+json"]["status"] == "ok"
+    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    prose += [output.data[MARKED] for output in outputs if MARKED in output.get("data", {})]
+    assert set(re.findall(r"(?<![\\\w])@((?:tbl|fig)-[\w-]+)", "\n".join(prose))) <= set(labels)
+
+
+def shown(notebook, values):
+    """What the cells of a notebook show, figures left out, run in this process with other parameters."""
+    names = {}
+    for cell in code_cells(notebook):
+        *before, last = ast.parse(cell.source).body
+        tail = [last] if isinstance(last, ast.Expr) and "lt.figure" not in cell.source else []
+        exec(compile(ast.Module(before if tail else [*before, last], []), cell.id, "exec"), names)
+        if tail:
+            value = eval(compile(ast.Expression(last.value), cell.id, "eval"), names)
+            if value is not None:
+                yield value._repr_mimebundle_()[0]
+        if "parameters" in cell.metadata.get("tags", []):
+            names.update(values)
+
+
+def test_the_model_report_says_what_its_tables_show():
+    notebook = read(next(path for path in NOTEBOOKS if path.stem == "model_report"))
+    values = {"formula": "distance ~ age * Sex + (age | Subject)", "focal": "age:Sex[T.Female]", "check": False}
+    outputs = list(shown(notebook, values))
+    tables = "\n".join(output["text/plain"] for output in outputs if "text/vnd.typst" in output)
+    prose = [output["text/plain"] for output in outputs if MARKED in output]
+    assert prose[0].split("\n\n")[1].startswith("- Distance grows by 0.3048 mm a year less for Sex Female")
+    findings = [line for line in prose[0].splitlines() if line.startswith("- ")]
+    shares = re.findall(r"[\d.]+(?= %)", "\n".join(prose[1:]))  # the intraclass correlations stand under the variances
+    for number in re.findall(r"\d+\.\d+", "\n".join(findings)):
+        assert number in tables or number in shares

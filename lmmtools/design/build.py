@@ -167,7 +167,7 @@ def _assemble(
     recipe = Recipe(blueprint, made.specs, contrasts, kept, named, given.offset is not None and named is None)
     return Design(
         parsed.text, parsed, parsed.response, y, X, fixed_names, weights, offset, terms, columns.index, dropped_rows,
-        dropped_columns, tuple(dict.fromkeys(messages)), columns.units, recipe,
+        dropped_columns, tuple(dict.fromkeys(messages)), columns.units, columns.nouns, columns.descriptions, recipe,
     )  # fmt: skip
 
 

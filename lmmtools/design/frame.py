@@ -8,7 +8,7 @@ stay whole numbers on the way: an id that passes through a float loses its last 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -31,19 +31,25 @@ class Columns:
     index : pd.Index, shape (n,)
         The frame's labels of rows; 0, 1, … where it has none.
     units : Mapping[str, str]
-        Units of columns, for frames that `load_dataset` made.
+        Units of columns, for frames that `load_dataset` or `read_data` made.
+    nouns : Mapping[str, tuple of str]
+        What one level of a column is called, and several: ``("child", "children")``; for the same frames.
+    descriptions : Mapping[str, str]
+        What a column holds, in words; for the same frames.
     """
 
     series: Mapping[str, pd.Series]
     index: pd.Index
     units: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    nouns: Mapping[str, tuple[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    descriptions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def __len__(self) -> int:
         return len(self.index)
 
     def rows(self, keep: np.ndarray) -> Columns:
         """The rows where `keep` is true."""
-        return Columns({name: s[keep] for name, s in self.series.items()}, self.index[keep], self.units)
+        return replace(self, series={name: s[keep] for name, s in self.series.items()}, index=self.index[keep])
 
 
 def take(data: object, names: Iterable[str], *, empty: bool = False) -> Columns:
@@ -69,13 +75,20 @@ def take(data: object, names: Iterable[str], *, empty: bool = False) -> Columns:
     if isinstance(data, pd.DataFrame):
         have = data.columns
         _check_names(names, have, have.is_unique)
-        units = data.attrs.get("lmmtools", {}).get("units", {})
-        columns = Columns({name: _plain(data[name]) for name in names}, data.index, MappingProxyType(dict(units)))
+        columns = Columns({name: _plain(data[name]) for name in names}, data.index, *_words(data))
     else:
         columns = _take_narwhals(data, tuple(names), empty)
     if len(columns) == 0 and not empty:
         raise DataError("the data have no rows, so nothing can be estimated: check how they were read or filtered.")
     return columns
+
+
+def _words(data: pd.DataFrame) -> tuple[Mapping, Mapping, Mapping]:
+    """Units, nouns and descriptions of a frame's columns, where it has them."""
+    about = data.attrs.get("lmmtools", {})
+    nouns = {name: (str(one), str(many)) for name, (one, many) in about.get("nouns", {}).items()}
+    words = about.get("units", {}), nouns, about.get("descriptions", {})
+    return tuple(MappingProxyType(dict(mapping)) for mapping in words)
 
 
 def _check_names(names: Iterable[str], have: Iterable[object], unique: bool) -> None:

@@ -98,6 +98,10 @@ class Design:
         What a reader of the result must know.
     units : Mapping[str, str]
         Units of columns, where the data know them.
+    nouns : Mapping[str, tuple of str]
+        What one level of a column is called, and several: ``("child", "children")``; where the data know it.
+    descriptions : Mapping[str, str]
+        What a column holds, in words; where the data know it.
     recipe : Recipe
         How to build the same columns from new data.
     """
@@ -116,6 +120,8 @@ class Design:
     dropped_columns: tuple[str, ...]
     messages: tuple[str, ...]
     units: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    nouns: Mapping[str, tuple[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    descriptions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     recipe: Recipe | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -124,7 +130,7 @@ class Design:
     def __reduce__(self):
         # a mapping proxy cannot be pickled, a dict can
         values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return _rebuilt, ({**values, "units": dict(self.units)},)
+        return _rebuilt, ({name: dict(v) if isinstance(v, MappingProxyType) else v for name, v in values.items()},)
 
     def __repr__(self) -> str:
         groups = ", ".join(f"{factor}: {levels}" for factor, levels in self.ngroups.items())
@@ -161,4 +167,5 @@ class Design:
 
 
 def _rebuilt(values: dict) -> Design:
-    return Design(**{**values, "units": MappingProxyType(values["units"])})
+    words = {name: MappingProxyType(values[name]) for name in ("units", "nouns", "descriptions")}
+    return Design(**{**values, **words})

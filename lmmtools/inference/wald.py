@@ -9,6 +9,7 @@ import pandas as pd
 
 from lmmtools.arguments import check_level
 from lmmtools.errors import LMMError, NotYetSupported
+from lmmtools.formats import estimate_format
 from lmmtools.frames import Frame, frame
 
 __all__ = ["coef_table", "parameter_names", "wald_confint"]
@@ -60,6 +61,7 @@ def coef_table(fit: Any, *, ddf: str = "normal", level: float = 0.95) -> Frame:
             "ci_high": fit.fixef + quantile * fit.stderr,
         }
     )
+    together = estimate_format(table[["estimate", "ci_low", "ci_high"]].to_numpy().ravel())
     return frame(
         table,
         caption=f"Fixed effects by {fit.method}, with {_percent(level)} intervals; reference: {_DDF[ddf][0]}",
@@ -75,13 +77,13 @@ def coef_table(fit: Any, *, ddf: str = "normal", level: float = 0.95) -> Frame:
             "ci_high": "high",
         },
         formats={
-            "estimate": "estimate",
+            "estimate": together,
             "std_error": "estimate",
             "df": "int" if ddf == "residual" else "text",
             "statistic": "fixed2",
             "p_value": "p",
-            "ci_low": "estimate",
-            "ci_high": "estimate",
+            "ci_low": together,
+            "ci_high": together,
         },
     )
 

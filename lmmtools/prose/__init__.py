@@ -5,9 +5,44 @@ Every number in them is one a table of the fit shows, in the same digits; text t
 
 from __future__ import annotations
 
+from lmmtools.prose.executive import summary
+from lmmtools.prose.exploration import (
+    exploration_candidates,
+    exploration_figure,
+    exploration_groups,
+    exploration_lines,
+    exploration_missing,
+    exploration_response,
+    exploration_summary,
+    exploration_table,
+    exploration_variation,
+)
 from lmmtools.prose.mathematics import model
-from lmmtools.prose.sentences import certificate, crosscheck, data, icc, summary
+from lmmtools.prose.method import methods
+from lmmtools.prose.preference import verdict
+from lmmtools.prose.sentences import certificate, crosscheck, data, icc
 from lmmtools.prose.value import Prose
 from lmmtools.prose.warnings import caveats, singularity
 
-__all__ = ["Prose", "caveats", "certificate", "crosscheck", "data", "icc", "model", "singularity", "summary"]
+__all__ = [
+    "Prose",
+    "caveats",
+    "certificate",
+    "crosscheck",
+    "data",
+    "exploration_candidates",
+    "exploration_figure",
+    "exploration_groups",
+    "exploration_lines",
+    "exploration_missing",
+    "exploration_response",
+    "exploration_summary",
+    "exploration_table",
+    "exploration_variation",
+    "icc",
+    "methods",
+    "model",
+    "singularity",
+    "summary",
+    "verdict",
+]

@@ -6,8 +6,12 @@ import re
 from dataclasses import dataclass
 
 from lmmtools.formats import visible
+from lmmtools.prose.marks import written_out
 
-__all__ = ["Prose", "alert", "literal"]
+__all__ = ["MARKED", "Prose", "alert", "literal"]
+
+# The MIME type of Markdown whose marks are still to be resolved.
+MARKED = "text/vnd.lmmtools.markdown"
 
 # Jupyter's Markdown looks for mathematics before it looks at escapes, so what starts it becomes an entity.
 _ENTITIES = {"\\": "&#92;", "$": "&#36;", "<": "&lt;", ">": "&gt;", "&": "&amp;", "{": "&#123;", "}": "&#125;"}
@@ -22,6 +26,7 @@ class Prose:
     Attributes
     ----------
     markdown : str
+        With marks: citations as ``[@bates2015]``, cross-references as ``@tbl-coef``.
     """
 
     markdown: str
@@ -33,9 +38,11 @@ class Prose:
         return self.markdown
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
-        """The Markdown, for front ends that set it and for those that do not."""
+        """The Markdown with its marks written out, for front ends; and with them, for reports that link them."""
         about = {"kind": "prose", "caption": "", "label": "", "alt": ""}
-        return {"text/markdown": self.markdown, "text/plain": self.markdown}, {"lmmtools": about}
+        plain = written_out(self.markdown)
+        data = {"text/markdown": plain, MARKED: self.markdown, "text/plain": plain}
+        return data, {"lmmtools": about}
 
 
 def literal(text: object) -> str:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from lmmtools.formats import counted, listed
 from lmmtools.prose.value import Prose, alert, literal
+from lmmtools.prose.words import groups, noun
 
-__all__ = ["caveats", "singularity"]
+__all__ = ["FEW_GROUPS", "caveats", "singularity"]
 
 # Below this many levels a variance between them is known to no better than a factor of about two:
 # the 95 % interval of a standard deviation from J − 1 = 9 degrees of freedom is 0.69 to 1.83 times its estimate.
-_FEW_GROUPS = 10
+FEW_GROUPS = 10
+# The largest group has this many times the rows of the smallest.
+_UNEQUAL = 3
+# A correlation this close to one in size is one.
+_ROUNDING = 1e-6
 
 
 def caveats(fit: Any) -> Prose:
-    """Boxes for a singular fit, few groups and the fit's own messages; what `certificate` says is not repeated.
+    """Boxes for a singular fit, few or unequal groups and the fit's messages; not what `certificate` says already.
 
     Parameters
     ----------
@@ -28,13 +35,14 @@ def caveats(fit: Any) -> Prose:
     """
     messages = [message for message in fit.messages if message != fit.certificate.sentence]
     of_groups = [message for message in messages if _is_of_groups(message, fit)]
-    boxes = [*_singular(fit), *_few_groups(fit, of_groups)]
-    boxes += [alert("NOTE", literal(_sentence(message))) for message in messages if message not in of_groups]
+    notes = [*_few_groups(fit, of_groups), *_unequal_groups(fit)]
+    notes += [literal(_sentence(message)) for message in messages if message not in of_groups]
+    boxes = _singular(fit) + ([alert("NOTE", "\n\n".join(notes))] if notes else [])
     if boxes:
         return Prose("\n\n".join(boxes))
-    groups = listed(f"{counted(n, 'level')} of {literal(factor)}" for factor, n in fit.ngroups.items())
+    rests_on = listed(groups(fit.design, factor) for factor in fit.ngroups)
     other = " besides the certificate's" if fit.messages else ""
-    return Prose(f"The fit is not singular, it rests on {groups}, and it left no messages{other}.")
+    return Prose(f"The fit is not singular, it rests on {rests_on}, and it left no messages{other}.")
 
 
 def singularity(fit: Any) -> str:
@@ -42,6 +50,13 @@ def singularity(fit: Any) -> str:
     zero = [f"{effect} by {group}" for group, effect in fit.zero_effects]
     if zero:
         return f"the variance of {listed(zero)} is estimated as zero"
+    perfect = [
+        f"the correlation of {row.var1} and {row.var2} by {row.grp} is estimated as {'1' if row.sdcor > 0 else '−1'}"
+        for row in fit.varcorr.itertuples()
+        if row.var2 and abs(row.sdcor) > 1.0 - _ROUNDING
+    ]
+    if perfect:
+        return listed(perfect)
     return "some combination of the random effects has an estimated variance of zero"
 
 
@@ -49,9 +64,9 @@ def _singular(fit: Any) -> list[str]:
     if not fit.is_singular:
         return []
     text = (
-        f"**Singular fit:** {literal(singularity(fit))}. The data show no more variation between groups than the "
-        "rest of the model explains; that is not evidence that there is none, and tests of the other terms take the "
-        "zero as known."
+        f"**Singular fit:** {literal(singularity(fit))}. That is not evidence that there is none, and tests of the "
+        "other terms take the zero as known. A test of the variance itself has no plain χ² reference "
+        "[@self1987; @stram1994]."
     )
     return [alert("WARNING", text)]
 
@@ -62,17 +77,27 @@ def _is_of_groups(message: str, fit: Any) -> bool:
 
 
 def _few_groups(fit: Any, messages: list[str]) -> list[str]:
-    few = [f"{counted(n, 'level')} of {literal(factor)}" for factor, n in fit.ngroups.items() if n < _FEW_GROUPS]
+    few = [groups(fit.design, factor) for factor, n in fit.ngroups.items() if n < FEW_GROUPS]
     if not few:
         return []
     found = [literal(message) for message in messages] or [
         f"With {listed(few)} the variance between them is poorly known."
     ]
-    text = (
-        f"**Few groups:** {' '.join(found)} The normal reference treats the variance parameters as known: with few "
-        "groups the intervals are too short and the p-values too small."
-    )
-    return [alert("NOTE", text)]
+    return [f"**Few groups:** {' '.join(found)} Intervals and p-values take the variances as known: they are too sure."]
+
+
+def _unequal_groups(fit: Any) -> list[str]:
+    """Groups of very different sizes, whose conditional modes are not equally good."""
+    said = []
+    for term in {term.factor: term for term in fit.design.terms}.values():
+        sizes = np.bincount(term.codes, minlength=len(term.levels))
+        if sizes.max() >= _UNEQUAL * sizes.min():
+            _, many = noun(fit.design, term.factor)
+            said.append(
+                f"**Unequal groups:** {many} have from {sizes.min()} to {counted(sizes.max(), 'row')}; the conditional "
+                "modes of the small ones are drawn most towards zero."
+            )
+    return said
 
 
 def _sentence(message: str) -> str:

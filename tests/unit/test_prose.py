@@ -9,6 +9,7 @@ import pypandoc
 import pytest
 
 import lmmtools as lt
+from lmmtools.prose.marks import written_out
 from lmmtools.prose.value import Prose, alert, literal
 
 HOSTILE = ("*a*", "_b_", "`c`", "$d$", "$$", "[e](f)", "<script>", "# g", "{h}", "&amp;", "a|b", "~i~", "^j^", "@tbl-k",
@@ -134,24 +135,14 @@ def test_one_row_left_out_is_singular():
     assert "18 levels of 9 to 10 rows, half of them with 10 or fewer" in said
 
 
-def test_summary_says_what_the_tables_show():
-    one = fit("Orthodont", "distance ~ age + (age | Subject)")
-    said = str(lt.prose.summary(one))
-    assert "−2 × restricted log-likelihood is 442.64 with 6 parameters" in said
-    assert "age 0.6602 (0.5205 to 0.7998)" in said
-    assert "2.33 mm for Intercept and 0.226 mm per year for age; the correlation of Intercept and age is −0.61" in said
-    assert "The residual standard deviation is 1.31 mm." in said
-    assert "80 % intervals" in str(lt.prose.summary(one, level=0.8))
-
-
-def test_one_of_each_is_said_in_the_singular():
-    said = str(lt.prose.summary(fit("Dyestuff", "Yield ~ 1 + (1 | Batch)")))
-    assert "The fixed effect with its 95 % interval from the normal distribution: Intercept" in said
-    assert "the standard deviation is 42.0 g for Intercept." in said
-
-
 def test_icc_or_why_there_is_none():
-    assert "41.8 % lies between levels of Batch" in str(lt.prose.icc(fit("Dyestuff", "Yield ~ 1 + (1 | Batch)")))
+    assert str(lt.prose.icc(fit("Dyestuff", "Yield ~ 1 + (1 | Batch)"))) == (
+        "Intraclass correlation of Batch: 41.8 % of the variance that the fixed effects leave, 41.8 % of all "
+        "variance, that of the fixed part included."
+    )
+    assert ": averaged over the rows, 73.7 % of" in str(
+        lt.prose.icc(fit("Orthodont", "distance ~ age + (age | Subject)"))
+    )
     data = lt.load_dataset("sleepstudy").assign(w=np.linspace(1, 4, 180))
     assert "> [!NOTE]" in str(lt.prose.icc(lt.fit_lmm("Reaction ~ Days + (1 | Subject)", data, weights="w")))
 
@@ -159,7 +150,7 @@ def test_icc_or_why_there_is_none():
 def test_a_good_certificate_is_a_paragraph_and_others_are_boxes():
     assert str(lt.prose.certificate(fit("Dyestuff", "Yield ~ 1 + (1 | Batch)"))).startswith("**Certified.**")
     boundary = str(lt.prose.certificate(fit("Dyestuff2", "Yield ~ 1 + (1 | Batch)")))
-    assert boundary.startswith("> [!NOTE]\n> **Certified at the boundary.**")
+    assert boundary.startswith("**Certified at the boundary.**")  # its box is among the caveats
     flat = fit("Machines", "score ~ Machine + (1 | Worker) + (0 + Machine | Worker)")
     assert str(lt.prose.certificate(flat)).startswith("> [!WARNING]\n> **Flat direction.**")
 
@@ -167,7 +158,31 @@ def test_a_good_certificate_is_a_paragraph_and_others_are_boxes():
 def test_caveats():
     singular = str(lt.prose.caveats(fit("Dyestuff2", "Yield ~ 1 + (1 | Batch)")))
     assert "**Singular fit:** the variance of Intercept by Batch is estimated as zero" in singular
-    assert "**Few groups:** With 6 levels of Batch" in singular
+    assert "**Few groups:** With 6 batches the variance between them is poorly known." in singular
+    assert "[@self1987; @stram1994]" in singular
+
+
+def test_a_perfect_correlation_is_named():
+    said = str(lt.prose.caveats(fit("MathAchieve", "MathAch ~ SES * MEANSES + SES * Sector + (SES | School)")))
+    assert "**Singular fit:** the correlation of Intercept and SES by School is estimated as 1." in said
+
+
+def test_groups_of_very_different_sizes_are_told_by_their_sizes():
+    said = str(lt.prose.caveats(fit("MathAchieve", "MathAch ~ SES + (1 | School)")))
+    assert "**Unequal groups:** schools have from 14 to 67 rows;" in said
+    assert "Unequal" not in str(lt.prose.caveats(fit("Orthodont", "distance ~ age + (1 | Subject)")))
+
+
+def test_rows_and_columns_left_out_are_told_once_with_their_numbers():
+    data = lt.load_dataset("sleepstudy").assign(twice=lambda d: 2 * d["Days"])
+    data.loc[3, "Reaction"] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lt.LMMWarning)
+        made = lt.fit_lmm("Reaction ~ Days + twice + (1 | Subject)", data)
+    said = str(lt.prose.caveats(made))
+    assert said.count("[!NOTE]") == 1
+    assert "1 of 180 rows were left out for missing values, in \\`Reaction\\` (1)." in said
+    assert "The fixed effect \\`twice\\` was dropped" in said
 
 
 def test_caveats_leave_what_is_not_identified_to_the_certificate():
@@ -180,18 +195,12 @@ def test_one_box_for_few_groups():
     data = lt.load_dataset("Machines").query("Worker in ['1', '2', '3']").astype({"Worker": str})
     said = str(lt.prose.caveats(lt.fit_lmm("score ~ Machine + (1 | Worker)", data)))
     assert said.count("[!NOTE]") == said.count("3 levels") == 1
-    assert "the intervals are too short and the p-values too small" in said
-
-
-def test_standard_deviations_that_are_one_choice_among_equals_are_said_to_be():
-    said = str(lt.prose.summary(fit("Machines", "score ~ Machine + (1 | Worker) + (0 + Machine | Worker)")))
-    assert said.count("(one choice among equals: see the certificate).") == 2
-    assert "choice" not in str(lt.prose.summary(fit("Machines", "score ~ Machine + (Machine | Worker)")))
+    assert "Intervals and p-values take the variances as known: they are too sure." in said
 
 
 def test_no_caveats_say_what_was_looked_for():
     said = str(lt.prose.caveats(fit("Orthodont", "distance ~ age + (age | Subject)")))
-    assert said == "The fit is not singular, it rests on 27 levels of Subject, and it left no messages."
+    assert said == "The fit is not singular, it rests on 27 children, and it left no messages."
 
 
 def check(verdicts):
@@ -207,8 +216,9 @@ def check(verdicts):
 
 def test_crosscheck_counts_verdicts():
     said = str(lt.prose.crosscheck(check(["equal", "equal", "joint Hessian"])))
-    assert (
-        said == "3 quantities compared with other 1.0: equal (2) and joint Hessian (1). No difference is unexplained."
+    assert said == (
+        "3 quantities compared with other 1.0 (@tbl-crosscheck): equal (2) and joint Hessian (1). No difference is "
+        "unexplained."
     )
 
 
@@ -227,7 +237,7 @@ def test_a_real_crosscheck():
     assert said.endswith("No difference is unexplained.")
 
 
-@pytest.mark.parametrize("name", ["model", "data", "summary", "icc", "certificate", "caveats"])
+@pytest.mark.parametrize("name", ["model", "data", "summary", "icc", "certificate", "caveats", "methods"])
 def test_hostile_names_are_never_markup(name):
     rng = np.random.default_rng(3)
     data = pd.DataFrame(
@@ -240,16 +250,33 @@ def test_hostile_names_are_never_markup(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", lt.LMMWarning)
         made = lt.fit_lmm("`<b>y</b>` ~ `*x* [a](b)` + (1 | `$g$ # @h`)", data)
-    text = str(getattr(lt.prose, name)(made))
+    text = written_out(str(getattr(lt.prose, name)(made)))
     html = pypandoc.convert_text(text, "html", format="markdown+alerts", extra_args=["--mathml"])
     assert not re.search(r"<(b|em|a|h\d)\b", html)
     assert "citation" not in html
 
 
-def test_mime_bundle():
-    data, metadata = Prose("*a*")._repr_mimebundle_()
-    assert data == {"text/markdown": "*a*", "text/plain": "*a*"}
+def test_mime_bundle_has_the_marks_for_reports_and_words_for_readers():
+    data, metadata = Prose("*a* [@laird1982; @bates2015] in @tbl-coef, @fig-my-own.")._repr_mimebundle_()
+    plain = "*a* (Laird & Ware, 1982; Bates et al., 2015) in the table of fixed effects, the figure “my own”."
+    assert data == {
+        "text/markdown": plain,
+        "text/vnd.lmmtools.markdown": "*a* [@laird1982; @bates2015] in @tbl-coef, @fig-my-own.",
+        "text/plain": plain,
+    }
     assert metadata["lmmtools"]["kind"] == "prose"
+
+
+@pytest.mark.parametrize("text", ["[@bates2015]", "@tbl-coef", "[@no-such-key]", "a@fig-x", "@fig-qq [@a; @b]"])
+def test_what_looks_like_a_mark_in_data_stays_text(text):
+    markdown = literal(text)
+    assert written_out(markdown) == markdown
+    assert plain(markdown) == text
+
+
+def test_a_citation_of_nothing_is_an_error():
+    with pytest.raises(lt.LMMError, match="no reference `bates1815`"):
+        written_out("[@bates1815]")
 
 
 def test_small_parts():

@@ -1,0 +1,99 @@
+"""The executive summary: what was found, how groups differ, and how far to trust it, before any table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lmmtools.arguments import check_level
+from lmmtools.formats import counted, listed
+from lmmtools.prose.fixed import told
+from lmmtools.prose.scatter import scattered
+from lmmtools.prose.value import Prose, alert, literal
+from lmmtools.prose.warnings import FEW_GROUPS
+from lmmtools.prose.words import groups
+
+__all__ = ["summary"]
+
+
+def summary(fit: Any, focal: str = "", level: float = 0.95) -> Prose:
+    """What the fit says, in sentences for someone who reads nothing else.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    focal : str
+        The coefficient that matters most, told first; empty for the formula's order.
+    level : float
+        Of the intervals.
+
+    Returns
+    -------
+    Prose
+        A sentence on the data, a list of findings, a sentence on how far they go. Every number is a string of
+        the fit's tables; what words would tell wrongly is left to these.
+
+    Raises
+    ------
+    LMMError
+        If `level` does not lie between 0 and 1.
+
+    Examples
+    --------
+    >>> import lmmtools as lt
+    >>> fit = lt.fit_lmm("Yield ~ 1 + (1 | Batch)", lt.load_dataset("Dyestuff"))
+    >>> print(str(summary(fit)).splitlines()[2])
+    - The mean of Yield is 1528 g (95 % interval 1490 to 1565).
+    """
+    level = check_level(level)
+    if fit.certificate.status == "not an optimum":
+        return Prose(f"{_lead(fit)}\n\n{_NOTHING}")
+    findings = [f"- {sentence}" for sentence in (*told(fit, focal, level), *scattered(fit))]
+    return Prose("\n\n".join([_lead(fit), "\n".join(findings), _trust(fit, level)]))
+
+
+_NOTHING = alert(
+    "CAUTION",
+    "**Not an optimum.** The estimates are not where the criterion is smallest, so no finding is told from them; the "
+    "certificate says what is left to gain.",
+)
+
+
+def _lead(fit: Any) -> str:
+    """What is modelled, by what, from how much data."""
+    design = fit.design
+    about = [literal(design.descriptions[fit.response])] if design.descriptions.get(fit.response) else []
+    about += [f"in {literal(design.units[fit.response])}"] if design.units.get(fit.response) else []
+    response = literal(fit.response) + (f" ({', '.join(about)})" if about else "")
+    columns = [literal(name) for name in _predictors(fit)]
+    by = f"by {listed(columns)}" if columns else "by its mean" if len(fit.fixef) else "without fixed effects"
+    factors = listed(groups(design, factor) for factor in fit.ngroups)
+    return f"The model describes {response} {by}, from {counted(fit.nobs, 'row')} of {factors}."
+
+
+def _predictors(fit: Any) -> list[str]:
+    """Columns of the fixed part."""
+    from lmmtools.formula.translate import columns
+
+    names = (name for term in fit.design.parsed.fixed_terms for part in term for name in columns(part))
+    return list(dict.fromkeys(names))
+
+
+def _trust(fit: Any, level: float) -> str:
+    """The certificate in a word, what the intervals rest on, and where doubts are spelt out."""
+    status = fit.certificate.status
+    certified = {
+        "certified": "The fit is certified as an optimum.",
+        "certified at the boundary": "The fit is certified as an optimum at the boundary: it is singular.",
+        "flat direction": "The fit is one of several that are equally good; the certificate says what differs among "
+        "them, and it is not told here.",
+    }
+    few = [groups(fit.design, factor) for factor, n in fit.ngroups.items() if n < FEW_GROUPS]
+    said = [certified[status]] if status in certified else []
+    if len(fit.fixef):
+        said.append(
+            f"The {100 * level:g} % intervals are from the normal distribution, which takes the variances as known"
+            + (f"; with {listed(few)} they are too short." if few else ".")
+        )
+    if fit.design.offset is not None:
+        said.append("All changes come on top of the known offset.")
+    return " ".join(said)

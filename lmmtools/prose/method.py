@@ -1,0 +1,114 @@
+"""The methods of a report in one paragraph, with the paper of each method that was used and of no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lmmtools.arguments import check_level
+from lmmtools.errors import ModelError
+from lmmtools.formats import counted, format_value
+from lmmtools.prose.scatter import shares
+from lmmtools.prose.value import Prose, literal
+
+__all__ = ["methods"]
+
+
+def methods(fit: Any, check: Any = None, level: float = 0.95) -> Prose:
+    """How the fit was made, with citations of just what was used.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    check : CrossCheck, optional
+        The cross-check that the report shows.
+    level : float
+        Of the intervals.
+
+    Returns
+    -------
+    Prose
+        One paragraph; its citations are keys of :data:`lmmtools.bibliography.BIBLIOGRAPHY`.
+    """
+    sentences = (
+        _estimation(fit),
+        _criterion(fit),
+        _certificate(fit),
+        *_data(fit),
+        _intervals(fit, check_level(level)),
+        _modes(),
+        *_check(check),
+    )
+    return Prose(" ".join(sentence for sentence in sentences if sentence))
+
+
+def _estimation(fit: Any) -> str:
+    method = "restricted maximum likelihood (REML) [@patterson1971; @harville1977]"
+    if not fit.reml:
+        method = "maximum likelihood (ML) [@harville1977]"
+    return (
+        f"The model is a linear mixed model [@laird1982], fitted by {method}. Its formula is in R's notation "
+        "[@wilkinson1973; @bates2015]; what is minimised is lme4's criterion, profiled over the fixed effects and the "
+        "residual variance [@bates2015]."
+    )
+
+
+def _criterion(fit: Any) -> str:
+    """The criterion and what is made of it, in the strings of the fit's own table of facts."""
+    kind = "restricted log-likelihood" if fit.reml else "log-likelihood"
+    return (
+        f"At the optimum −2 × {kind} is {format_value(fit.criterion, 'fixed4')} with "
+        f"{counted(fit.npar, 'parameter')}; AIC [@akaike1974] is {format_value(fit.aic, 'fixed2')} and BIC "
+        f"[@schwarz1978] {format_value(fit.bic, 'fixed2')}."
+    )
+
+
+def _certificate(fit: Any) -> str:
+    """What was done to believe the optimum, and to a variance of zero."""
+    said = ""
+    if fit.certificate.status.startswith("certified"):
+        said = (
+            "That this is an optimum is certified afterwards, from the criterion's exact first and second derivatives."
+        )
+    if fit.is_singular:
+        said += " The fit is singular and is kept as it is: nothing is moved away from zero."
+    return said.strip()
+
+
+def _data(fit: Any) -> list[str]:
+    """What was done to rows and their variances."""
+    said = []
+    if len(fit.design.dropped_rows):
+        said.append("Rows with a missing value in any column used are left out.")
+    if fit.design.weights is not None:
+        said.append("Residual variances are σ²/w with known precision weights w.")
+    if fit.design.offset is not None:
+        said.append("A known offset enters the mean with coefficient one.")
+    return said
+
+
+def _intervals(fit: Any, level: float) -> str:
+    said = ""
+    if len(fit.fixef):
+        said = f"Intervals ({100 * level:g} %) are Wald's, from the normal distribution [@wald1943]. "
+    try:
+        shares(fit)
+    except ModelError:
+        return said.strip()
+    slopes = any(name != "Intercept" for term in fit.design.terms for name in term.names)
+    return said + (
+        "Shares of variance are averaged over the rows [@nakagawa2017; @johnson2014]."
+        if slopes
+        else "Shares of variance are intraclass correlations [@nakagawa2017]."
+    )
+
+
+def _modes() -> str:
+    return "Effects of single groups are conditional modes, best linear unbiased predictions [@henderson1975]."
+
+
+def _check(check: Any) -> list[str]:
+    if check is None:
+        return []
+    engine = str(getattr(check, "engine", ""))
+    paper = " [@seabold2010]" if engine.startswith("statsmodels") else ""
+    return [f"The fit is compared, number by number, with {literal(engine)}{paper}."]
