@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lmmtools.core.covariance import combine, covariance_basis
-from lmmtools.core.working import working_model
 from lmmtools.errors import ModelError
-from lmmtools.formats import counted
+from lmmtools.formats import counted, quoted
 from lmmtools.frames import Frame, frame
+from lmmtools.nesting import Nesting, nesting, outside
 
-__all__ = ["compare", "lrt"]
+__all__ = ["BOUNDARY", "compare", "criteria_of", "likelihood_ratio", "lrt", "named_fits", "why_not_comparable"]
 
-_BOUNDARY = (
+BOUNDARY = (
     "A variance of zero lies on the boundary of what is possible, where χ² with all its degrees of freedom gives "
     "p-values that are too large: a small p stands, a large one may hide an effect.",
 )
 _FORMATS = {"loglik": "fixed3", "deviance": "fixed3", "chisq": "fixed3", "p_value": "p"}
+_RECODED = (
+    "The models code the same mean in different columns, on which REML's criterion depends; all are given for the "
+    "columns of the first.",
+)
 
 
 def lrt(*fits: Any) -> Frame:
@@ -41,8 +44,8 @@ def lrt(*fits: Any) -> Frame:
     Raises
     ------
     ModelError
-        If responses, rows, weights or methods differ, REML fits differ in fixed effects, or a fit is not nested
-        in the next.
+        If responses, rows, weights or methods differ, REML fits differ in the means they can take, or a fit is not
+        nested in the next.
 
     Notes
     -----
@@ -53,32 +56,36 @@ def lrt(*fits: Any) -> Frame:
     ordered = sorted(fits, key=lambda f: f.npar)
     for small, large in pairwise(ordered):
         _require_comparable("lrt", small, large)
-    steps = [(large, small, _require_nested(small, large)) for small, large in pairwise(ordered)]
-    rows = [_first_row(ordered[0]), *(_lrt_row(*step) for step in steps)]
+    steps = [_require_nested(small, large) for small, large in pairwise(ordered)]
+    criteria = criteria_of(ordered)
+    rows = [_first_row(fit, at) for fit, at in zip(ordered, criteria, strict=True)]
+    for row, step, (small, large) in zip(rows[1:], steps, pairwise(criteria), strict=True):
+        row |= likelihood_ratio(small, large, step)
+    boundary = any(step.boundary for step in steps)
     return frame(
         pd.DataFrame(rows, index=_labels(ordered)),
         caption=f"Likelihood-ratio tests ({ordered[0].method} fits); each row against the one above",
         label="tbl-lrt",
-        notes=_BOUNDARY if any(boundary for _, _, boundary in steps) else (),
+        notes=(*(BOUNDARY if boundary else ()), *_recoded(ordered, criteria)),
         headings={"npar": "Parameters", "loglik": "log-lik.", "deviance": "−2 log-lik.", "chisq": "χ²",
                   "df": "df", "p_value": "p", "reference": "Reference"},
         formats=_FORMATS | {"npar": "int", "df": "int", "reference": "text"},
     )  # fmt: skip
 
 
-def _first_row(fit: Any) -> dict[str, Any]:
-    numbers = {"npar": fit.npar, "loglik": fit.loglik, "deviance": fit.criterion}
+def _first_row(fit: Any, criterion: float) -> dict[str, Any]:
+    numbers = {"npar": fit.npar, "loglik": -0.5 * criterion, "deviance": criterion}
     return numbers | {"chisq": np.nan, "df": pd.NA, "p_value": np.nan, "reference": ""}
 
 
-def _lrt_row(fit: Any, smaller: Any, boundary: bool) -> dict[str, Any]:
+def likelihood_ratio(small: float, large: float, step: Nesting) -> dict[str, Any]:
+    """``chisq, df, p_value, reference`` of a test of nested models from their criteria."""
     from scipy.special import chdtrc
 
-    df = fit.npar - smaller.npar
     # A larger model can only fit better; what is left below zero is rounding of the two optima.
-    chisq = max(smaller.criterion - fit.criterion, 0.0)
-    words = f"χ²({df}), conservative: a variance is zero under the null" if boundary else f"χ²({df})"
-    return _first_row(fit) | {"chisq": chisq, "df": df, "p_value": float(chdtrc(df, chisq)), "reference": words}
+    chisq = max(small - large, 0.0)
+    words = f"χ²({step.df}), conservative: a variance is zero under the null" if step.boundary else f"χ²({step.df})"
+    return {"chisq": chisq, "df": step.df, "p_value": float(chdtrc(step.df, chisq)), "reference": words}
 
 
 def compare(*fits: Any) -> Frame:
@@ -86,8 +93,9 @@ def compare(*fits: Any) -> Frame:
 
     Parameters
     ----------
-    *fits : LMMFit
-        One or more, all by ML, or all by REML with the same fixed effects.
+    *fits : LMMFit or Mapping[str, LMMFit]
+        One or more, all by ML, or all by REML with the same means; or one mapping of names to them, as
+        `fit_models` makes it.
 
     Returns
     -------
@@ -100,29 +108,33 @@ def compare(*fits: Any) -> Frame:
     ModelError
         As `lrt`, nesting apart.
     """
+    labels, fits = named_fits(fits)
     _require_fits("compare", fits, at_least=1)
     for other in fits[1:]:
         _require_comparable("compare", fits[0], other)
-    aic = np.array([f.aic for f in fits])
+    criteria = np.array(criteria_of(fits))
+    npar = np.array([f.npar for f in fits])
+    aic = criteria + 2.0 * npar
     delta = aic - aic.min()
     weight = np.exp(-0.5 * delta)
     table = pd.DataFrame(
         {
-            "npar": [f.npar for f in fits],
-            "loglik": [f.loglik for f in fits],
+            "npar": npar,
+            "loglik": -0.5 * criteria,
             "aic": aic,
-            "aicc": [_aicc(f) for f in fits],
-            "bic": [f.bic for f in fits],
+            "aicc": [_aicc(value, f) for value, f in zip(aic, fits, strict=True)],
+            "bic": criteria + np.log(fits[0].nobs) * npar,
             "delta": delta,
             "weight": weight / weight.sum(),
             "note": [_note(f) for f in fits],
         },
-        index=_labels(fits),
+        index=labels or _labels(fits),
     )
     return frame(
         table,
-        caption=f"Information criteria ({fits[0].method} fits of {fits[0].nobs} rows)",
+        caption=f"Information criteria ({fits[0].method} fits of {counted(fits[0].nobs, 'row')})",
         label="tbl-compare",
+        notes=_recoded(fits, criteria),
         headings={"npar": "Parameters", "loglik": "log-lik.", "aic": "AIC", "aicc": "AICc", "bic": "BIC",
                   "delta": "ΔAIC", "weight": "Weight", "note": "Note"},
         formats={"npar": "int", "loglik": "fixed3", "aic": "fixed2", "aicc": "fixed2", "bic": "fixed2",
@@ -130,15 +142,39 @@ def compare(*fits: Any) -> Frame:
     )  # fmt: skip
 
 
-def _aicc(fit: Any) -> float:
+def named_fits(fits: tuple[Any, ...]) -> tuple[list[str], tuple[Any, ...]]:
+    """Names and fits of a mapping that is the only argument; no names, and the fits as they are, otherwise."""
+    if len(fits) == 1 and isinstance(fits[0], Mapping):
+        return list(fits[0]), tuple(fits[0].values())
+    return [], fits
+
+
+def criteria_of(fits: Sequence[Any]) -> list[float]:
+    """Criteria that can be compared: those of REML as if every X were coded as the first."""
+    if not fits[0].reml or not len(fits[0].beta):
+        return [fit.criterion for fit in fits]
+    # −2 restricted log-likelihood − log|X'X| depends on the column space of X alone (Harville 1974, Biometrika 61).
+    size = [_log_size(fit.design.X) for fit in fits]
+    return [fit.criterion - (own - size[0]) for fit, own in zip(fits, size, strict=True)]
+
+
+def _log_size(X: np.ndarray) -> float:
+    """log|X'X|."""
+    return 2.0 * float(np.log(np.abs(np.diagonal(np.linalg.qr(X, mode="r")))).sum())
+
+
+def _recoded(fits: Sequence[Any], criteria: Sequence[float]) -> tuple[str, ...]:
+    same = all(fit.criterion == criterion for fit, criterion in zip(fits, criteria, strict=True))
+    return () if same else _RECODED
+
+
+def _aicc(aic: float, fit: Any) -> float:
     k, n = fit.npar, fit.nobs
-    return fit.aic + 2.0 * k * (k + 1) / (n - k - 1) if n > k + 1 else np.inf
+    return aic + 2.0 * k * (k + 1) / (n - k - 1) if n > k + 1 else np.inf
 
 
 def _note(fit: Any) -> str:
     status = fit.certificate.status
-    if status == "certified":
-        return ""
     return "singular: AIC counts a variance at zero as a parameter" if fit.is_singular else status
 
 
@@ -159,89 +195,47 @@ def _require_fits(name: str, fits: tuple[Any, ...], *, at_least: int) -> None:
 
 
 def _require_comparable(name: str, a: Any, b: Any) -> None:
-    """Same response, rows, weights, offset and method; under REML the same X."""
+    reason = why_not_comparable(a, b)
+    if reason:
+        raise ModelError(f"{name}: {reason}")
+
+
+def why_not_comparable(a: Any, b: Any) -> str:
+    """Why likelihoods of two fits cannot be compared; empty if they can.
+
+    They can be if response, rows, weights, offset and method are the same, under REML the column space of X too.
+    """
     if a.nobs == b.nobs and a.response == b.response and not a.design.index.equals(b.design.index):
-        raise ModelError(
-            f"{name}: the fits are of {a.nobs} rows each, but the rows' labels or order differ; fit both to the "
-            "same frame."
-        )
+        return f"the fits are of {a.nobs} rows each, but the rows' labels or order differ; fit both to the same frame."
     if a.response != b.response or a.nobs != b.nobs:
-        raise ModelError(
-            f"{name}: the fits are not of the same data: `{a.response}` on {a.nobs} rows and `{b.response}` on "
+        return (
+            f"the fits are not of the same data: `{a.response}` on {a.nobs} rows and `{b.response}` on "
             f"{b.nobs} rows; fit both to the same rows (drop missing values first) and the same response."
         )
     for what, u, v in (("response values", a.design.y, b.design.y), ("weights", a.design.weights, b.design.weights),
                        ("offsets", a.design.offset, b.design.offset)):  # fmt: skip
         if (u is None) != (v is None) or (u is not None and not np.array_equal(u, v)):
-            raise ModelError(f"{name}: the fits differ in their {what}, so their likelihoods are of different data.")
+            return f"the fits differ in their {what}, so their likelihoods are of different data."
     if a.reml != b.reml:
-        raise ModelError(f"{name}: one fit is by REML and one by ML; refit both with reml=False.")
-    if a.reml and not (a.design.X.shape == b.design.X.shape and np.array_equal(a.design.X, b.design.X)):
-        raise ModelError(
-            f"{name}: the models differ in fixed effects, or in their coding, and were fitted by REML, whose "
-            "criteria are then not comparable; refit both with reml=False."
+        return "one fit is by REML and one by ML; refit both with reml=False."
+    if a.reml and (len(a.beta) != len(b.beta) or outside(a.design, b.design)):
+        return (
+            "the models differ in fixed effects and were fitted by REML, whose criteria are then not comparable; "
+            "refit both with reml=False."
         )
+    return ""
 
 
-def _require_nested(small: Any, large: Any) -> bool:
-    """Refuse fits that are not nested; whether the smaller lies on the boundary of the larger's covariances."""
+def _require_nested(small: Any, large: Any) -> Nesting:
+    """Refuse fits that are not nested."""
     if small.npar == large.npar:
         raise ModelError(
             f"lrt: `{small.formula}` and `{large.formula}` have the same number of parameters ({small.npar}), so "
             "neither is a special case of the other; compare them by compare(…)."
         )
-    missing = _outside(small.design, large.design)
-    if missing:
-        raise ModelError(
-            f"lrt: `{small.formula}` is not nested in `{large.formula}`: the fixed effect `{missing}` is no "
-            "combination of the larger model's; compare them by compare(…)."
-        )
-    boundary = _nested_at_boundary(small, large)
-    if boundary is None:
-        raise ModelError(
-            f"lrt: `{small.formula}` is not nested in `{large.formula}`: its covariance is no special case of the "
-            "larger model's; compare them by compare(…)."
-        )
-    return boundary
-
-
-def _outside(small: Any, large: Any) -> str:
-    """The first column of the smaller X outside the larger's column space; empty if none."""
-    scale = np.linalg.norm(large.X, axis=0)
-    Q, _ = np.linalg.qr(large.X / scale)
-    rest = small.X - Q @ (Q.T @ small.X)
-    rest -= Q @ (Q.T @ rest)
-    far = np.linalg.norm(rest, axis=0) > 1e-8 * np.linalg.norm(small.X, axis=0)
-    return small.fixed_names[int(np.argmax(far))] if far.any() else ""
-
-
-def _nested_at_boundary(small: Any, large: Any) -> bool | None:
-    """None where covariances are not nested; else whether the smaller's all lie on the larger's boundary.
-
-    Both models' terms are put side by side in one design. The smaller is nested if its directions ZD_kZ' add
-    nothing to the rank of the larger's Gram matrix. Then its ZTZ' at T = I, an interior point of its own cone, is
-    written in the larger's directions: on the boundary if the larger's T is singular there.
-    """
-    a, b = small.design.terms[0], large.design.terms[0]
-    pairs = np.unique(np.stack([a.codes, b.codes]), axis=1).shape[1]
-    if not pairs == len(a.levels) == len(b.levels):
-        return None
-    recoded = [replace(t, codes=b.codes, levels=b.levels) for t in small.design.terms]
-    joint = working_model(replace(large.design, terms=(*large.design.terms, *recoded)))
-    everything = joint.gram
-    m = len(large.theta)
-    if everything.rank != everything.subset(np.arange(m)).rank:
-        return None
-    inside = np.concatenate([_identity(t) for t in joint.terms[len(large.design.terms) :]])
-    G = everything.between
-    t = np.linalg.lstsq(G[:m, :m], G[:m, m:] @ inside, rcond=1e-10)[0]
-    return any(
-        np.linalg.eigvalsh(combine(t[part], covariance_basis(term.structure, term.q)))[0] < 1e-6
-        for term, part in zip(joint.terms, joint.slices[: len(large.design.terms)], strict=False)
-    )
-
-
-def _identity(term: Any) -> np.ndarray:
-    """Coordinates of T = I."""
-    D = covariance_basis(term.structure, term.q)
-    return np.array([np.trace(d) > 0.0 for d in D], dtype=float)
+    found = nesting(small, large)
+    if found.inside and found.df > 0:
+        return found
+    names = "the smaller model", "the larger"
+    why = found.why_not(*names, quoted) or "the larger model's further parameters change nothing that data can show"
+    raise ModelError(f"lrt: `{small.formula}` is not nested in `{large.formula}`: {why}; compare them by compare(…).")

@@ -1,26 +1,35 @@
-"""The run record: one fit's numbers, verdicts and provenance as a JSON-ready value."""
+"""The run record: what a model, a comparison of models or an exploration found, as a JSON-ready value."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import json
 import math
-import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
-from lmmtools.errors import LMMError
-from lmmtools.formats import counted, is_missing
-from lmmtools.prose import singularity
+import pandas as pd
 
-__all__ = ["RECORD_MIME", "STATUSES", "Record", "record"]
+from lmmtools.errors import LMMError
+from lmmtools.findings import (
+    STATUSES,
+    check_summary,
+    data_sha256,
+    models_sha256,
+    numbers_of,
+    status_of,
+    versions,
+)
+from lmmtools.formats import visible
+from lmmtools.models import Models
+from lmmtools.prose.preference import headline
+from lmmtools.results import LMMFit
+
+__all__ = ["KINDS", "RECORD_MIME", "STATUSES", "Record", "record"]
 
 RECORD_MIME = "application/vnd.lmmtools.record+json"
-STATUSES = ("ok", "singular", "flat direction", "unexplained", "failed")
-_VERSIONED = ("numpy", "scipy", "pandas", "formulaic", "statsmodels")
+KINDS = ("model", "comparison", "exploration")
 
 
 @dataclass(frozen=True)
@@ -29,26 +38,37 @@ class Record:
 
     Attributes
     ----------
+    kind : {"model", "comparison", "exploration"}
+        What the run was for.
     status : {"ok", "singular", "flat direction", "unexplained", "failed"}
-        The worst thing that is true of the run, in that order.
+        The worst thing that is true of the run, in that order; of a comparison, of the model it chose.
     reasons : tuple of str
-        One sentence for each thing that keeps the status from being "ok".
+        One sentence for each thing that keeps the status from being "ok"; of a comparison also for each variant that
+        was left out or is doubtful, which leaves the status as it is.
     dataset, title, formula, method : str or None
-        What was fitted; method is "REML" or "ML".
+        What was fitted; method is "REML" or "ML". Of a comparison, formula and method of the model chosen; of an
+        exploration, the formula it looked at, empty for none, and no method.
     numbers : Mapping
-        coefficients (their names in order), fixef, stderr (units of the response per unit of the column),
-        varcorr (rows as in lme4), sigma, criterion, loglik, aic, bic, npar, nobs, ngroups, and icc where it
-        is defined.
+        coefficients (their names in order), fixef, stderr (units of the response per unit of the column), intervals
+        (level, reference, low, high), varcorr (rows as in lme4), sigma, criterion, loglik, aic, bic, npar, nobs,
+        ngroups, and icc where it is defined. Of a comparison, those of the model chosen, fitted by REML, its name
+        (chosen), how all were fitted to be compared (compared_by), a sentence
+        (verdict), each of them (models: name, formula, status,
+        reason, npar, loglik, aic, aicc, bic, delta, weight), and the tests (steps: smaller, larger, df, chisq, p_value,
+        reference). Of an exploration, the facts its summary gives.
     certificate : Mapping
-        status, sentence, gradient_norm (largest absolute component), deviance_left, flat, flat_by.
+        status, sentence, gradient_norm (largest absolute component), deviance_left, flat, flat_by; empty for an
+        exploration.
     cross_checks : tuple of Mapping
-        For each cross-check its engine, ok, counts by verdict, and the rows that are not equal.
+        For each cross-check its engine, ok, counts by verdict, the quantities that are equal, and the rows that
+        are not.
     messages : tuple of str
         What the fit had to say.
     provenance : Mapping
         data_sha256 (over the rows used), versions, seed.
     """
 
+    kind: str
     status: str
     reasons: tuple[str, ...]
     dataset: str | None
@@ -67,7 +87,7 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain dicts, lists, strings and finite numbers (``None`` for what is not)."""
-        return {"schema": 1} | {field.name: _thawed(getattr(self, field.name)) for field in fields(self)}
+        return {"schema": 2} | {field.name: _thawed(getattr(self, field.name)) for field in fields(self)}
 
     def to_json(self) -> str:
         """Return the record as JSON text."""
@@ -75,7 +95,8 @@ class Record:
 
     def __str__(self) -> str:
         """Return one line: what was fitted and how it ended."""
-        head = f"{self.status}: {self.formula} ({self.method})"
+        what = {"model": "", "comparison": "chosen: ", "exploration": "explored: "}[self.kind]
+        head = f"{self.status}: {what}{self.formula or self.dataset}" + (f" ({self.method})" if self.method else "")
         return "\n".join([head, *self.reasons])
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
@@ -84,43 +105,63 @@ class Record:
 
 
 def record(
-    fit: Any,
+    found: Any,
     check: Any = None,
     *,
     dataset: str | None = None,
     title: str | None = None,
     seed: int | None = None,
+    level: float = 0.95,
 ) -> Record:
-    """Record a fit: status, numbers, certificate, cross-check verdicts and provenance.
+    """Record a run: status, numbers, certificate, cross-check verdicts and provenance.
 
     Parameters
     ----------
-    fit : LMMFit
-        The fit to record.
+    found : LMMFit, Models or exploration
+        The fit, the comparison or the exploration to record.
     check : CrossCheck or iterable of CrossCheck, optional
-        What the other engines said of it.
+        What the other engines said of the fit, or of the model a comparison chose.
     dataset, title : str, optional
         How the run is called.
     seed : int, optional
         The seed random numbers were drawn with, if any were.
+    level : float
+        Confidence level of the intervals among the numbers.
 
     Returns
     -------
     Record
         Its repr in a notebook is what a report and an index read.
+
+    Raises
+    ------
+    LMMError
+        If `found` or `check` is nothing of the kind.
     """
     checks = _as_checks(check)
+    if isinstance(found, LMMFit):
+        parts, sha256 = _of_fit(found, checks, level), data_sha256(found.design)
+    elif isinstance(found, Models):
+        parts, sha256 = _of_models(found, checks, level), models_sha256(found)
+    elif getattr(found, "kind", None) == "exploration":
+        parts, sha256 = _of_exploration(found), found.design_sha256 or None
+    else:
+        raise LMMError(f"record: takes a fit, what fit_models returns, or an exploration; got {type(found).__name__}.")
+    provenance = {"data_sha256": sha256, "versions": versions(), "seed": seed}
+    return Record(**parts, dataset=dataset or None, title=title or None, provenance=provenance)
+
+
+def _of_fit(fit: LMMFit, checks: tuple[Any, ...], level: float) -> dict[str, Any]:
     certificate = fit.certificate
-    status, reasons = _status(fit, checks)
-    return Record(
-        status=status,
-        reasons=reasons,
-        dataset=dataset or None,
-        title=title or None,
-        formula=fit.formula,
-        method=fit.method,
-        numbers=_numbers(fit),
-        certificate={
+    status, reasons = status_of(fit, checks)
+    return {
+        "kind": "model",
+        "status": status,
+        "reasons": reasons,
+        "formula": fit.formula,
+        "method": fit.method,
+        "numbers": numbers_of(fit, level),
+        "certificate": {
             "status": certificate.status,
             "sentence": certificate.sentence,
             "gradient_norm": max((abs(float(g)) for g in certificate.gradient), default=0.0),
@@ -128,47 +169,60 @@ def record(
             "flat": certificate.flat,
             "flat_by": certificate.flat_by,
         },
-        cross_checks=tuple(_check_summary(one) for one in checks),
-        messages=tuple(str(message) for message in fit.messages),
-        provenance={"data_sha256": data_sha256(fit.design), "versions": versions(), "seed": seed},
-    )
+        "cross_checks": tuple(check_summary(one) for one in checks),
+        "messages": tuple(str(message) for message in fit.messages),
+    }
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages a fit and its cross-check depend on."""
-    from lmmtools import __version__
+def _of_models(models: Models, checks: tuple[Any, ...], level: float) -> dict[str, Any]:
+    """Everything of the model chosen, and how it stands among the others."""
+    chosen = _of_fit(models.chosen, checks, level)
+    numbers = chosen["numbers"] | {
+        "chosen": models.preferred,
+        "compared_by": models.method,
+        "verdict": headline(models),
+        "models": list(_models(models)),
+        "steps": pd.DataFrame(models.steps).to_dict("records"),
+    }
+    doubts = [f"{visible(row['name'])}: {row['reason']}" for row in numbers["models"] if _is_doubtful(row)]
+    messages = dict.fromkeys((*models.messages, *chosen["messages"]))
+    return chosen | {
+        "kind": "comparison",
+        "numbers": numbers,
+        "reasons": (*chosen["reasons"], *doubts),
+        "messages": tuple(messages),
+    }
 
-    found = {"lmmtools": __version__, "python": platform.python_version()}
-    for name in _VERSIONED:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+
+def _is_doubtful(row: Mapping[str, Any]) -> bool:
+    """Whether a model says nothing in the comparison; a singular one does, and a fit by REML decides on the chosen."""
+    return row["status"] in ("failed", "flat direction")
 
 
-def data_sha256(design: Any) -> str:
-    """Return the SHA-256 of the rows a fit used.
+def _models(models: Models) -> Iterator[dict[str, Any]]:
+    """A row for each model asked for; those that were left out have no numbers."""
+    criteria = models.criteria
+    for name, formula in models.formulas.items():
+        known = name in models
+        status, reasons = status_of(models[name], ()) if known else ("failed", (models.failures[name],))
+        row = criteria.loc[name] if known else {}
+        yield {"name": name, "formula": formula, "status": status, "reason": " ".join(reasons) or None} | {
+            key: row[key] if known else None for key in ("npar", "loglik", "aic", "aicc", "bic", "delta", "weight")
+        }
 
-    The hash runs over names and values of response, fixed columns, weights, offset and, for each
-    random term, its columns, group codes and level labels: what two equal fits have in common.
-    """
-    digest = hashlib.sha256()
 
-    def add(name: str, values: Any) -> None:
-        digest.update(name.encode() + b"\0")
-        if values is not None:
-            digest.update(f"{values.dtype.str}{values.shape}".encode())
-            digest.update(values.tobytes(order="C"))
-
-    add(design.response, design.y)
-    add("\0".join(design.fixed_names), design.X)
-    add("weights", design.weights)
-    add("offset", design.offset)
-    for term in design.terms:
-        add(f"{term.label}\0{term.structure}\0" + "\0".join(term.names), term.matrix)
-        add("\0".join(str(level) for level in term.levels), term.codes)
-    return digest.hexdigest()
+def _of_exploration(found: Any) -> dict[str, Any]:
+    return {
+        "kind": "exploration",
+        "status": "ok",
+        "reasons": (),
+        "formula": found.formula or "",
+        "method": None,
+        "numbers": found.summary(),
+        "certificate": {},
+        "cross_checks": (),
+        "messages": tuple(str(message) for message in found.messages),
+    }
 
 
 def _as_checks(check: Any) -> tuple[Any, ...]:
@@ -182,88 +236,6 @@ def _as_checks(check: Any) -> tuple[Any, ...]:
         f"record: check is a {type(check).__name__}, which is not what cross_check returns; "
         "pass check=cross_check(fit), several of them in a tuple, or None."
     )
-
-
-def _status(fit: Any, checks: tuple[Any, ...]) -> tuple[str, tuple[str, ...]]:
-    """Return the worst status that applies and a sentence for every one that does."""
-    found: list[tuple[str, str]] = []
-    if fit.certificate.status == "not an optimum":
-        found.append(("failed", fit.certificate.sentence))
-    unexplained = [row for one in checks for row in _check_summary(one)["rows"] if _failed(row)]
-    if any(not one.ok for one in checks):
-        names = ", ".join(row["quantity"] for row in unexplained)
-        found.append(("unexplained", f"The cross-check differs without an explanation in {names or 'a row'}."))
-    if fit.certificate.status == "flat direction":
-        found.append(("flat direction", _flat_sentence(fit.certificate)))
-    if fit.is_singular:
-        found.append(("singular", f"The fit is singular: {singularity(fit)}."))
-    if not found:
-        return "ok", ()
-    return max((status for status, _ in found), key=STATUSES.index), tuple(sentence for _, sentence in found)
-
-
-def _flat_sentence(certificate: Any) -> str:
-    """What the certificate says at length, in the length of a line."""
-    found, *more = certificate.flat
-    if more:
-        found += f", nor {counted(len(more), 'other combination')}"
-    if certificate.flat_by == "data":
-        return f"The data say nothing about {found}; standard errors that rest on it mean nothing either."
-    return f"The data do not determine {found}; fixed effects and their standard errors do not rest on it."
-
-
-def _numbers(fit: Any) -> dict[str, Any]:
-    numbers = {
-        "coefficients": [str(name) for name in fit.fixef.index],  # JSON objects need not keep an order
-        "fixef": {str(name): value for name, value in fit.fixef.items()},
-        "stderr": {str(name): value for name, value in fit.stderr.items()},
-        "varcorr": [
-            {key: None if _empty(value) else value for key, value in row.items()}
-            for row in fit.varcorr.to_dict("records")
-        ],
-        "ngroups": dict(fit.ngroups),
-    }
-    for name in ("sigma", "criterion", "loglik", "aic", "bic", "npar", "nobs", "df_resid"):
-        numbers[name] = getattr(fit, name)
-    numbers["icc"] = _icc(fit)
-    return numbers
-
-
-def _icc(fit: Any) -> dict[str, dict[str, float]] | None:
-    """Return each group's intraclass correlation, raw and adjusted, or None where the model defines none."""
-    from lmmtools import icc
-
-    try:
-        table = icc(fit)
-    except LMMError:  # the residual variance differs from row to row, so there is no one number
-        return None
-    return {str(row["group"]): {"icc": row["icc"], "adjusted": row["adjusted"]} for row in table.to_dict("records")}
-
-
-def _check_summary(check: Any) -> dict[str, Any]:
-    rows = check.reset_index(drop="quantity" in check.columns).to_dict("records")
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[str(row["verdict"])] = counts.get(str(row["verdict"]), 0) + 1
-    keys = ("quantity", "ours", "theirs", "difference", "verdict", "explanation")
-    return {
-        "engine": str(getattr(check, "engine", "")),
-        "ok": bool(check.ok),
-        "counts": counts,
-        "rows": [
-            {key: None if _empty(row[key]) else row[key] for key in keys}
-            for row in rows
-            if not str(row["verdict"]).startswith("equal")
-        ],
-    }
-
-
-def _failed(row: Mapping[str, Any]) -> bool:
-    return row["verdict"] == "unexplained"
-
-
-def _empty(value: Any) -> bool:
-    return is_missing(value) or (isinstance(value, str) and value == "")
 
 
 def _frozen(value: Any) -> Any:

@@ -7,8 +7,29 @@ same numbers. :func:`lmmtools.figure` does the three at once.
 
 from __future__ import annotations
 
+from lmmtools.plots.explore import group_sizes, missing
+from lmmtools.plots.explore_columns import response, within_between
+from lmmtools.plots.explore_crossing import crossing
+from lmmtools.plots.explore_lines import group_lines, slopes
+from lmmtools.plots.forests import forest
 from lmmtools.plots.groups import data_by_group
+from lmmtools.plots.lattices import lattice
 from lmmtools.plots.modes import caterpillar, qq_ranef
 from lmmtools.plots.residuals import qq_residuals, residuals_fitted
 
-__all__ = ["caterpillar", "data_by_group", "qq_ranef", "qq_residuals", "residuals_fitted"]
+__all__ = [
+    "caterpillar",
+    "crossing",
+    "data_by_group",
+    "forest",
+    "group_lines",
+    "group_sizes",
+    "lattice",
+    "missing",
+    "qq_ranef",
+    "qq_residuals",
+    "residuals_fitted",
+    "response",
+    "slopes",
+    "within_between",
+]

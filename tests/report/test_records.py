@@ -39,6 +39,7 @@ def check(verdict, ok):
 def test_a_good_fit(fit):
     made = lt.record(fit, dataset="Dyestuff", title="Batches", seed=7)
     assert (made.status, made.reasons, made.method) == ("ok", (), "REML")
+    assert (made.kind, made.to_dict()["schema"]) == ("model", 2)
     numbers = made.to_dict()["numbers"]
     assert numbers["coefficients"] == ["Intercept"]
     assert numbers["fixef"] == {"Intercept": float(fit.fixef.iloc[0])}
@@ -52,6 +53,17 @@ def test_a_good_fit(fit):
     }  # fmt: skip
     assert made.provenance["seed"] == 7
     assert made.certificate["status"] == "certified"
+
+
+def test_intervals_are_the_coefficient_tables(fit):
+    numbers = lt.record(fit, level=0.9).to_dict()["numbers"]
+    table = fit.coef_table(ddf="normal", level=0.9)
+    assert numbers["intervals"] == {
+        "level": 0.9,
+        "reference": "normal",
+        "low": {"Intercept": table["ci_low"]["Intercept"]},
+        "high": {"Intercept": table["ci_high"]["Intercept"]},
+    }
 
 
 def test_it_is_json_and_comes_back_the_same(fit):
@@ -134,6 +146,7 @@ def test_an_unexplained_difference_is_the_status_and_is_named(fit):
     assert "loglik" in made.reasons[0]
     (summary,) = made.to_dict()["cross_checks"]
     assert summary["counts"] == {"equal": 1, "unexplained": 1}
+    assert summary["equal"] == ["sigma"]
     (row,) = summary["rows"]
     assert (row["quantity"], row["theirs"], row["difference"]) == ("loglik", None, None)
 
@@ -162,3 +175,87 @@ def test_a_real_cross_check(fit):
 def test_what_is_no_cross_check_is_refused(fit):
     with pytest.raises(lt.LMMError, match="pass check=cross_check"):
         lt.record(fit, "statsmodels")
+
+
+GROWTH = ["distance ~ age + (1 | Subject)", "distance ~ age * Sex + (1 | Subject)", "distance ~ age + (age | Subject)"]
+
+
+@pytest.fixture(scope="module")
+def models():
+    return lt.fit_models(GROWTH, lt.load_dataset("Orthodont"), names=["a", "b", "c"])
+
+
+def test_a_comparison_has_the_numbers_of_the_model_it_chose(models):
+    made = lt.record(models, dataset="Orthodont", seed=3)
+    own = lt.record(models.chosen, dataset="Orthodont", seed=3).to_dict()
+    found = made.to_dict()
+    assert (made.kind, made.status, made.reasons) == ("comparison", "ok", ())
+    assert (made.formula, made.method) == (GROWTH[1], "REML")
+    for key, value in own["numbers"].items():
+        assert found["numbers"][key] == value
+    assert found["certificate"] == own["certificate"]
+    assert json.loads(made.to_json()) == found
+    assert str(made) == f"ok: chosen: {GROWTH[1]} (REML)"
+
+
+def test_a_comparison_lists_its_models_and_its_steps(models):
+    numbers = lt.record(models).to_dict()["numbers"]
+    table = lt.compare(models)
+    assert (numbers["chosen"], numbers["compared_by"]) == ("b", "ML")
+    assert numbers["verdict"].startswith("b is preferred among 3 models: AIC ")
+    assert [(row["name"], row["formula"]) for row in numbers["models"]] == list(zip("abc", GROWTH, strict=True))
+    for row in numbers["models"]:
+        assert (row["status"], row["reason"]) == ("ok", None)
+        for key in ("npar", "loglik", "aic", "aicc", "bic", "delta", "weight"):
+            assert row[key] == table[key][row["name"]]
+    steps = [(row["smaller"], row["larger"], row["df"]) for row in numbers["steps"]]
+    assert steps == [("a", "b", 2), ("a", "c", 2)]
+
+
+def test_a_variant_that_fails_is_a_reason_and_no_failure():
+    wrong = "distance ~ nope + (1 | Subject)"
+    made = lt.record(lt.fit_models([*GROWTH, wrong], lt.load_dataset("Orthodont")))
+    assert made.status == "ok"
+    (reason,) = made.reasons
+    assert reason.startswith("M4: the data have no column `nope`")
+    last = made.to_dict()["numbers"]["models"][-1]
+    assert (last["name"], last["formula"], last["status"], last["aic"]) == ("M4", wrong, "failed", None)
+
+
+def test_a_variant_without_an_optimum_is_a_reason_and_a_singular_one_is_none(models):
+    bad = with_certificate(models["a"], status="not an optimum", sentence="It is not.")
+    made = lt.record(lt.models.Models({**models.fits, "a": bad}, models.formulas, {}, ()))
+    assert (made.status, made.reasons) == ("ok", ("a: It is not.",))
+    cornered = replace(models["c"], Lambda=tuple(0.0 * L for L in models["c"].Lambda))
+    made = lt.record(lt.models.Models({**models.fits, "c": cornered}, models.formulas, {}, ()))
+    assert (made.status, made.reasons) == ("ok", ())
+    assert made.to_dict()["numbers"]["models"][2]["status"] == "singular"
+
+
+def test_a_comparison_has_the_status_of_its_choice_and_of_its_check(models):
+    made = lt.record(models, check("unexplained", False))
+    assert made.status == "unexplained"
+    singular = lt.fit_models(["Yield ~ 1 + (1 | Batch)"], lt.load_dataset("Dyestuff2"))
+    assert lt.record(singular).status == "singular"
+
+
+def test_the_hash_of_a_comparison_is_of_all_its_models(models):
+    fewer = lt.fit_models(GROWTH[:2], lt.load_dataset("Orthodont"))
+    digests = {lt.record(one).provenance["data_sha256"] for one in (models, fewer, models.chosen)}
+    assert len(digests) == 3
+
+
+def test_an_exploration_is_recorded_by_what_it_says_of_itself():
+    found = SimpleNamespace(
+        kind="exploration", formula="", design_sha256="", messages=("one",), summary=lambda: {"rows": 3, "share": 0.5}
+    )
+    made = lt.record(found, dataset="sleepstudy", seed=1)
+    assert (made.kind, made.status, made.reasons, made.formula, made.method) == ("exploration", "ok", (), "", None)
+    assert made.to_dict()["numbers"] == {"rows": 3, "share": 0.5}
+    assert (made.messages, made.provenance["data_sha256"]) == (("one",), None)
+    assert str(made) == "ok: explored: sleepstudy"
+
+
+def test_what_is_none_of_these_is_refused():
+    with pytest.raises(lt.LMMError, match=r"takes a fit, what fit_models returns, or an exploration; got dict"):
+        lt.record({})

@@ -1,0 +1,248 @@
+"""Formulas and one data frame → `Models`: every formula read first, then each fitted to the rows all can use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.arguments import check_flag
+from lmmtools.design.checks import complete_rows
+from lmmtools.design.frame import Columns, take
+from lmmtools.errors import DataError, FormulaError, LMMError, ModelError
+from lmmtools.fit import fit_lmm
+from lmmtools.formats import counted, listed, quoted
+from lmmtools.formula import ParsedFormula, parse_formula
+from lmmtools.models import Models, under_its_name
+from lmmtools.results import LMMFit
+
+__all__ = ["fit_models"]
+
+
+def fit_models(
+    formulas: Sequence[str],
+    data: Any,
+    *,
+    names: Sequence[str] | None = None,
+    reml: bool = False,
+    weights: Any = None,
+    offset: Any = None,
+    contrasts: Mapping[str, Any] | None = None,
+    missing: str = "drop",
+) -> Models:
+    """Fit several models of one response to the same rows.
+
+    Parameters
+    ----------
+    formulas : sequence of str
+    data : frame
+        Any frame narwhals understands.
+    names : sequence of str, optional
+        One for each formula; ``M1``, ``M2`` and so on when left out or empty.
+    reml : bool
+        Maximum likelihood (default), so that models with different fixed effects can be compared, or REML.
+    weights, offset, contrasts, missing
+        As for `fit_lmm`, for all models.
+
+    Returns
+    -------
+    Models
+        Rows with a missing value in any column that any of the models needs are left out of all of them, since
+        likelihoods of different rows cannot be compared; `messages` says how many. A model that cannot be fitted, or
+        has another response than most, is in `failures`.
+
+    Raises
+    ------
+    FormulaError
+        If formulas cannot be read, with all that is wrong.
+    ModelError
+        If names are doubled or none of the models can be fitted.
+
+    Examples
+    --------
+    >>> import lmmtools as lt
+    >>> formulas = ["Reaction ~ Days + (1 | Subject)", "Reaction ~ Days + (Days | Subject)"]
+    >>> models = lt.fit_models(formulas, lt.load_dataset("sleepstudy"))
+    >>> list(models), models.preferred
+    (['M1', 'M2'], 'M2')
+    """
+    named = dict(zip(_names(formulas, names), formulas, strict=True))
+    parsed = _parse(named)
+    failures = _other_responses(parsed)
+    request = _Request(data, check_flag(reml, "reml"), weights, offset, contrasts, missing)
+    able = {name: one for name, one in parsed.items() if name not in failures}
+    fits, found, messages = _fit_common(able, request)
+    failures |= found
+    if not fits:
+        raise ModelError("fit_models: none of the models can be fitted. " + _said(failures))
+    return Models(fits, named, {name: failures[name] for name in named if name in failures}, messages)
+
+
+def _said(sentences: Mapping[str, str]) -> str:
+    return " ".join(f"{name}: {text}" for name, text in sentences.items())
+
+
+def _names(formulas: Any, names: Sequence[str] | None) -> list[str]:
+    if isinstance(formulas, str) or not isinstance(formulas, Sequence) or not formulas:
+        raise ModelError(f"fit_models: formulas must be a list with at least one formula; got {formulas!r}.")
+    if not names:
+        return [f"M{i + 1}" for i in range(len(formulas))]
+    if isinstance(names, str) or not all(isinstance(name, str) and name.strip() for name in names):
+        raise ModelError(f"fit_models: names must be a list of texts that are not empty; got {names!r}.")
+    if len(names) != len(formulas):
+        raise ModelError(
+            f"fit_models: {counted(len(formulas), 'formula')} and {counted(len(names), 'name')}; give one name for "
+            "each formula, or none."
+        )
+    doubled = list(dict.fromkeys(name for name in names if list(names).count(name) > 1))
+    if doubled:
+        raise ModelError(f"fit_models: {quoted(doubled)} names more than one model; give each a name of its own.")
+    return list(names)
+
+
+def _parse(formulas: Mapping[str, str]) -> dict[str, ParsedFormula]:
+    parsed, wrong = {}, {}
+    for name, formula in formulas.items():
+        try:
+            parsed[name] = parse_formula(formula)
+        except FormulaError as error:
+            wrong[name] = str(error)
+    if wrong:
+        raise FormulaError("\n".join(f"{name}: {text}" for name, text in wrong.items()))
+    return parsed
+
+
+def _other_responses(parsed: Mapping[str, ParsedFormula]) -> dict[str, str]:
+    """Variants whose response is not that of most; of the first where several are as frequent."""
+    responses = [one.response for one in parsed.values()]
+    most = max(dict.fromkeys(responses), key=responses.count)
+    return {
+        name: f"its response is `{one.response}`, that of the other models `{most}`; likelihoods of different "
+        "responses, or of one on different scales, cannot be compared."
+        for name, one in parsed.items()
+        if one.response != most
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Request:
+    """What all models of one call share."""
+
+    data: Any
+    reml: bool
+    weights: Any
+    offset: Any
+    contrasts: Mapping[str, Any] | None
+    missing: str
+
+    @property
+    def own_columns(self) -> list[str]:
+        """Columns that weights and offset name."""
+        return [name for name in (self.weights, self.offset) if isinstance(name, str)]
+
+    def columns(self, parsed: ParsedFormula) -> tuple[str, ...]:
+        """What one model reads."""
+        return tuple(dict.fromkeys([*parsed.columns, *self.own_columns]))
+
+
+def _fit_common(
+    parsed: Mapping[str, ParsedFormula], request: _Request
+) -> tuple[dict[str, LMMFit], dict[str, str], tuple[str, ...]]:
+    """Fits to the rows complete for all, failures, messages; a model that fails costs the others no rows."""
+    failures: dict[str, str] = {}
+    while parsed:
+        rows, taken, wrong = _common_rows(parsed, request)
+        fits: dict[str, LMMFit] = {}
+        for name in taken:
+            try:
+                fits[name] = under_its_name(name, _fit_one, parsed[name], rows, request)
+            except LMMError as error:
+                wrong[name] = str(error)
+        failures |= wrong
+        if not wrong or rows.keep is None:
+            return fits, failures, rows.messages
+        parsed = {name: one for name, one in parsed.items() if name in fits}
+    return {}, failures, ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The columns of all models, which of their rows all can use (None: all), what to say of the others, and of all."""
+
+    columns: Columns
+    keep: np.ndarray | None
+    messages: tuple[str, ...]
+    about: Mapping[str, Any]
+
+    def frame(self) -> pd.DataFrame:
+        """The rows used, as pandas has them."""
+        columns = self.columns if self.keep is None else self.columns.rows(self.keep)
+        data = pd.DataFrame(dict(columns.series), index=columns.index)
+        data.attrs["lmmtools"] = dict(self.about)
+        return data
+
+    def values(self, given: Any) -> Any:
+        """Weights or an offset given row by row, for the rows used: a Series by its labels, others by position."""
+        if self.keep is None or given is None or isinstance(given, str):
+            return given
+        if isinstance(given, pd.Series):
+            used = self.columns.index[self.keep]
+            return given.loc[used] if given.index.is_unique and used.isin(given.index).all() else given
+        values = np.asarray(given)
+        return values[self.keep] if values.shape[:1] == self.keep.shape else given
+
+
+def _common_rows(parsed: Mapping[str, ParsedFormula], request: _Request) -> tuple[_Rows, list[str], dict[str, str]]:
+    """Rows complete in all columns of the models whose columns are there; the other models with their reasons."""
+    needed, wrong = {}, {}
+    for name, one in parsed.items():
+        try:
+            needed[name] = take(request.data, request.columns(one))
+        except DataError as error:
+            wrong[name] = str(error)
+    if not needed:
+        return _Rows(Columns({}, pd.RangeIndex(0)), None, (), {}), [], wrong
+    about = getattr(request.data, "attrs", {}).get("lmmtools", {})
+    names = dict.fromkeys(c for columns in needed.values() for c in columns.series)
+    all_columns = take(request.data, names)
+    # A missing weight is an error, not a missing row, unless it is needed as something else too.
+    read = {name for one in parsed.values() for name in one.columns}
+    named = isinstance(request.weights, str) and request.own_columns.count(request.weights) == 1
+    apart = request.weights if named and request.weights not in read else None
+    keep, message = complete_rows(all_columns, request.missing, apart)
+    if keep is None:
+        return _Rows(all_columns, None, (), about), list(needed), wrong
+    said = [message, *_cost(needed, keep, request.missing, apart)]
+    return _Rows(all_columns, keep, tuple(filter(None, said)), about), list(needed), wrong
+
+
+def _cost(needed: Mapping[str, Columns], keep: np.ndarray, missing: str, apart: str | None) -> list[str]:
+    """How many rows the common rows cost each model that could have used more."""
+    lost = {}
+    for name, columns in needed.items():
+        own, _ = complete_rows(columns, missing, apart)
+        lost[name] = (len(keep) if own is None else int(own.sum())) - int(keep.sum())
+    costs = [f"{name} {counted(n, 'row')}" for name, n in lost.items() if n]
+    if not costs:
+        return []
+    return [
+        "models can be compared only on the same rows, those complete for all of them; that costs "
+        f"{listed(costs)} which alone it could have used." if len(costs) == 1 else
+        "models can be compared only on the same rows, those complete for all of them; that costs "
+        f"{listed(costs)} which alone they could have used."
+    ]  # fmt: skip
+
+
+def _fit_one(parsed: ParsedFormula, rows: _Rows, request: _Request) -> LMMFit:
+    return fit_lmm(
+        parsed.text,
+        rows.frame(),
+        reml=request.reml,
+        weights=rows.values(request.weights),
+        offset=rows.values(request.offset),
+        contrasts=request.contrasts,
+        missing=request.missing,
+    )
