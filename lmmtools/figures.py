@@ -8,14 +8,17 @@ import io
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lmmtools.formats import visible
 from lmmtools.tables import identifier
 
-__all__ = ["Description", "Figure", "figure"]
+__all__ = ["FONTS", "Description", "Figure", "figure"]
+
+#: Folder of the shipped fonts: web fonts for HTML pages, TrueType for figures and for Typst.
+FONTS = Path(__file__).with_name("fonts")
 
 _STYLE = Path(__file__).with_name("report.mplstyle")
 _SIZE = (6.4, 3.8)
@@ -115,7 +118,8 @@ def _draw(plot: Callable[..., Any], args: tuple, kw: dict, size: tuple[float, fl
     from matplotlib.figure import Figure as Canvas
     from matplotlib.style import context
 
-    # Fonts of the reader's machine fill in for letters that the measuring font lacks.
+    _add_fonts()
+    # Fonts of the reader's machine fill in for letters that the measuring fonts lack.
     with context(["default", _STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
         mpl.rcParams["svg.hashsalt"] = "lmmtools"
@@ -127,8 +131,24 @@ def _draw(plot: Callable[..., Any], args: tuple, kw: dict, size: tuple[float, fl
     return written.getvalue()
 
 
-# The style file's fonts as matplotlib writes them; said once, at the root.
-_FAMILY = "; font-family: 'DejaVu Sans', 'Helvetica Neue', 'Arial', sans-serif"
+def _add_fonts() -> None:
+    """Make the shipped fonts known to matplotlib, once in a process; they are chosen by the style file alone."""
+    from matplotlib.font_manager import fontManager
+
+    before = len(fontManager.ttflist)
+    known = {entry.fname for entry in fontManager.ttflist}
+    for font in sorted(FONTS.glob("*.ttf")):
+        if str(font) not in known:
+            fontManager.addfont(font)
+    for added in fontManager.ttflist[before:]:
+        if added.weight == 600:  # stands for bold too, of which matplotlib would else say that it is missing
+            fontManager.ttflist.append(replace(added, weight=700))
+
+
+# The style file's fonts as matplotlib writes them, on each text; said once instead, at the root, with what HTML
+# pages name them (see fonts/README.md) and what stands in for them where they are not.
+_WRITTEN = re.compile(r"; font-family: 'Source Sans 3', 'DejaVu Sans'")
+_FAMILY = "; font-family: 'Report Sans', 'Source Sans 3', 'DejaVu Sans', 'Helvetica Neue', Arial, sans-serif"
 
 # Shown on its own, as JupyterLab shows it, the drawing is its own root and brings its paper; within a page
 # it takes colour and background from there.
@@ -143,7 +163,7 @@ def _tidy(svg: str, *, caption: str, label: str, alt: str) -> str:
     head, _, body = svg.partition(">")
     # What matplotlib leaves unsaid is black, and its style for all elements becomes the root's.
     body = re.sub(r'(style="[^"]*")', lambda m: m[1].replace("#000000", "currentColor"), body)
-    body = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", body.replace(_FAMILY, ""))
+    body = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", _WRITTEN.sub("", body))
     head = re.sub(r' (?:width|height)="([\d.]+)pt"', _pixels, head)
     root = (
         f'{head} class="lmm-figure" role="img" aria-label="{html.escape(alt)}" fill="currentColor" '

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html as _html
+import numbers
 import re
 import unicodedata
 from dataclasses import dataclass, field
 
 from lmmtools.errors import LMMError
-from lmmtools.formats import format_column, is_numeric_format, visible
+from lmmtools.formats import format_column, is_missing, is_numeric_format, visible
 
 __all__ = ["Column", "Table", "identifier", "typst_string"]
 
@@ -155,13 +156,14 @@ def _escape(text: str) -> str:
 
 def _html_table(table: Table, *, style: bool) -> str:
     name = identifier(table.label)
-    head = "".join(f'<th scope="col"{_css_class(column)}>{_escape(column.title)}</th>' for column in table.columns)
+    head = "".join(map(_html_head, table.columns))
     parts = [f"<style>\n{_CSS}</style>\n"] if style else []
     parts.append(f'<table class="lmm-table"{f" id={_quoted(name)}" if name else ""}>\n')
     if table.caption:
         parts.append(f"<caption>{_escape(table.caption)}</caption>\n")
     parts.append(f"<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>\n")
-    parts.extend(f"<tr>{_html_row(table.columns, row)}</tr>\n" for row in table.cells)
+    rows = zip(table.cells, table.rows, strict=True)
+    parts.extend(f"<tr>{_html_row(table.columns, cells, values)}</tr>\n" for cells, values in rows)
     parts.append("</tbody>\n")
     if table.notes:
         notes = "".join(f"<p>{_escape(note)}</p>" for note in table.notes)
@@ -169,12 +171,26 @@ def _html_table(table: Table, *, style: bool) -> str:
     return "".join([*parts, "</table>"])
 
 
-def _html_row(columns: tuple[Column, ...], row: tuple[str, ...]) -> str:
+def _html_head(column: Column) -> str:
+    if not column.title.strip():
+        return f"<td{_css_class(column)}></td>"  # a head must not be empty
+    return f'<th scope="col"{_css_class(column)}>{_escape(column.title)}</th>'
+
+
+def _html_row(columns: tuple[Column, ...], row: tuple[str, ...], values: tuple[object, ...]) -> str:
     cells = []
-    for column, text in zip(columns, row, strict=True):
+    for column, text, value in zip(columns, row, values, strict=True):
         tag, scope = ("th", ' scope="row"') if column.header else ("td", "")
-        cells.append(f"<{tag}{scope}{_css_class(column)}>{_escape(text)}</{tag}>")
+        sorts = _sort_value(value) if column.numeric else ""
+        cells.append(f"<{tag}{scope}{_css_class(column)}{sorts}>{_escape(text)}</{tag}>")
     return "".join(cells)
+
+
+def _sort_value(value: object) -> str:
+    """The number by which a page sorts, where it is not what the cell shows: `< 0.001` and 1.5e−7 have an order too."""
+    if is_missing(value) or not isinstance(value, numbers.Real):
+        return ""
+    return f' data-value="{float(value):.9g}"'
 
 
 def _css_class(column: Column) -> str:

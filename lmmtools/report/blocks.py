@@ -5,16 +5,31 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from lmmtools.formats import visible
 from lmmtools.records import RECORD_MIME
 from lmmtools.report.tidy import ANSI
+from lmmtools.tables import identifier
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["Block", "Code", "Error", "Figure", "Note", "Prose", "Record", "Table", "Text", "blocks", "join_code"]
+__all__ = [
+    "Block",
+    "Code",
+    "Error",
+    "Figure",
+    "Note",
+    "Prose",
+    "Record",
+    "Table",
+    "Text",
+    "blocks",
+    "join_code",
+    "labels_of",
+]
 
 
 @dataclass(frozen=True)
@@ -29,31 +44,38 @@ class Block:
 
 @dataclass(frozen=True)
 class Prose(Block):
-    """Markdown, written in the notebook or computed by it."""
+    """Markdown, written in the notebook or computed by it.
+
+    ``marks`` says whether ``[@key]`` and ``@tbl-x`` in it are citations and cross-references; in Markdown
+    that comes from elsewhere they are text.
+    """
 
     markdown: str
+    marks: bool = True
 
 
 @dataclass(frozen=True)
 class Table(Block):
-    """A table; ``typst`` is empty for one that does not describe itself for the PDF."""
+    """A table; ``typst`` is empty for one that does not describe itself for the PDF, ``number`` 0 without a caption."""
 
     html: str
     typst: str
     text: str
     caption: str
     label: str
+    number: int = 0
 
 
 @dataclass(frozen=True)
 class Figure(Block):
-    """A picture: SVG text, or PNG in base 64."""
+    """A picture: SVG text, or PNG in base 64; ``number`` is 0 without a caption."""
 
     svg: str
     png: str
     caption: str
     label: str
     alt: str
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,6 +116,8 @@ class Record(Block):
     content: Mapping[str, Any]
 
 
+# Markdown of the package's own prose, whose marks are still to be resolved.
+_MARKED = "text/vnd.lmmtools.markdown"
 # The parameters stand in the title block.
 _SKIPPED = {"parameters", "injected-parameters"}
 _WARNING = re.compile(r"^(?:<cell>|\S.*?\.py):\d+: (\w+): (.*)\n?((?: {2}.*\n?)?)", re.MULTILINE)
@@ -105,7 +129,16 @@ def blocks(notebook: NotebookNode) -> tuple[Block, ...]:
     Cells tagged ``remove`` are left out, ``hide-input`` hides a cell's source. Nothing follows the cell
     in which the notebook stopped: prose about results that are not there would mislead.
     """
-    return join_code(_blocks(notebook))
+    return join_code(_numbered(_blocks(notebook)))
+
+
+def labels_of(content: Iterable[Block]) -> dict[str, str]:
+    """Return what a cross-reference to each captioned table or figure says: ``{"tbl-coef": "Table 3"}``."""
+    return {
+        one.label: f"{type(one).__name__} {one.number}"
+        for one in content
+        if isinstance(one, (Table, Figure)) and one.number and one.label
+    }
 
 
 def join_code(content: Iterable[Block]) -> tuple[Block, ...]:
@@ -117,6 +150,19 @@ def join_code(content: Iterable[Block]) -> tuple[Block, ...]:
         else:
             joined.append(block)
     return tuple(joined)
+
+
+def _numbered(content: Iterable[Block]) -> Iterator[Block]:
+    """Count captioned tables, and captioned figures; a label belongs to the first that has it."""
+    counts = {Table: 0, Figure: 0}
+    taken: set[str] = set()
+    for one in content:
+        if isinstance(one, (Table, Figure)):
+            counts[type(one)] += bool(one.caption)
+            label = "" if one.label in taken else one.label
+            taken.add(label)
+            one = replace(one, label=label, number=counts[type(one)] if one.caption else 0)
+        yield one
 
 
 def _blocks(notebook: NotebookNode) -> Iterator[Block]:
@@ -166,19 +212,21 @@ def _stream(name: str, text: str) -> Iterator[Block]:
 def _choose(data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Block:
     """Return the block of one output, from the richest form it offers."""
     about = metadata.get("lmmtools", {})
-    caption, label = str(about.get("caption") or ""), str(about.get("label") or "")
+    caption, label = visible(str(about.get("caption") or "")), identifier(str(about.get("label") or ""))
     plain = str(data.get("text/plain", ""))
     if RECORD_MIME in data:
         content = data[RECORD_MIME]
         return Record(json.loads(content) if isinstance(content, str) else content)
     if "image/svg+xml" in data or "image/png" in data:
-        alt = str(about.get("alt") or caption or plain)
+        alt = visible(str(about.get("alt") or caption or plain))
         png = "" if "image/svg+xml" in data else str(data["image/png"]).strip()
         return Figure(str(data.get("image/svg+xml", "")), png, caption, label, alt)
+    if _MARKED in data:
+        return Prose(str(data[_MARKED]))
     if "text/markdown" in data:
-        return Prose(str(data["text/markdown"]))
+        return Prose(str(data["text/markdown"]), marks=False)
     if "text/latex" in data:
-        return Prose(str(data["text/latex"]))
+        return Prose(str(data["text/latex"]), marks=False)
     if "text/html" in data:
         return Table(str(data["text/html"]), str(data.get("text/vnd.typst", "")), plain, caption, label)
     return Text(plain)

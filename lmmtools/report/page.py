@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lmmtools.formats import counted
+from lmmtools.formats import counted, visible
 from lmmtools.report.blocks import Block, Note, Prose, Record, blocks, join_code
 from lmmtools.report.parameters import Parameter
 
@@ -85,12 +85,14 @@ def make_page(
     reasons = reasons or tuple(record.get("reasons", ()))
     shown_title = title or heading or "Report"
     return Page(
-        title=shown_title,
-        subtitle=heading if heading != shown_title else "",
+        title=_line(shown_title),
+        subtitle=_line(heading) if heading != shown_title else "",
         status=status,
-        reasons=tuple(dict.fromkeys(map(sentence, reasons))),
-        facts=_facts(record) or facts,
-        settings=tuple(Setting(one.name, shown(value), one.help, given) for one, value, given in parameters),
+        reasons=tuple(dict.fromkeys(_line(sentence(reason)) for reason in reasons)),
+        facts=tuple((label, _line(value)) for label, value in _facts(record) or facts),
+        settings=tuple(
+            Setting(one.name, _line(shown(value)), _line(one.help), given) for one, value, given in parameters
+        ),
         provenance=_provenance(record),
         blocks=join_code(_without_repeats(content, reasons)),
     )
@@ -114,6 +116,11 @@ def shown(value: Any) -> str:
     if value is None or value == "":
         return "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _line(text: str) -> str:
+    """Return text of the reader's own on one line, without characters that turn the direction of others."""
+    return visible(" ".join(text.split()))
 
 
 def _without_title(content: tuple[Block, ...]) -> tuple[tuple[Block, ...], str]:

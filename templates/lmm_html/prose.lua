@@ -8,14 +8,11 @@ function Image(element)
 end
 
 function Table(element)
-  return pandoc.Div({ element }, { class = "scroll" })
+  local attributes = { { "role", "group" }, { "aria-label", "Table" }, { "tabindex", "0" } } -- in this order always
+  return pandoc.Div({ element }, pandoc.Attr("", { "scroll" }, attributes))
 end
 
--- Prose is also computed from data, and data must not become markup: tags are shown, not obeyed.
-function RawInline(element)
-  return element.format == "html" and pandoc.Str(element.text) or element
-end
-
-function RawBlock(element)
-  return element.format == "html" and pandoc.Para({ pandoc.Str(element.text) }) or element
+-- Short pieces of code need no colours, and each line of coloured code would bring a link of its own.
+function CodeBlock(element)
+  return pandoc.CodeBlock(element.text)
 end

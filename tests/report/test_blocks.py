@@ -1,10 +1,14 @@
 """An executed notebook becomes neutral blocks, and prose becomes HTML and Typst."""
 
+import re
 import xml.etree.ElementTree as ET
+from html import unescape
 
+import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from lmmtools.report.blocks import Code, Error, Figure, Note, Prose, Record, Table, Text, blocks
+from lmmtools.prose.value import literal
+from lmmtools.report.blocks import Code, Error, Figure, Note, Prose, Record, Table, Text, blocks, labels_of
 from lmmtools.report.execute import Failure
 from lmmtools.report.exporter import template_folder
 from lmmtools.report.markup import to_html, to_typst
@@ -32,9 +36,11 @@ def test_the_richest_form_of_an_output_is_chosen():
     assert (block.caption, block.label) == ("Cap", "tbl-a")
     assert block.typst.startswith("#figure(")
     figure = one(shown({"image/svg+xml": "<svg/>", "text/plain": "f"}, caption="C", label="fig-a", alt="A line"))
-    assert figure == Figure("<svg/>", "", "C", "fig-a", "A line")
+    assert figure == Figure("<svg/>", "", "C", "fig-a", "A line", 1)
     assert one(shown({"image/png": "aGk=\n", "text/plain": "f"})) == Figure("", "aGk=", "", "", "f")
-    assert one(shown({"text/markdown": "*a*", "text/plain": "a"})) == Prose("*a*")
+    assert one(shown({"text/markdown": "*a*", "text/plain": "a"})) == Prose("*a*", marks=False)
+    both = {"text/vnd.lmmtools.markdown": "[@bates2015]", "text/markdown": "(Bates et al., 2015)", "text/plain": "a"}
+    assert one(shown(both)) == Prose("[@bates2015]")
     assert one(shown({"text/html": "<b>a</b>", "text/plain": "a"})) == Table("<b>a</b>", "", "a", "", "")
     assert one(shown({"text/plain": "7"})) == Text("7")
     record = {"status": "ok"}
@@ -128,25 +134,113 @@ def test_code_is_joined_across_a_warning_that_was_left_out():
     assert page.blocks == (Code("f()\n\ng()"),)
 
 
+LABELS = {"tbl-coef": "Table 3", "fig-qq": "Figure 2"}
+
+
+def to_prose(parts):
+    return [Prose(part) if isinstance(part, str) else part for part in parts]
+
+
 def html(*parts):
-    return to_html(parts, template_folder("lmm_html"))
+    return to_html(to_prose(parts), template_folder("lmm_html"), LABELS).parts
 
 
 def typst(*parts):
-    return to_typst(parts, template_folder("lmm_pdf"))
+    return to_typst(to_prose(parts), template_folder("lmm_pdf"), LABELS).parts
+
+
+def test_captioned_tables_and_figures_are_numbered_apart_and_labels_are_given_once():
+    def table(caption, label):
+        data, metadata = OurTable((Column("a"),), ((1,),), caption, label)._repr_mimebundle_()
+        return new_output("display_data", data, metadata=metadata)
+
+    figure = shown({"image/svg+xml": "<svg/>", "text/plain": ""}, caption="F", label='fig "a" <b>')
+    outputs = [table("A", "tbl-a"), figure, table("", "tbl-b"), table("C", "tbl-a"), table("D", "tbl-d")]
+    content = blocks(notebook(new_code_cell("x", outputs=outputs)))
+    assert [(one.number, one.label) for one in content[1:]] == [
+        (1, "tbl-a"), (1, "fig-a-b"), (0, "tbl-b"), (2, ""), (3, "tbl-d"),
+    ]  # fmt: skip
+    assert labels_of(content) == {"tbl-a": "Table 1", "fig-a-b": "Figure 1", "tbl-d": "Table 3"}
 
 
 def test_parts_stay_apart():
     parts = ["# One", "Two\n\nwords", "- three"]
-    assert html(*parts) == ['<h1 id="sec-one">One</h1>', "<p>Two</p>\n<p>words</p>", "<ul>\n<li>three</li>\n</ul>"]
+    assert html(*parts) == ('<h1 id="sec-one">One</h1>', "<p>Two</p>\n<p>words</p>", "<ul>\n<li>three</li>\n</ul>")
     assert len(typst(*parts)) == 3
-    assert html() == typst() == []
+    assert html() == typst() == ()
 
 
 def test_an_unclosed_fence_swallows_nothing_of_the_next_part():
     first, second = html("```\ncode without an end", "*next*")
     assert "code without an end" in first
     assert second == "<p><em>next</em></p>"
+
+
+def test_headings_of_one_name_have_ids_of_their_own():
+    assert [part.split('"')[1] for part in html("## Notes", "## Notes\n", "## Notes")] == [
+        "sec-notes", "sec-notes-1", "sec-notes-2",
+    ]  # fmt: skip
+
+
+def test_footnotes_are_numbered_across_the_page():
+    made = to_html(to_prose(["a[^1]\n\n[^1]: first", "b[^1]\n\n[^1]: second"]), template_folder("lmm_html"))
+    assert [re.findall(r"<sup>(.)</sup>", part) for part in made.parts] == [["1"], ["2"]]
+    assert made.footnotes.index("first") < made.footnotes.index("second")
+    assert 'id="sec-fn2"' in made.footnotes
+
+
+def test_cross_references_are_links():
+    assert html("See @tbl-coef, (@fig-qq).") == (
+        '<p>See <a class="reference" href="#tbl-coef">Table 3</a>, '
+        '(<a class="reference" href="#fig-qq">Figure 2</a>).</p>',
+    )
+    (made,) = typst("See @tbl-coef.")
+    assert 'label("tbl-coef")' in made
+    assert "[Table 3]" in made
+
+
+def test_a_mark_that_names_nothing_is_seen_and_told():
+    parts = to_prose(["See @tbl-coef, @fig-none, [@nobody] and @tbl-gone; [@bates2015; @nobody].", "@fig-none"])
+    for convert, folder in ((to_html, "lmm_html"), (to_typst, "lmm_pdf")):
+        made = convert(parts, template_folder(folder), LABELS)
+        assert made.missing == ("@fig-none", "@nobody", "@tbl-gone")
+        assert made.parts[0].count("??") == 4
+        assert made.parts[1].count("??") == 1
+    (made,) = html('[@{a"><b>}]')
+    assert made == '<p><strong class="missing" title="@a&quot;&gt;&lt;b&gt;">??</strong></p>'
+
+
+def test_citations_are_links_to_a_list_of_references():
+    parts = to_prose(["One [@bates2015, p. 3; @akaike1974].", "As @bates2015 say"])
+    made = to_html(parts, template_folder("lmm_html"))
+    words = [re.sub("<[^>]+>", "", part) for part in made.parts]
+    assert words == ["One (Bates et al., 2015, p. 3; Akaike, 1974).", "As Bates et al. (2015) say"]
+    assert made.references.count('class="csl-entry"') == 2
+    targets = set(re.findall(r'href="#([^"]+)"', "".join(made.parts)))
+    assert targets == set(re.findall(r'id="(sec-ref-[^"]+)"', made.references))
+    assert to_html(to_prose(["none"]), template_folder("lmm_html")).references == ""
+    made = to_typst(parts, template_folder("lmm_pdf"))
+    assert "<ref-bates2015>" in made.references
+    assert "#link(<ref-bates2015>)" in made.parts[0]
+    assert to_typst(to_prose(["none"]), template_folder("lmm_pdf")).references == ""
+
+
+@pytest.mark.parametrize("text", ["@fig-qq", "[@bates2015]", "a@b.c [@x; @y, p. 3]", "\\@fig-qq", "@", "-@bates2015"])
+def test_marks_in_code_and_in_text_from_data_are_text(text):
+    escaped = f"before {literal(text)} after"
+    prose = [Prose(f"`{text}`"), Prose(f"```\n{text}\n```"), Prose(escaped), Prose(escaped, marks=False)]
+    made = to_html(prose, template_folder("lmm_html"), LABELS)
+    words = [unescape(re.sub("<[^>]+>", "", part)) for part in made.parts]
+    assert words == [text, text, f"before {text} after", f"before {text} after"]
+    set_in_typst = to_typst(prose, template_folder("lmm_pdf"), LABELS)
+    for converted in (made, set_in_typst):
+        assert converted.missing == ()
+        assert converted.references == ""
+    assert "#context" not in "".join(set_in_typst.parts)
+
+
+def test_marks_in_markdown_from_elsewhere_are_text():
+    assert html(Prose("@fig-qq [@bates2015] a@b.c", marks=False)) == ("<p>@fig-qq [@bates2015] a@b.c</p>",)
 
 
 def test_mathematics_becomes_mathml_and_typst_with_its_tex_as_words():

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from lmmtools.figures import Figure, figure
+from lmmtools.figures import FONTS, Figure, figure
 
 HOSTILE = '$$ <b>"\' #000000 id="x" url(#y) &amp; \n日本'
 X = np.linspace(0, 1, 7)
@@ -133,9 +133,26 @@ def test_typst_sets_it(drawn):
     import typst
 
     page = b'#set page(width: auto, height: auto)\n#image("a.svg")'
-    fonts = [f"{mpl.get_data_path()}/fonts/ttf"]
+    fonts = [str(FONTS), f"{mpl.get_data_path()}/fonts/ttf"]
     pdf = typst.compile({"main": page, "a.svg": drawn.svg.encode()}, ignore_system_fonts=True, font_paths=fonts)
-    assert b"DejaVuSans" in pdf
+    assert b"SourceSans3" in pdf
+
+
+def test_words_are_measured_in_the_shipped_font_and_bold_needs_no_other(caplog):
+    from matplotlib.font_manager import FontProperties, findfont
+
+    def bold(ax):
+        ax.set_title("bold", weight="bold")
+
+    figure(bold)
+    assert findfont(FontProperties(family="Source Sans 3")) == str(FONTS / "SourceSans3-Regular.ttf")
+    assert not caplog.records
+
+
+def test_fonts_and_their_licences_are_shipped():
+    names = {path.name for path in FONTS.iterdir()}
+    assert {"OFL-Libertinus.txt", "OFL-STIXTwo.txt", "OFL-SourceSans3.txt", "README.md"} <= names
+    assert all("SIL OPEN FONT LICENSE" in path.read_text(encoding="utf-8") for path in FONTS.glob("OFL-*.txt"))
 
 
 def test_it_is_frozen(drawn):
