@@ -3,6 +3,22 @@
 
 local alerts = { note = true, tip = true, important = true, warning = true, caution = true }
 
+local targets = {}
+
+-- Typst's labels by letters that every font has, since what a font lacks is coded all over the source.
+local function ascii(name)
+  return (name:gsub("[^%w_.:-]", function(byte)
+    return string.format("x%02x", byte:byte())
+  end))
+end
+
+local function collect(document)
+  local function keep(element)
+    targets[element.identifier] = true
+  end
+  document:walk({ Header = keep, Div = keep, Span = keep })
+end
+
 local function string_literal(text)
   return '"' .. text:gsub("\\", "\\\\"):gsub('"', '\\"'):gsub("%s+", " ") .. '"'
 end
@@ -11,22 +27,38 @@ local function as_typst(blocks)
   return (pandoc.write(pandoc.Pandoc(blocks), "typst"):gsub("%s+$", ""))
 end
 
-function Math(element)
+local function Math(element)
   local body = as_typst({ pandoc.Plain({ element }) })
   local alt = string_literal(element.text:gsub("^%s+", ""):gsub("%s+$", ""))
   return pandoc.RawInline("typst", "#[#set math.equation(alt: " .. alt .. ");" .. body .. "]")
 end
 
-function Header(element)
-  element.level = math.max(1, element.level - 1)
+local depth = 0
+
+-- None is more than one level below the one before it: readers who hear the outline would miss what was skipped.
+local function Header(element)
+  depth = math.min(math.max(1, element.level - 1), depth + 1)
+  element.level = depth
+  element.identifier = ascii(element.identifier)
   return element
 end
 
-function Image(element)
+-- A link within the page goes where there is something; one to nowhere would stop the compiler.
+local function Link(element)
+  if element.target:sub(1, 1) ~= "#" then
+    return element
+  elseif not targets[element.target:sub(2)] then
+    return element.content
+  end
+  element.target = "#" .. ascii(element.target:sub(2))
+  return element
+end
+
+local function Image(element)
   return pandoc.Link(element.caption, element.src)
 end
 
-function Div(element)
+local function Div(element)
   local kind = element.classes[1]
   if not alerts[kind] then
     return element
@@ -42,16 +74,21 @@ function Div(element)
   return result
 end
 
-function Table(element)
+local function Table(element)
   local text = as_typst({ element })
   return pandoc.RawBlock("typst", (text:gsub("#figure%(", "#figure(numbering: none, outlined: false, ", 1)))
 end
 
 -- Prose is also computed from data, and data must not become markup: tags are shown, not obeyed.
-function RawInline(element)
+local function RawInline(element)
   return element.format == "html" and pandoc.Str(element.text) or element
 end
 
-function RawBlock(element)
+local function RawBlock(element)
   return element.format == "html" and pandoc.Para({ pandoc.Str(element.text) }) or element
 end
+
+return {
+  { Pandoc = collect },
+  { Math = Math, Header = Header, Link = Link, Image = Image, Div = Div, Table = Table, RawInline = RawInline, RawBlock = RawBlock },
+}
