@@ -1,13 +1,16 @@
-"""The command line: ``lmmtools report STUDY.toml``, ``lmmtools datasets``."""
+"""The command line: ``lmmtools report``, ``new``, ``schema``, ``datasets``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lmmtools.errors import LMMError, StudyError
+
+if TYPE_CHECKING:
+    from lmmtools.report.make import Made
 
 __all__ = ["app", "main"]
 
@@ -39,13 +42,33 @@ def _root(
 
 @app.command()
 def report(
-    study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="A study file.")],
+    study: Annotated[Path | None, typer.Argument(metavar="STUDY.toml", help="A study file.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Instead of a study: a .csv, .tsv or .parquet file, or a shipped data set.")
+    ] = None,
+    formula: Annotated[
+        list[str] | None, typer.Option(help="A model of the data; more than one are compared too.")
+    ] = None,
+    ml: Annotated[bool, typer.Option("--ml", help="Fit by maximum likelihood, not by REML.")] = False,
+    filter: Annotated[str | None, typer.Option(help="The rows used, such as \"age > 8 and sex == 'f'\".")] = None,
     out: Annotated[Path, typer.Option(help="The folder the reports go to.")] = Path("reports"),
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Runs at a time; as many as there are processors if left out.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Make everything anew, also what has not changed.")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only the runs whose name fits, such as 'orthodont-*'.")
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only runs that failed or have no result yet.")] = False,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Fork kernels from one that has imported everything: faster, not on Windows.")
+    ] = False,
 ) -> None:
     """Run a study: an HTML and a PDF report, the numbers and the executed notebook of each run, and an index.
+
+    Only what has changed since the last time is run again.
+
+    Without a study file, --data and --formula say what is fitted.
 
     Exit code 0: all runs are good.
 
@@ -53,22 +76,86 @@ def report(
 
     Exit code 2: the request was wrong and nothing was run.
     """
-    from lmmtools.report.make import make_reports
+    from lmmtools.report.expand import expand
+    from lmmtools.report.make import make_study
     from lmmtools.report.progress import Progress
 
+    options = {"jobs": jobs, "force": force, "only": tuple(only or ()), "failed": failed, "warm": warm}
     try:
+        asked, found = _asked(study, data, formula or [], ml, filter)
+        runs = expand(asked, found)
         with Progress() as progress:
-            made = make_reports(study, out, jobs=jobs, started=progress.start, ended=progress.end)
+            made = make_study(asked, runs, out, started=progress.start, ended=progress.end, **options)
     except LMMError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2 if isinstance(error, StudyError) else 1) from error
-    count = "1 report" if len(made.outcomes) == 1 else f"{len(made.outcomes)} reports"
-    typer.echo(f"{count} in {made.seconds:.0f} s: {made.index}")
-    for outcome in made.outcomes:
-        if outcome.status in ("failed", "unexplained"):
-            typer.echo(f"{outcome.run.name} {outcome.status}: {' '.join(outcome.reasons)}", err=True)
+    _say(made)
     if not made.good:
         raise typer.Exit(1)
+
+
+def _asked(study: Path | None, data: str | None, formulas: list[str], ml: bool, filter: str | None) -> Any:
+    """Return the study that is asked for, from a file or from options."""
+    from lmmtools.report.adhoc import adhoc_study
+    from lmmtools.report.study import read_study
+
+    given = {"--data": data is not None, "--formula": bool(formulas), "--ml": ml, "--filter": filter is not None}
+    options = [option for option, there in given.items() if there]
+    if study is not None:
+        if options:
+            raise StudyError(
+                f"{', '.join(options)}: a study file says this itself; give one or the other. Nothing was run."
+            )
+        return read_study(study)
+    if data is None:
+        what = f"{', '.join(options)} without --data" if options else "There is nothing to report"
+        raise StudyError(
+            f"{what}: name a study file, or data and models, as in "
+            "lmmtools report --data my.csv --formula 'y ~ x + (x | g)'. Nothing was run."
+        )
+    return adhoc_study(data, formulas, ml=ml, filter=filter or "")
+
+
+def _say(made: Made) -> None:
+    """Say what was made, what was kept, what failed and why, and where the index is."""
+    failed = [one for one in made.outcomes if one.status in ("failed", "unexplained") and one.run.name in made.asked]
+    old = [one for one in made.outcomes if not one.current]
+    kept = len(made.outcomes) - len(made.done) - len(old)
+    counts = [f"{len(made.done)} made", f"{kept} kept"]
+    counts += [f"{len(old)} out of date"] if old else []
+    counts += [f"{len(failed)} failed"]
+    typer.echo(f"{', '.join(counts)} in {made.seconds:.0f} s: {made.index}")
+    if made.orphans:
+        typer.echo(f"No longer in the study, but still in the folder: {', '.join(made.orphans)}.")
+    for one in failed:
+        typer.echo(f"{one.run.name} {one.status}: {' '.join(one.reasons)}", err=True)
+
+
+@app.command()
+def new(name: Annotated[Path, typer.Argument(metavar="NAME", help="The folder that is made.")]) -> None:
+    """Write a study to start from: a commented study file and data that it runs on at once."""
+    from lmmtools.report.starter import new_study
+
+    try:
+        study = new_study(name)
+    except LMMError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    typer.echo(f"{study} is ready: lmmtools report {_shell(study)}")
+
+
+def _shell(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of study files, for editors."""
+    from lmmtools.report.schema import json_schema
+
+    typer.echo(json_schema(), nl=False)
 
 
 @app.command()

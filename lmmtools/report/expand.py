@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lmmtools.errors import StudyError
-from lmmtools.report.parameters import Parameter
-from lmmtools.report.study import Dataset, Study, Variant
+import msgspec
+from msgspec import UNSET
 
-__all__ = ["Run", "expand", "safe_name"]
+from lmmtools.report.cases import Case, cases
+from lmmtools.report.names import safe_name
+from lmmtools.report.parameters import Notebook, Parameter
+from lmmtools.report.schema import Dataset, Study
 
-# Names the study's own files have, and names Windows keeps for devices.
-_TAKEN = {"index", "run", "con", "prn", "aux", "nul"} | {f"{d}{i}" for d in ("com", "lpt") for i in range(10)}
-_LONGEST = 120  # leaves room for suffixes and temporary names under the 255 bytes file systems allow
+__all__ = ["Found", "Run", "expand", "safe_name"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,7 @@ class Run:
         The stem of every file it leaves.
     notebook : Path
     dataset, variant, formula, method, title : str
+        ``formula`` joins several by ``;``; ``method`` is empty for a notebook that has no choice of method.
     parameters : tuple of (Parameter, object, bool)
         All parameters of the notebook in its order, each with its value and whether the study sets it.
     timeout : float
@@ -59,68 +58,71 @@ class Run:
     templates: Mapping[str, Path] = field(default_factory=dict)
 
 
-def expand(study: Study, notebook: Path, declared: tuple[Parameter, ...]) -> tuple[Run, ...]:
-    """Return one run for each data set, variant and method, in the study's order.
+@dataclass(frozen=True)
+class Found:
+    """What a study names and where it is.
 
-    Raises
-    ------
-    StudyError
-        If two runs would have the same file name.
+    Attributes
+    ----------
+    notebooks : Mapping of str to Notebook
+        By the name the study calls them.
+    sources : tuple of Path or None
+        The data file of each data set; None for a shipped one.
+    templates : Mapping of str to Path
     """
-    runs = [
-        _run(study, dataset, variant, method, notebook, declared)
-        for dataset in study.datasets
-        for variant in dataset.variants
-        for method in variant.methods
-    ]
-    clashes = list(_clashes(runs))
-    if clashes:
-        raise StudyError("Nothing was run.\n" + "\n".join(f"  {clash}" for clash in clashes))
-    return tuple(runs)
+
+    notebooks: Mapping[str, Notebook] = field(default_factory=dict)
+    sources: tuple[Path | None, ...] = ()
+    templates: Mapping[str, Path] = field(default_factory=dict)
 
 
-def safe_name(*parts: str) -> str:
-    """Return the parts joined to a file stem of lower-case letters, digits, ``-`` and ``.`` only."""
-    text = unicodedata.normalize("NFKD", "-".join(parts)).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9.]+", "-", text).strip("-.")[:_LONGEST].rstrip("-.")
+def expand(study: Study, found: Found) -> tuple[Run, ...]:
+    """Return the runs of a checked study: one for each data set, variant and method, in the study's order.
+
+    Parameters
+    ----------
+    study : Study
+    found : Found
+        As `read_study` gives them.
+    """
+    return tuple(_run(study, found, case, method) for case in cases(study, found.notebooks) for method in case.methods)
 
 
-def _run(
-    study: Study,
-    dataset: Dataset,
-    variant: Variant,
-    method: str,
-    notebook: Path,
-    declared: tuple[Parameter, ...],
-) -> Run:
-    title = variant.title or f"{dataset.name}, {variant.name}"
-    own = {"dataset": dataset.name, "formula": variant.formula, "reml": method == "REML", "title": title}
-    if study.seed is not None:
-        own["seed"] = study.seed
-    given = study.parameters | dataset.parameters | variant.parameters | own
+def _run(study: Study, found: Found, case: Case, method: str) -> Run:
+    notebook, source = found.notebooks[case.notebook], found.sources[case.place]
+    title = case.variant.title or f"{case.dataset.name}, {case.variant.name}"
+    own = {
+        "dataset": case.dataset.name if source is None else source.name,
+        "filter": case.filter,
+        "columns": declared(case.dataset),
+        "formula": case.variant.formula,
+        "formulas": case.variant.formulas,
+        "names": case.variant.names,
+        "reml": method == "REML" if method else UNSET,
+        "title": title,
+        "focal": case.focal,
+        "seed": study.seed,
+    }
+    said = {name: value for name, value in own.items() if value is not UNSET and value not in ("", {})}
+    given = case.parameters | said
     return Run(
-        name=safe_name(dataset.name, variant.name, method),
-        notebook=notebook,
-        dataset=dataset.name,
-        variant=variant.name,
-        formula=variant.formula,
+        name=safe_name(case.dataset.name, case.variant.name, method),
+        notebook=notebook.path,
+        dataset=case.dataset.name,
+        variant=case.variant.name,
+        formula="; ".join(case.formulas),
         method=method,
         title=title,
-        parameters=tuple((one, given.get(one.name, one.default), one.name in given) for one in declared),
-        timeout=study.timeout,
+        parameters=tuple((one, given.get(one.name, one.default), one.name in given) for one in notebook.parameters),
+        timeout=float(case.setting("timeout", 600.0)),
+        source=source,
+        focal=case.focal,
+        outputs=tuple(dict.fromkeys(case.setting("outputs", ("html", "pdf")))),
+        templates=dict(found.templates),
     )
 
 
-def _clashes(runs: list[Run]) -> Iterator[str]:
-    seen: dict[str, Run] = {}
-    for run in runs:
-        words = f"{run.dataset}, {run.variant}, {run.method}"
-        if not run.name or run.name in _TAKEN:
-            yield f'{words}: cannot name files "{run.name}"; give the variant another name'
-        elif run.name in seen:
-            other = seen[run.name]
-            yield (
-                f"{words} and {other.dataset}, {other.variant}, {other.method}: "
-                f'both would write "{run.name}"; give one variant another name'
-            )
-        seen.setdefault(run.name, run)
+def declared(dataset: Dataset) -> dict[str, dict[str, Any]]:
+    """Return what a data set declares of its columns, as `read_data` takes it."""
+    tables = msgspec.to_builtins(dataset.columns)
+    return {name: {key: value for key, value in about.items() if value != ""} for name, about in tables.items()}

@@ -12,7 +12,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def resource_dir(kind: str) -> Path:
-    """Return the folder of the shipped ``"templates"`` or ``"notebooks"``.
+    """Return the folder of the shipped ``"templates"``, ``"notebooks"`` or ``"data"``.
 
     Raises
     ------

@@ -4,14 +4,44 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import msgspec
 
-from lmmtools.formats import closest
+from lmmtools.formats import closest, shortened, visible
 
-__all__ = ["TYPE_WORDS", "find_mistakes", "hint"]
+__all__ = ["TYPE_WORDS", "Mistake", "find_mistakes", "hint", "key_text"]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing that is wrong with a study.
+
+    Attributes
+    ----------
+    path : tuple of str and int
+        Its key: ``("datasets", 0, "name")``.
+    text : str
+        What is wrong, and the nearest valid name.
+    """
+
+    path: tuple[str | int, ...]
+    text: str
+
+
+def key_text(path: tuple[str | int, ...]) -> str:
+    """Return a path as people write it, items counted from 1: ``datasets[1].name``."""
+    out = ""
+    for part in path:
+        if isinstance(part, int):
+            out += f"[{part + 1}]"
+        else:
+            plain = re.fullmatch(r"[A-Za-z0-9_-]+", part)
+            out += ("." if out else "") + (part if plain else f'"{visible(part)}"')
+    return out
 
 
 def hint(name: str, valid: Iterable[str]) -> str:
@@ -20,77 +50,84 @@ def hint(name: str, valid: Iterable[str]) -> str:
     meant = closest(name, names)
     if meant is not None:
         return f'did you mean "{meant}"?'
-    return f"valid here: {', '.join(names)}" if names else "nothing is valid here"
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return f"valid here: {', '.join(names[:20])}{more}" if names else "nothing is valid here"
 
 
-def find_mistakes(kind: type[msgspec.Struct], value: Any, where: str = "") -> list[str]:
+def find_mistakes(kind: Any, value: Any, path: tuple[str | int, ...] = ()) -> list[Mistake]:
     """Return every way in which a value read from TOML fails to be a ``kind``, each with its key.
 
-    msgspec stops at the first mistake, so each field is converted by itself here; a list of Structs
-    is entered item by item.
+    msgspec stops at the first mistake, so tables and lists are entered here and it sees their leaves only.
 
     Parameters
     ----------
     kind : type
-        A ``msgspec.Struct``.
+        A ``msgspec.Struct``, or the type of one of its fields.
     value : object
         What TOML gave.
-    where : str
-        The key of ``value``, such as ``"datasets[2]"``; empty at the top of the file.
+    path : tuple of str and int
+        The key of ``value``; empty at the top of the file.
     """
-    if not isinstance(value, Mapping):
-        return [f"{where}: expected a table, got {_toml_type(value)}"]
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    prefix = f"{where}." if where else ""
-    found = [f"{prefix}{key}: unknown key; {hint(key, fields)}" for key in value if key not in fields]
+    inner = _plain(kind)
+    origin, arguments = typing.get_origin(inner), typing.get_args(inner)
+    if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+        if not isinstance(value, Mapping):
+            return [Mistake(path, f"expected a table, got {_toml_type(value)}")]
+        return list(_of_struct(inner, value, path))
+    if origin is list and isinstance(value, list):
+        if not value and _least(kind):
+            return [Mistake(path, "empty; at least one is needed")]
+        return [one for place, item in enumerate(value) for one in find_mistakes(arguments[0], item, (*path, place))]
+    if origin is dict and isinstance(value, Mapping):
+        return [one for key, item in value.items() for one in find_mistakes(arguments[1], item, (*path, str(key)))]
+    return _of_leaf(kind, value, path)
+
+
+def _of_struct(kind: type[msgspec.Struct], value: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[Mistake]:
+    fields = _fields(kind)
+    for key in value:
+        if key not in fields:
+            yield Mistake((*path, key), f"unknown key; {hint(key, fields)}")
     for name, field in fields.items():
-        if name not in value:
-            if field.required:
-                found.append(f"{prefix}{name}: missing")
-            continue
-        item = _item_struct(field.type)
-        if item is not None and isinstance(value[name], list):
-            if not value[name]:
-                found.append(f"{prefix}{name}: empty; at least one is needed")
-            for number, one in enumerate(value[name], start=1):
-                found += find_mistakes(item, one, f"{prefix}{name}[{number}]")
-        else:
-            found += _field_mistake(field.type, value[name], f"{prefix}{name}")
-    return found
+        if name in value:
+            yield from find_mistakes(field.type, value[name], (*path, name))
+        elif field.required:
+            yield Mistake((*path, name), "missing")
 
 
-def _field_mistake(kind: Any, value: Any, where: str) -> list[str]:
+@cache
+def _fields(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
+
+
+def _of_leaf(kind: Any, value: Any, path: tuple[str | int, ...]) -> list[Mistake]:
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        text, _, place = str(error).partition(" - at ")
-        inner = place.strip("`").removeprefix("$")
-        return [f"{where}{inner}: {_in_words(text)}{_choices(kind, value)}"]
+        text = str(error).partition(" - at ")[0]
+        words = [word for word in typing.get_args(_plain(kind)) if typing.get_origin(_plain(kind)) is typing.Literal]
+        if words and isinstance(value, str):
+            return [Mistake(path, f'"{shortened(value, 60)}" is not valid here; {hint(value, words)}')]
+        return [Mistake(path, _in_words(text))]
     return []
 
 
-def _choices(kind: Any, value: Any) -> str:
-    """Return the allowed words when the field holds words of a fixed set."""
-    words = [word for part in (kind, *typing.get_args(kind)) for word in _literal_words(part)]
-    given = value if isinstance(value, list) else [value]
-    wrong = [one for one in given if isinstance(one, str) and one not in words]
-    return f"; {hint(wrong[0], words)}" if words and wrong else ""
-
-
-def _literal_words(kind: Any) -> tuple[str, ...]:
+def _plain(kind: Any) -> Any:
+    """Return a field's type without its notes, and without the mark that it may be left out."""
     if typing.get_origin(kind) is typing.Annotated:
-        kind = typing.get_args(kind)[0]
-    if typing.get_origin(kind) in (list, tuple):
-        kind = typing.get_args(kind)[0]
-    return typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+        return _plain(typing.get_args(kind)[0])
+    arguments = [one for one in typing.get_args(kind) if one is not msgspec.UnsetType]
+    if len(arguments) < len(typing.get_args(kind)) and len(arguments) == 1:
+        return _plain(arguments[0])
+    return kind
 
 
-def _item_struct(kind: Any) -> type[msgspec.Struct] | None:
-    arguments = typing.get_args(kind)
-    if typing.get_origin(kind) in (list, tuple) and isinstance(arguments[0], type):
-        if issubclass(arguments[0], msgspec.Struct):
-            return arguments[0]
-    return None
+def _least(kind: Any) -> bool:
+    """Whether a list of this type needs an item."""
+    if typing.get_origin(kind) is typing.Annotated:
+        metas = [one for one in typing.get_args(kind)[1:] if isinstance(one, msgspec.Meta)]
+        return any(meta.min_length for meta in metas) or _least(typing.get_args(kind)[0])
+    return any(_least(one) for one in typing.get_args(kind) if msgspec.UnsetType in typing.get_args(kind))
 
 
 def _toml_type(value: Any) -> str:
@@ -108,6 +145,9 @@ TYPE_WORDS = {
     "dict": "a table",
     "object": "a table",
     "null": "nothing",
+    "datetime": "a time",
+    "date": "a date",
+    "time": "a time",
 }
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import ast
-import warnings
-from collections.abc import Iterator, Mapping
+import io
+import json
+import tokenize
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lmmtools.errors import StudyError
-from lmmtools.report.mistakes import TYPE_WORDS, hint
 
-if TYPE_CHECKING:
-    from lmmtools.report.study import Study
-
-__all__ = ["Parameter", "notebook_parameters", "parameter_mistakes"]
+__all__ = ["OWN_KEYS", "Notebook", "Parameter", "read_notebook"]
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
@@ -26,8 +23,18 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "dict": (dict,),
 }
 # What a study says in words of its own, and the notebook parameter that receives it.
-OWN_KEYS = {"dataset": "datasets.name", "formula": "formula", "reml": "methods", "title": "title", "seed": "seed"}
-_NEEDED = ("dataset", "formula", "reml")
+OWN_KEYS = {
+    "dataset": "datasets.name or datasets.file",
+    "filter": "filter",
+    "columns": "datasets.columns",
+    "formula": "formula",
+    "formulas": "formulas",
+    "names": "names",
+    "reml": "methods",
+    "title": "title",
+    "focal": "focal",
+    "seed": "seed",
+}
 
 
 @dataclass(frozen=True)
@@ -47,9 +54,16 @@ class Parameter:
     default: Any
     help: str
 
+    @property
+    def expected(self) -> str:
+        """The type that a value must have; empty if any will do."""
+        if self.type_name.partition("[")[0] in _TYPES:
+            return self.type_name.partition("[")[0]
+        return "" if self.default is None else type(self.default).__name__
+
     def accepts(self, value: Any) -> bool:
         """Say whether the value has the declared type, or that of the default where none is declared."""
-        kinds = _TYPES.get(self.type_name) or ((type(self.default),) if self.default is not None else ())
+        kinds = _TYPES.get(self.expected, ())
         if not kinds:
             return True
         if isinstance(value, bool):  # bool is a kind of int in Python, but not in a study
@@ -57,68 +71,71 @@ class Parameter:
         return isinstance(value, kinds)
 
 
-def notebook_parameters(path: Path) -> tuple[Parameter, ...]:
-    """Return the parameters that a notebook's tagged cell declares, in its order.
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook and the parameters that its tagged cell declares, in its order."""
+
+    path: Path
+    parameters: tuple[Parameter, ...]
+
+    def __contains__(self, name: object) -> bool:
+        return any(one.name == name for one in self.parameters)
+
+    def __getitem__(self, name: str) -> Parameter:
+        return next(one for one in self.parameters if one.name == name)
+
+    @property
+    def free(self) -> list[str]:
+        """Names of the parameters that a study sets in its tables of parameters."""
+        return [one.name for one in self.parameters if one.name not in OWN_KEYS]
+
+
+def read_notebook(path: Path) -> Notebook:
+    """Return a notebook's parameters.
 
     Raises
     ------
     StudyError
         If the file is no notebook, or has no cell tagged ``parameters``.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # third parties' deprecations while papermill is imported
-        import papermill
+    # Read here and not by papermill, whose import takes longer than checking a whole study.
     try:
-        found = papermill.inspect_notebook(str(path))
-    except Exception as error:  # nbformat raises many kinds for a file that is no notebook
-        raise StudyError(f"{path} cannot be read as a notebook ({error}); nothing was run.") from error
-    if not found:
-        raise StudyError(f"{path} has no cell tagged parameters that sets any; nothing was run.")
-    return tuple(
-        Parameter(name, _type_name(one["inferred_type_name"]), _literal(one["default"]), one["help"] or "")
-        for name, one in found.items()
-    )
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", ())]
+        sources = ["".join(cell["source"]) for cell in tagged]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StudyError(
+            f"{path.name} cannot be read as a notebook ({type(error).__name__}: {error}); nothing was run."
+        ) from error
+    try:
+        parameters = tuple(_parameters(sources[0])) if sources else ()
+    except SyntaxError as error:
+        raise StudyError(f"{path.name}: its parameters cell is no Python ({error}); nothing was run.") from error
+    if not parameters:
+        raise StudyError(f"{path.name} has no cell tagged parameters that sets any; nothing was run.")
+    return Notebook(path, parameters)
 
 
-def parameter_mistakes(study: Study, declared: tuple[Parameter, ...], notebook: str) -> list[str]:
-    """Return every parameter of a study that the notebook does not know or that has the wrong type."""
-    known = {parameter.name: parameter for parameter in declared}
-    found = [
-        f"notebook: {notebook} has no parameter {name}, which every run of a study sets"
-        for name in _NEEDED
-        if name not in known
-    ]
-    if study.seed is not None and "seed" not in known:
-        found.append(f"seed: {notebook} has no parameter seed")
-    for where, given in _tables(study):
-        for name, value in given.items():
-            key = f"{where}.{name}"
-            if name in OWN_KEYS:
-                found.append(f"{key}: is not set here but by the key {OWN_KEYS[name]}")
-            elif name not in known:
-                valid = [one for one in known if one not in OWN_KEYS]
-                found.append(f"{key}: {notebook} has no such parameter; {hint(name, valid)}")
-            elif not known[name].accepts(value):
-                expected = known[name].type_name or type(known[name].default).__name__
-                found.append(f"{key}: expected {TYPE_WORDS.get(expected, expected)}, got {value!r}")
-    return found
+def _parameters(source: str) -> list[Parameter]:
+    comments = {
+        token.start[0]: token.string.lstrip("# ").strip()
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    found = {}
+    for node in ast.parse(source).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        name = targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else ""
+        if not name or getattr(node, "value", None) is None:
+            continue
+        kind = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else ""
+        found[name] = Parameter(name, kind, _literal(node.value), comments.get(node.end_lineno, ""))
+    return list(found.values())
 
 
-def _tables(study: Study) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    yield "parameters", study.parameters
-    for i, dataset in enumerate(study.datasets, start=1):
-        yield f"datasets[{i}].parameters", dataset.parameters
-        for j, variant in enumerate(dataset.variants, start=1):
-            yield f"datasets[{i}].variants[{j}].parameters", variant.parameters
-
-
-def _type_name(name: str | None) -> str:
-    return "" if name in (None, "None") else str(name)
-
-
-def _literal(text: str) -> Any:
+def _literal(node: ast.expr) -> Any:
     """Return the value of a literal, or its text when the cell holds an expression."""
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError):
+        return ast.unparse(node)

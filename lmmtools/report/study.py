@@ -2,58 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
 
 from lmmtools.errors import StudyError
-from lmmtools.report.locate import resource_dir
-from lmmtools.report.mistakes import find_mistakes, hint
-from lmmtools.report.parameters import Parameter, notebook_parameters, parameter_mistakes
+from lmmtools.formats import shortened
+from lmmtools.report.check import check
+from lmmtools.report.expand import Found
+from lmmtools.report.mistakes import Mistake, find_mistakes, hint, key_text
+from lmmtools.report.positions import line_of, positions
+from lmmtools.report.schema import Study
 
-__all__ = ["Dataset", "Method", "Study", "Variant", "read_study"]
+__all__ = ["read_study", "study_of"]
 
-Method = Literal["REML", "ML"]
-Value = bool | int | float | str | list | dict
-Name = Annotated[str, msgspec.Meta(min_length=1)]
-
-
-class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One model of a data set: ``formula``, fitted by each of ``methods``; ``parameters`` go to the notebook."""
-
-    name: Name
-    formula: Name
-    title: str = ""
-    methods: Annotated[list[Method], msgspec.Meta(min_length=1)] = msgspec.field(default_factory=lambda: ["REML"])
-    parameters: dict[str, Value] = {}
+# Without one of these a table means nothing: what would be said of the rest of it is not said.
+_NEEDED = {"name", "datasets", "formula", "formulas", "file", "notebook"}
 
 
-class Dataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A shipped data set and the variants fitted to it; ``parameters`` hold for all of them."""
-
-    name: Name
-    variants: list[Variant]
-    parameters: dict[str, Value] = {}
-
-
-class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A study: what is run, on what, with what.
-
-    ``notebook`` is looked for beside the study file, then among the shipped notebooks; ``timeout`` is
-    in seconds for each cell; ``seed`` and ``parameters`` go to every run.
-    """
-
-    datasets: list[Dataset]
-    title: str = "Study"
-    notebook: Name = "model_report.ipynb"
-    seed: int | None = None
-    timeout: Annotated[float, msgspec.Meta(gt=0)] = 600.0
-    parameters: dict[str, Value] = {}
-
-
-def read_study(path: Path) -> tuple[Study, Path, tuple[Parameter, ...]]:
+def read_study(path: Path) -> tuple[Study, Found]:
     """Read a study file and check all of it.
 
     Parameters
@@ -64,67 +35,133 @@ def read_study(path: Path) -> tuple[Study, Path, tuple[Parameter, ...]]:
     Returns
     -------
     study : Study
-    notebook : Path
-        The notebook every run executes.
-    parameters : tuple of Parameter
-        What the notebook's parameters cell declares.
+    found : Found
+        Where its notebooks, data files and templates are; `expand` makes runs of the two.
 
     Raises
     ------
     StudyError
-        If the file cannot be read, or anything in it is wrong; every mistake is listed with its key.
+        If the file cannot be read, or anything in it is wrong; every mistake is listed with its line and key.
     """
-    content = _read_toml(path)
-    found = find_mistakes(Study, content)
-    if found:
-        raise _study_error(path, found)
-    study = msgspec.convert(content, Study)
-    notebook = _find_notebook(path, study.notebook)
-    declared = notebook_parameters(notebook)
-    found = _model_mistakes(study) + parameter_mistakes(study, declared, notebook.name)
-    if found:
-        raise _study_error(path, found)
-    return study, notebook, declared
+    text, content = _read_toml(path)
+
+    lines = positions(text)
+
+    def place(mistake: Mistake) -> tuple[int, str]:
+        line = line_of(mistake.path, lines)
+        return line, f"{path}:{line}: {key_text(mistake.path)}" if mistake.path else f"{path}:{line}"
+
+    return study_of(content, path.parent, name=str(path), place=place)
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def study_of(
+    content: Mapping[str, Any], folder: Path, *, name: str, place: Callable[[Mistake], tuple[int, str]]
+) -> tuple[Study, Found]:
+    """Check what a study file or a request holds.
+
+    Parameters
+    ----------
+    content : mapping
+        As TOML gives it.
+    folder : Path
+        Where paths in it start.
+    name : str
+        What the mistakes are in.
+    place : callable
+        Gives a mistake's rank and says where it is.
+
+    Raises
+    ------
+    StudyError
+        If anything is wrong; every mistake is listed.
+    """
+    wrong = find_mistakes(Study, content)
+    kept, origin = _sound_part(content, wrong)
+    found = Found()
+    if not find_mistakes(Study, kept):
+        study = msgspec.convert(kept, Study)
+        found, more = check(study, folder, whole=not wrong)
+        wrong += [Mistake(_original(one.path, origin), one.text) for one in more]
+    if wrong:
+        ranked = sorted(((*place(one), one.text) for one in wrong), key=lambda one: one[0])
+        raise _study_error(name, [f"{where}: {text}" for _, where, text in ranked])
+    return study, found
+
+
+def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
+        return text, tomllib.loads(text)
     except FileNotFoundError as error:
-        raise StudyError(f"There is no study file {path}; nothing was run.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"The study file {path} cannot be read ({error}); nothing was run.") from error
+        beside = sorted(one.name for one in path.parent.glob("*.toml"))
+        meant = f" ({hint(path.name, beside)})" if beside else ""
+        raise StudyError(f"There is no study file {path}{meant}; nothing was run.") from error
+    except IsADirectoryError as error:
+        raise StudyError(f"{path} is a folder; name the study file in it. Nothing was run.") from error
     except tomllib.TOMLDecodeError as error:
-        raise StudyError(f"{path} is not valid TOML: {error}. Nothing was run.") from error
+        at = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)", str(error))
+        line = (at[1] if at else None) or text.count("\n") + 1
+        raise StudyError(f"{path}:{line}: this is not valid TOML: {error}. Nothing was run.") from error
+    except RecursionError as error:
+        raise StudyError(f"The study file {path} is nested too deep; nothing was run.") from error
+    except (OSError, ValueError) as error:
+        raise StudyError(f"The study file {path} cannot be read ({error}); nothing was run.") from error
 
 
-def _find_notebook(study: Path, name: str) -> Path:
-    folders = (study.resolve().parent, resource_dir("notebooks"))
-    for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
-    known = sorted(one.name for folder in folders for one in folder.glob("*.ipynb"))
-    raise _study_error(study, [f'notebook: there is no notebook "{name}"; {hint(name, known)}'])
+def _sound_part(content: Mapping[str, Any], wrong: list[Mistake]) -> tuple[Any, dict[tuple, list[int]]]:
+    """Return the content without its mistakes, so that the rest can be checked too, and what items of lists were."""
+    bad = {_removable(one, content) for one in wrong}
+    origin: dict[tuple, list[int]] = {}
+
+    def sound(value: Any, path: tuple) -> Any:
+        if isinstance(value, Mapping):
+            return {key: sound(one, (*path, key)) for key, one in value.items() if (*path, key) not in bad}
+        if isinstance(value, list):
+            origin[path] = [place for place in range(len(value)) if (*path, place) not in bad]
+            return [sound(value[place], (*path, place)) for place in origin[path]]
+        return value
+
+    return ({} if () in bad else sound(content, ())), origin
 
 
-def _model_mistakes(study: Study) -> list[str]:
-    """Return unknown data sets and formulas that cannot be read."""
-    from lmmtools import FormulaError, list_datasets, parse_formula
-
-    known = [str(name) for name in list_datasets().index]
-    found = []
-    for i, dataset in enumerate(study.datasets, start=1):
-        if dataset.name not in known:
-            found.append(f'datasets[{i}].name: there is no data set "{dataset.name}"; {hint(dataset.name, known)}')
-        for j, variant in enumerate(dataset.variants, start=1):
-            try:
-                parse_formula(variant.formula)
-            except FormulaError as error:
-                found.append(f"datasets[{i}].variants[{j}].formula: {error}")
-    return found
+def _removable(one: Mistake, content: Any) -> tuple:
+    """Return the innermost key around a mistake that can be left out without changing what the rest means."""
+    path = one.path
+    while path:
+        value = _at(content, path)
+        if isinstance(path[-1], int) and isinstance(value, Mapping):
+            break
+        if isinstance(path[-1], str) and path[-1] not in _NEEDED and value is not None:
+            break
+        path = path[:-1]
+    return path
 
 
-def _study_error(path: Path, found: list[str]) -> StudyError:
+def _at(content: Any, path: tuple) -> Any:
+    """Return what stands at a path, None where nothing does."""
+    for part in path:
+        try:
+            content = content[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return content
+
+
+def _original(path: tuple, origin: Mapping[tuple, list[int]]) -> tuple:
+    """Return a path into the sound part as one into the whole."""
+    made: tuple = ()
+    for part in path:
+        known = origin.get(made, ())
+        made = (*made, known[part] if isinstance(part, int) and part < len(known) else part)
+    return made
+
+
+def _safe_line(text: str) -> str:
+    """Return a line that may hold a study's own words, without what a terminal would obey."""
+    return shortened(text, 600)
+
+
+def _study_error(name: str, found: list[str]) -> StudyError:
     count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
-    lines = "\n".join(f"  {mistake}" for mistake in found)
-    return StudyError(f"{path} has {count}; nothing was run.\n{lines}")
+    lines = "\n".join("  " + "\n    ".join(map(_safe_line, mistake.split("\n"))) for mistake in found)
+    return StudyError(f"{name} has {count}; nothing was run.\n{lines}")

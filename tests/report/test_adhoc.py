@@ -1,0 +1,101 @@
+"""Reports without a study file: the same checks, with the option a mistake is in."""
+
+import pytest
+from typer.testing import CliRunner
+
+from lmmtools import StudyError, load_dataset
+from lmmtools.__main__ import app
+from lmmtools.report.adhoc import adhoc_study
+from lmmtools.report.expand import expand
+
+SLOPE = "distance ~ age + (age | Subject)"
+LEVEL = "distance ~ age + (1 | Subject)"
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """``my.csv`` in the working folder."""
+    load_dataset("Orthodont").to_csv(tmp_path / "my.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    return "my.csv"
+
+
+def given(run):
+    """What a run sets of its notebook's parameters."""
+    return {one.name: value for one, value, said in run.parameters if said}
+
+
+def test_one_formula_is_one_run(data, tmp_path):
+    (run,) = expand(*adhoc_study(data, [SLOPE], ml=True, filter="age > 8"))
+    assert run.name == "my-model-ml" and run.source == tmp_path / "my.csv"
+    assert given(run) == {
+        "dataset": "my.csv",
+        "filter": "age > 8",
+        "formula": SLOPE,
+        "reml": False,
+        "title": f"my: {SLOPE}",
+    }
+
+
+def test_more_formulas_are_compared_too_and_equal_ones_are_one(data):
+    runs = expand(*adhoc_study(data, [SLOPE, LEVEL, SLOPE]))
+    assert [run.name for run in runs] == ["my-model-1-reml", "my-model-2-reml", "my-comparison"]
+    assert given(runs[2])["formulas"] == [SLOPE, LEVEL] and given(runs[2])["names"] == ["model 1", "model 2"]
+
+
+def test_shipped_data_need_no_file():
+    (run,) = expand(*adhoc_study("Orthodont", [SLOPE]))
+    assert run.name == "orthodont-model-reml" and run.source is None
+
+
+def test_every_mistake_has_its_option(data):
+    with pytest.raises(StudyError) as caught:
+        adhoc_study(data, ["distnce ~ age + (1 | Subject)", "distance ~ age + (1 | Subject"], filter="Agee > 8")
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "The request has 3 mistakes; nothing was run."
+    assert any(line.startswith("  --filter: the filter `Agee > 8` names `Agee`") for line in lines)
+    assert (
+        '  --formula \'distnce ~ age + (1 | Subject)\': my has no column "distnce"; did you mean "distance"?' in lines
+    )
+    assert any(line.startswith("  --formula 'distance ~ age + (1 | Subject': this parenthesis") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [("Orthodon", "did you mean `Orthodont`?"), ("mi.csv", "did you mean `my.csv`?"), ("", "--data")],
+)
+def test_data_that_are_not_there(data, source, expected):
+    with pytest.raises(StudyError, match="--data: ") as caught:
+        adhoc_study(source, [SLOPE])
+    assert expected in str(caught.value)
+
+
+REQUESTS = [
+    ([], "There is nothing to report: name a study file"),
+    (["--formula", SLOPE], "--formula without --data"),
+    (["--ml", "--filter", "age > 8"], "--ml, --filter without --data"),
+    (["--data", "my.csv"], "--data needs a model: add --formula"),
+    (["study.toml", "--data", "my.csv"], "--data: a study file says this itself"),
+    (["study.toml", "--ml"], "--ml: a study file says this itself"),
+    (["study.toml"], "There is no study file study.toml"),
+    (["--data", "my.csv", "--formula", "distance ~ agee"], '--formula: my has no column "agee"; did you mean "age"?'),
+    (["--data", "my.csv", "--formula", SLOPE, "--only", "your-*"], 'No run of the study is called "your-*"'),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), REQUESTS)
+def test_a_wrong_request_runs_nothing(data, tmp_path, arguments, expected):
+    done = CliRunner().invoke(app, ["report", *arguments, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2 and expected in done.stderr and "othing was run" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_request_makes_its_reports_and_says_so(data, tmp_path):
+    arguments = ["report", "--data", data, "--formula", LEVEL, "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "1 made, 0 kept, 0 failed in " in done.stdout and "index.html" in done.stdout
+    assert {"my-model-reml.html", "my-model-reml.pdf"} <= {one.name for one in (tmp_path / "out").iterdir()}
+    again = CliRunner().invoke(app, arguments)
+    assert again.exit_code == 0 and "0 made, 1 kept, 0 failed in " in again.stdout
