@@ -30,7 +30,7 @@ def test_it_runs_as_it_is(tmp_path):
     outputs = executed(tmp_path)
     assert [output for output in outputs if output.output_type in ("stream", "error")] == []
     assert kinds(outputs).count("figure") == 4
-    assert kinds(outputs).count("table") == 8
+    assert kinds(outputs).count("table") == 7
     assert kinds(outputs)[0] == "prose"  # the verdict comes first
     assert kinds(outputs)[-1] == "record"
     labels = [output.metadata["lmmtools"].get("label") for output in outputs]

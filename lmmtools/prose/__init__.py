@@ -19,7 +19,7 @@ from lmmtools.prose.exploration import (
 )
 from lmmtools.prose.mathematics import model
 from lmmtools.prose.method import methods
-from lmmtools.prose.preference import verdict
+from lmmtools.prose.preference import untested, verdict
 from lmmtools.prose.sentences import certificate, crosscheck, data, icc
 from lmmtools.prose.value import Prose
 from lmmtools.prose.warnings import caveats, singularity
@@ -44,5 +44,6 @@ __all__ = [
     "model",
     "singularity",
     "summary",
+    "untested",
     "verdict",
 ]

@@ -15,7 +15,7 @@ from lmmtools.models import Models
 from lmmtools.prose.value import Prose, alert, literal
 from lmmtools.prose.warnings import singularity
 
-__all__ = ["headline", "verdict"]
+__all__ = ["headline", "untested", "verdict"]
 
 # Burnham & Anderson (2002), section 2.6: models this close have substantial support both.
 _CLOSE = 2.0
@@ -231,6 +231,25 @@ def _untested(models: Models) -> str:
         f"{counted(n, 'pair')} of models {'is' if n == 1 else 'are'} compared by the criteria alone, since no test "
         "applies (@tbl-apart)."
     )
+
+
+def untested(models: Models) -> Prose:
+    """Which models no likelihood-ratio test compares, and which are not here at all.
+
+    Parameters
+    ----------
+    models : Models
+    """
+    if len(models.steps.apart):
+        said = "No likelihood-ratio test compares the pairs of @tbl-apart; they are left to the information criteria."
+    elif len(models) > 1:
+        said = "Likelihood-ratio tests, one or several steps of them, lead from each model to every other."
+    else:
+        said = "There is one model, so there is nothing to compare it with."
+    gone = list(models.failures)
+    if gone:
+        said += f" Left out are {listed([_name(name) for name in gone])}, for the reasons under @tbl-models."
+    return Prose(said)
 
 
 def _method(models: Models) -> str:

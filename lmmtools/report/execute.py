@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping
@@ -11,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmmtools import errors
-from lmmtools.report.kernel import kernel_options
-from lmmtools.report.tidy import add_failure, tidy
+from lmmtools.report.kernel import Kernel, kernel_options
+from lmmtools.report.tidy import add_failure, tidy, tidy_log, without_folders
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -30,14 +32,23 @@ class Failure:
 
 @dataclass(frozen=True)
 class Executed:
-    """An executed notebook without clock times, what stopped it if anything did, and how long it took."""
+    """An executed notebook without clock times, what stopped it if anything did, how long it took, and its log."""
 
     notebook: NotebookNode
     failure: Failure | None
     seconds: float
+    log: str = ""
 
 
-def execute(notebook: Path, parameters: Mapping[str, Any], *, timeout: float) -> Executed:
+def execute(
+    notebook: Path,
+    parameters: Mapping[str, Any],
+    *,
+    timeout: float,
+    data: tuple[str, Path] | None = None,
+    log: Path | None = None,
+    warm: bool = False,
+) -> Executed:
     """Execute a notebook with parameters in a kernel of its own.
 
     Parameters
@@ -47,49 +58,92 @@ def execute(notebook: Path, parameters: Mapping[str, Any], *, timeout: float) ->
         What is injected after the parameters cell.
     timeout : float
         Seconds one cell may take.
+    data : tuple of (str, Path), optional
+        A file the notebook finds in its working folder: the name it has there, and where it is.
+    log : Path, optional
+        The file that takes what the kernel's process writes past the notebook; its end is kept if the run fails.
+    warm : bool
+        Whether the kernel is forked from a process that has imported the stack.
 
     Returns
     -------
     Executed
         Also for a notebook that fails, whose kernel dies or whose cell takes too long.
     """
-    import nbformat
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="lmm-run-") as name:
+        folder = Path(name)
+        log = log or folder / "log"
+        work = folder / "work"  # what a notebook writes by a relative path is thrown away with the folder
+        work.mkdir()
+        if data is not None:
+            _give(work / data[0], data[1])
+        with kernel_options(log, warm=warm) as kernel:
+            output = folder / "executed.ipynb"
+            error = _run(notebook, output, parameters, work, timeout, kernel)
+        private = (work, folder, log.parent)
+        failure = None if error is None else _failure(error, timeout, kernel, private)
+        tidied, last = tidy(_read(output, notebook), private)
+        said = ""
+        if failure is not None:
+            said = tidy_log(log.read_text(encoding="utf-8", errors="replace"), private) if log.exists() else ""
+            add_failure(tidied, last, failure, said)
+    return Executed(tidied, failure, time.perf_counter() - start, said)
+
+
+def _run(
+    notebook: Path, output: Path, parameters: Mapping[str, Any], work: Path, timeout: float, kernel: Kernel
+) -> Exception | None:
+    """Execute the notebook and return what stopped it."""
     from papermill import execute_notebook
 
+    from lmmtools.report.engine import ENGINE
+
     _quiet()
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="lmm-run-") as folder, kernel_options() as options:
-        output = Path(folder) / "executed.ipynb"
-        failure = None
-        try:
-            execute_notebook(
-                str(notebook),
-                str(output),
-                parameters=dict(parameters),
-                cwd=folder,  # what a notebook writes by a relative path is thrown away with the folder
-                progress_bar=False,
-                execution_timeout=timeout,
-                shutdown_kernel="immediate",
-                record_timing=False,
-                raise_on_iopub_timeout=False,
-                **options,
-            )
-        except Exception as error:  # whatever it was, it is this run's failure and no other's
-            failure = _failure(error, timeout)
-        executed = nbformat.read(str(output if output.exists() else notebook), as_version=4)
-    tidied, last = tidy(executed)
-    if failure is not None:
-        add_failure(tidied, last, failure)
-    return Executed(tidied, failure, time.perf_counter() - start)
+    try:
+        execute_notebook(
+            str(notebook),
+            str(output),
+            parameters=dict(parameters),
+            engine_name=ENGINE,
+            cwd=str(work),
+            progress_bar=False,
+            execution_timeout=timeout,
+            shutdown_kernel="immediate",
+            record_timing=False,
+            raise_on_iopub_timeout=False,
+            **kernel.options,
+        )
+    except Exception as error:  # whatever it was, it is this run's failure and no other's
+        return error
+    return None
 
 
-def _failure(error: Exception, timeout: float) -> Failure:
+def _give(place: Path, source: Path) -> None:
+    """Put a data file into the run's folder: by a link, or as a copy where links are not allowed."""
+    try:
+        os.symlink(source, place)
+    except OSError:
+        shutil.copyfile(source, place)
+
+
+def _read(output: Path, notebook: Path) -> NotebookNode:
+    """Return the executed notebook, or the one that was to be executed if no whole one was left."""
+    import nbformat
+
+    try:
+        return nbformat.read(str(output), as_version=4)
+    except (OSError, nbformat.reader.NotJSONError):  # never begun, or cut off by a full disk
+        return nbformat.read(str(notebook), as_version=4)
+
+
+def _failure(error: Exception, timeout: float, kernel: Kernel, private: tuple[Path, ...]) -> Failure:
     """Say what stopped the notebook."""
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     if isinstance(error, PapermillExecutionError):
-        text = str(error.evalue).strip()
+        text = without_folders(str(error.evalue).strip(), private)
         ours = error.ename in errors.__all__
         return Failure("error", text if ours else f"{error.ename}: {text}".rstrip(": "))
     if isinstance(error, CellTimeoutError):
@@ -99,11 +153,9 @@ def _failure(error: Exception, timeout: float) -> Failure:
             "raise timeout in the study file if it needs longer.",
         )
     if isinstance(error, DeadKernelError):
-        return Failure(
-            "kernel died",
-            "The process that ran the notebook died; too little memory is the usual reason.",
-        )
-    return Failure("error", f"The notebook could not be executed: {type(error).__name__}: {error}")
+        return Failure("kernel died", f"The process that ran the notebook died:{kernel.death}.")
+    text = without_folders(f"{type(error).__name__}: {error}", private)
+    return Failure("error", f"The notebook could not be executed: {text}")
 
 
 def _quiet() -> None:

@@ -154,17 +154,23 @@ def _words(text: str) -> str:
 
 
 def _facts(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return what the title block says of what was done to which data; a fact the record lacks is left out."""
     if not record:
         return ()
     numbers = record["numbers"]
-    groups = ", ".join(f"{counted(count, 'level')} of {name}" for name, count in numbers["ngroups"].items())
-    return (
+    compared = numbers.get("models", ())
+    preferred = f"{numbers['chosen']}: {record['formula']}" if compared else ""
+    groups = ", ".join(f"{counted(count, 'level')} of {name}" for name, count in numbers.get("ngroups", {}).items())
+    facts = (
         ("Data", str(record["dataset"] or "unnamed")),
-        ("Model", str(record["formula"])),
-        ("Method", str(record["method"])),
-        ("Rows used", f"{numbers['nobs']:,}"),
-        ("Groups", groups or "none"),
+        ("Models", f"{len(compared)} compared by {numbers['compared_by']}" if compared else ""),
+        ("Preferred", preferred),
+        ("Model", "" if compared else str(record["formula"] or "")),
+        ("Method", str(record["method"] or "")),
+        ("Rows used", f"{numbers['nobs']:,}" if "nobs" in numbers else ""),
+        ("Groups", groups),
     )
+    return tuple((label, value) for label, value in facts if value)
 
 
 def _provenance(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -173,7 +179,7 @@ def _provenance(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     made = record["provenance"]
     versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     return (
-        ("Data hash", f"sha256 {made['data_sha256']} over the rows used"),
+        ("Data hash", f"sha256 {made['data_sha256']} over the rows used" if made["data_sha256"] else "none"),
         ("Versions", versions),
         ("Seed", "none" if made["seed"] is None else str(made["seed"])),
     )

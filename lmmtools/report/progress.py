@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from lmmtools.report.expand import Run
-from lmmtools.report.run import Outcome
+from lmmtools.report.outcome import Outcome
 
 __all__ = ["Progress"]
 

@@ -29,16 +29,33 @@ display({"application/vnd.lmmtools.record+json": record, "text/plain": "record"}
 """
 
 TROUBLE = """\
-import os, signal, time, warnings
+import os, pathlib, signal, time, warnings
+if "LMM_TOY_STARTS" in os.environ:
+    with open(os.environ["LMM_TOY_STARTS"], "a") as starts:
+        print(title, file=starts)
+cause = pathlib.Path(os.environ.get("LMM_TOY_CAUSE", "/nonexistent"))
+if mode.startswith("until "):
+    mode = mode[6:] if cause.exists() else "good"
 if mode == "raise":
     raise ValueError("no such <batch>")
 if mode == "die":
     os._exit(3)
+if mode == "crash":
+    import ctypes
+    ctypes.string_at(0)
+if mode == "out of memory":
+    os.kill(os.getpid(), signal.SIGKILL)
+if mode == "large":
+    for _ in range(40):
+        print("x" * 100_000)
 if mode == "slow":
     time.sleep(600)
 if mode == "kill":
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)
+if mode == "where":
+    print(pathlib.Path.cwd() / "here", object())
+    display(object())
 if mode == "unexplained":
     warnings.warn("It differs.")
 if mode == "warn":

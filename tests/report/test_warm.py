@@ -1,0 +1,73 @@
+"""Kernels forked from a warm process: the same reports, and nothing of one run in another."""
+
+import sys
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell
+
+from lmmtools.report.execute import execute
+from lmmtools.report.warm import can_fork
+from tests.report.conftest import notebook
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not can_fork(), reason=f"{sys.platform} does not fork safely, so there are no warm kernels"),
+]
+
+# What a careless notebook leaves behind: a changed module, a setting, a seed, an environment variable, a folder.
+LITTER = """\
+import os, random, sys, warnings
+import numpy as np, pandas as pd, matplotlib, lmmtools
+np.pi_of_another_run = 3
+lmmtools.__version__ = "changed"
+matplotlib.rcParams["font.size"] = 99
+pd.set_option("display.precision", 1)
+random.seed(1); np.random.seed(1)
+os.environ["LEFT"] = "behind"
+os.makedirs("below"); os.chdir("below")
+warnings.simplefilter("ignore")
+sys.path.insert(0, "elsewhere")
+left_over = 7
+"""
+LOOK = """\
+import os, sys, warnings
+import numpy as np, pandas as pd, matplotlib, lmmtools
+print(hasattr(np, "pi_of_another_run"), lmmtools.__version__, matplotlib.rcParams["font.size"])
+print(pd.get_option("display.precision"), "LEFT" in os.environ, os.path.basename(os.getcwd()) == "below")
+print(warnings.filters[0][0], "elsewhere" in sys.path, "left_over" in globals(), matplotlib.get_backend())
+"""
+DRAW = "import random, numpy as np\nprint(random.random(), np.random.random())"
+
+
+def printed(tmp_path, source, warm):
+    """What a notebook of one cell prints."""
+    path = tmp_path / "one.ipynb"
+    nbformat.write(notebook(new_code_cell("", metadata={"tags": ["parameters"]}), new_code_cell(source)), path)
+    done = execute(path, {}, timeout=60, warm=warm)
+    return done.failure, "".join(out["text"] for out in done.notebook.cells[-1].outputs if out.output_type == "stream")
+
+
+def test_a_run_finds_nothing_that_another_left(tmp_path):
+    fresh = printed(tmp_path, LOOK, warm=False)
+    assert printed(tmp_path, LITTER, warm=True) == (None, "")
+    assert printed(tmp_path, LOOK, warm=True) == fresh
+
+
+def test_runs_draw_different_random_numbers(tmp_path):
+    first, second = printed(tmp_path, DRAW, warm=True), printed(tmp_path, DRAW, warm=True)
+    assert first[0] is None and second[0] is None
+    assert first[1] != second[1]
+
+
+@pytest.mark.parametrize("how", ["os._exit(3)", "os.kill(os.getpid(), 9)"])
+def test_a_dead_warm_kernel_is_its_own_run_s_failure(tmp_path, how):
+    failure, _ = printed(tmp_path, f"import os\n{how}", warm=True)
+    assert failure.kind == "kernel died"
+    assert printed(tmp_path, "print(1)", warm=True) == (None, "1\n")
+
+
+def test_a_warm_kernel_that_takes_too_long_is_stopped(tmp_path):
+    path = tmp_path / "slow.ipynb"
+    nbformat.write(notebook(new_code_cell("import time\ntime.sleep(60)")), path)
+    assert execute(path, {}, timeout=1, warm=True).failure.kind == "timeout"
