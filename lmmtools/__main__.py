@@ -10,7 +10,7 @@ import typer
 from lmmtools.errors import LMMError, StudyError
 
 if TYPE_CHECKING:
-    from lmmtools.report.make import Made
+    from lmmtools.report.runs.make import Made
 
 __all__ = ["app", "main"]
 
@@ -76,9 +76,9 @@ def report(
 
     Exit code 2: the request was wrong and nothing was run.
     """
-    from lmmtools.report.expand import expand
-    from lmmtools.report.make import make_study
-    from lmmtools.report.progress import Progress
+    from lmmtools.report.asked.expand import expand
+    from lmmtools.report.runs.make import make_study
+    from lmmtools.report.runs.progress import Progress
 
     options = {"jobs": jobs, "force": force, "only": tuple(only or ()), "failed": failed, "warm": warm}
     try:
@@ -96,8 +96,8 @@ def report(
 
 def _asked(study: Path | None, data: str | None, formulas: list[str], ml: bool, filter: str | None) -> Any:
     """Return the study that is asked for, from a file or from options."""
-    from lmmtools.report.adhoc import adhoc_study
-    from lmmtools.report.study import read_study
+    from lmmtools.report.asked.adhoc import adhoc_study
+    from lmmtools.report.asked.study import read_study
 
     given = {"--data": data is not None, "--formula": bool(formulas), "--ml": ml, "--filter": filter is not None}
     options = [option for option, there in given.items() if there]
@@ -134,7 +134,7 @@ def _say(made: Made) -> None:
 @app.command()
 def new(name: Annotated[Path, typer.Argument(metavar="NAME", help="The folder that is made.")]) -> None:
     """Write a study to start from: a commented study file and data that it runs on at once."""
-    from lmmtools.report.starter import new_study
+    from lmmtools.report.asked.starter import new_study
 
     try:
         study = new_study(name)
@@ -153,7 +153,7 @@ def _shell(path: Path) -> str:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of study files, for editors."""
-    from lmmtools.report.schema import json_schema
+    from lmmtools.report.asked.schema import json_schema
 
     typer.echo(json_schema(), nl=False)
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-from lmmtools.report.expand import Run
-from lmmtools.report.outcome import Outcome
-from lmmtools.report.parameters import Parameter
+from lmmtools.report.asked.expand import Run
+from lmmtools.report.asked.parameters import Parameter
+from lmmtools.report.runs.outcome import Outcome
 
 HOSTILE = "</script><script>alert(1)</script> \"' ]]> -->\n{{ x }} \u202egnp.\u202c עברית 😀 漢 =1+1"
 

@@ -4,9 +4,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from lmmtools.figures import figure
 from lmmtools.prose.value import literal
-from lmmtools.report.export_html import LmmHtmlExporter
-from lmmtools.report.page import make_page
-from lmmtools.report.parameters import Parameter
+from lmmtools.report.asked.parameters import Parameter
+from lmmtools.report.pages.export_html import LmmHtmlExporter
+from lmmtools.report.pages.page import make_page
 from lmmtools.tables import Column, Table
 from tests.report.conftest import notebook
 

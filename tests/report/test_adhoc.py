@@ -5,8 +5,8 @@ from typer.testing import CliRunner
 
 from lmmtools import StudyError, load_dataset
 from lmmtools.__main__ import app
-from lmmtools.report.adhoc import adhoc_study
-from lmmtools.report.expand import expand
+from lmmtools.report.asked.adhoc import adhoc_study
+from lmmtools.report.asked.expand import expand
 
 SLOPE = "distance ~ age + (age | Subject)"
 LEVEL = "distance ~ age + (1 | Subject)"

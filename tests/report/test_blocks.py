@@ -8,12 +8,12 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from lmmtools.prose.value import literal
-from lmmtools.report.blocks import Code, Error, Figure, Note, Prose, Record, Table, Text, blocks, labels_of
-from lmmtools.report.execute import Failure
-from lmmtools.report.exporter import template_folder
-from lmmtools.report.markup import to_html, to_typst
-from lmmtools.report.page import make_page
-from lmmtools.report.tidy import add_failure, tidy
+from lmmtools.report.pages.blocks import Code, Error, Figure, Note, Prose, Record, Table, Text, blocks, labels_of
+from lmmtools.report.pages.exporter import template_folder
+from lmmtools.report.pages.markup import to_html, to_typst
+from lmmtools.report.pages.page import make_page
+from lmmtools.report.runs.execute import Failure
+from lmmtools.report.runs.tidy import add_failure, tidy
 from lmmtools.tables import Column
 from lmmtools.tables import Table as OurTable
 from tests.report.conftest import notebook

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from lmmtools.report import pool
-from lmmtools.report.files import folder_lock, write_set, write_whole
-from lmmtools.report.keys import environment
-from lmmtools.report.outcome import failed_outcome
-from lmmtools.report.run import Job, write_stub
-from lmmtools.report.staging import Staging, scratch_folder
+from lmmtools.report.runs import pool
+from lmmtools.report.runs.files import folder_lock, write_set, write_whole
+from lmmtools.report.runs.keys import environment
+from lmmtools.report.runs.outcome import failed_outcome
+from lmmtools.report.runs.run import Job, write_stub
+from lmmtools.report.runs.staging import Staging, scratch_folder
 from tests.report.toys import SUFFIXES, files_of, make_toys, toy_run
 
 # What goes wrong in a run while the cause is there, and what its report says of it.
@@ -137,8 +138,8 @@ def test_the_log_says_where(study, name, words):
 
 @pytest.mark.slow
 def test_no_report_names_a_folder_of_this_machine(study):
-    private = str(study["folder"]).encode()
-    assert not [name for name, data in study["left"].items() if private in data or b"/tmp/lmm" in data]
+    private = str(study["folder"]).encode(), f"{tempfile.gettempdir()}/lmm".encode()
+    assert not [name for name, data in study["left"].items() if any(place in data for place in private)]
 
 
 @pytest.mark.slow

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from lmmtools.report.entries import Focal, make_entry
-from lmmtools.report.forest import forest
+from lmmtools.report.overview.entries import Focal, make_entry
+from lmmtools.report.overview.forest import forest
 from tests.report.outcomes import outcome_of, record_of
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from lmmtools.errors import LMMError
 from lmmtools.formats import visible
-from lmmtools.report.export_html import LmmHtmlExporter
-from lmmtools.report.foreign import plain_html
 from lmmtools.report.locate import resource_dir
-from lmmtools.report.webfonts import web_fonts
+from lmmtools.report.pages.export_html import LmmHtmlExporter
+from lmmtools.report.pages.foreign import plain_html
+from lmmtools.report.pages.webfonts import web_fonts
 from tests.report.pages import HOSTILE, example, html_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "reports.md"

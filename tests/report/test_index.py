@@ -8,10 +8,10 @@ import pytest
 
 from lmmtools.crosscheck.verdicts import MEANINGS
 from lmmtools.records import STATUSES
-from lmmtools.report import index as index_module
-from lmmtools.report.entries import VERDICT_CLASSES, make_entry, verdict_class
-from lmmtools.report.index import index_files, index_page
-from lmmtools.report.policy import content_hash
+from lmmtools.report.overview import index as index_module
+from lmmtools.report.overview.entries import VERDICT_CLASSES, make_entry, verdict_class
+from lmmtools.report.overview.index import index_files, index_page
+from lmmtools.report.pages.policy import content_hash
 from tests.report.outcomes import HOSTILE, Elements, hostile, outcome_of, record_of, row_of, varied
 
 PAGES = ("index.html", "crosscheck.html")

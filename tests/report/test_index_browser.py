@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lmmtools.report.index import index_files
+from lmmtools.report.overview.index import index_files
 from tests.report.outcomes import many, varied
 
 PAGES = ("index.html", "crosscheck.html")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lmmtools.report.index import index_files
+from lmmtools.report.overview.index import index_files
 from tests.report.outcomes import HOSTILE, hostile, outcome_of, record_of, varied
 
 

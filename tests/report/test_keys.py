@@ -8,12 +8,12 @@ import nbformat
 import pytest
 
 from lmmtools import StudyError, read_data
-from lmmtools.report.keys import canonical, digest, environment, run_keys, tree_digest
-from lmmtools.report.outcome import outcome_of
-from lmmtools.report.plan import Wish, choose, make_plan
-from lmmtools.report.run import Job, _commit
-from lmmtools.report.staging import Staging, _shipped_digest, scratch_folder
-from lmmtools.report.state import State, known_runs, read_state, write_state
+from lmmtools.report.runs.keys import canonical, digest, environment, run_keys, tree_digest
+from lmmtools.report.runs.outcome import outcome_of
+from lmmtools.report.runs.plan import Wish, choose, make_plan
+from lmmtools.report.runs.run import Job, _commit
+from lmmtools.report.runs.staging import Staging, _shipped_digest, scratch_folder
+from lmmtools.report.runs.state import State, known_runs, read_state, write_state
 from tests.report.toys import SUFFIXES, files_of, make_toys, toy_run
 
 NO_FILE = {"notebook": "n", "data": "d", "templates": {}}
@@ -348,7 +348,7 @@ def test_shipped_data_are_keyed_by_their_file_and_their_entry(monkeypatch, tmp_p
     (tmp_path / "datasets.json").write_text('{"a": {"file": "a.csv", "title": "A"}, "b": {"file": "b.csv"}}')
     (tmp_path / "a.csv").write_text("1")
     (tmp_path / "b.csv").write_text("1")
-    monkeypatch.setattr("lmmtools.report.staging.resource_dir", lambda kind: tmp_path)
+    monkeypatch.setattr("lmmtools.report.runs.staging.resource_dir", lambda kind: tmp_path)
     first = _shipped_digest("a")
     (tmp_path / "b.csv").write_text("2")
     assert _shipped_digest("a") == first

@@ -17,10 +17,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from lmmtools.errors import LMMError
-from lmmtools.report.export_pdf import LmmPdfExporter
-from lmmtools.report.page import Setting, make_page
-from lmmtools.report.pdf import compile_pdf
-from lmmtools.report.placing import Lesson, lessons
+from lmmtools.report.pages.export_pdf import LmmPdfExporter
+from lmmtools.report.pages.page import Setting, make_page
+from lmmtools.report.pages.pdf import compile_pdf
+from lmmtools.report.pages.placing import Lesson, lessons
 from lmmtools.tables import Column, Table
 from tests.report.conftest import notebook
 

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from lmmtools import StudyError
 from lmmtools.__main__ import app
-from lmmtools.report.files import prepare_folder, write_whole
-from lmmtools.report.make import make_reports
+from lmmtools.report.runs.files import prepare_folder, write_whole
+from lmmtools.report.runs.make import make_reports
 
 SUFFIXES = ("html", "pdf", "json", "ipynb")
 STUDY_FILES = {"index.html", "index.csv", "index.json", "crosscheck.html", "run.json"}
@@ -168,7 +168,7 @@ def test_exit_codes(troubled, monkeypatch, mode, code):
     folder, outcomes, made = troubled
     name = outcomes[mode].run.name
     only = replace(made, outcomes=(outcomes[mode],), asked=frozenset([name]), done=(name,))
-    monkeypatch.setattr("lmmtools.report.make.make_study", lambda *args, **kwargs: only)
+    monkeypatch.setattr("lmmtools.report.runs.make.make_study", lambda *args, **kwargs: only)
     done = CliRunner().invoke(app, ["report", str(folder / "all.toml")])
     assert done.exit_code == code, done.output
     assert "1 made" in done.stdout
@@ -232,9 +232,9 @@ def test_version_help_and_data_sets():
 
 
 def test_the_default_study_is_sound():
-    from lmmtools.report.expand import expand
+    from lmmtools.report.asked.expand import expand
+    from lmmtools.report.asked.study import read_study
     from lmmtools.report.locate import resource_dir
-    from lmmtools.report.study import read_study
 
     runs = expand(*read_study(Path(resource_dir("notebooks")) / "studies" / "default.toml"))
     assert len(runs) == 16

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from lmmtools import StudyError, load_dataset
 from lmmtools.__main__ import app
-from lmmtools.report.expand import expand
-from lmmtools.report.schema import json_schema
-from lmmtools.report.starter import new_study
-from lmmtools.report.study import read_study
+from lmmtools.report.asked.expand import expand
+from lmmtools.report.asked.schema import json_schema
+from lmmtools.report.asked.starter import new_study
+from lmmtools.report.asked.study import read_study
 
 
 def test_a_new_study_is_sound_and_complete(tmp_path):

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_notebook
 
 from lmmtools import StudyError
-from lmmtools.report.expand import expand, safe_name
-from lmmtools.report.mistakes import Mistake, find_mistakes, key_text
-from lmmtools.report.positions import line_of, positions
-from lmmtools.report.schema import Study, json_schema
-from lmmtools.report.study import read_study, study_of
+from lmmtools.report.asked.expand import expand, safe_name
+from lmmtools.report.asked.mistakes import Mistake, find_mistakes, key_text
+from lmmtools.report.asked.positions import line_of, positions
+from lmmtools.report.asked.schema import Study, json_schema
+from lmmtools.report.asked.study import read_study, study_of
 
 RESOURCES = Path(__file__).resolve().parents[2]
 

@@ -6,9 +6,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from lmmtools.report.execute import Failure
-from lmmtools.report.kernel import Kernel
-from lmmtools.report.tidy import add_failure, tidy, tidy_log, without_folders
+from lmmtools.report.runs.execute import Failure
+from lmmtools.report.runs.kernel import Kernel
+from lmmtools.report.runs.tidy import add_failure, tidy, tidy_log, without_folders
 
 CRASH = """\
 Fatal Python error: Segmentation fault
@@ -18,9 +18,9 @@ Thread 0x00007fe0aa34f030 (most recent call first):
   File "/usr/x/threading.py", line 607 in wait
 
 Current thread 0x00007fe0bb34f030 (most recent call first):
-  File "/opt/venv/lib/python3.11/site-packages/numpy/linalg.py", line 5 in solve
+  File "/venv/lib/python3.11/site-packages/numpy/linalg.py", line 5 in solve
   File "/tmp/lmm-abc/ipykernel_77/12345.py", line 3 in <module>
-  File "/opt/venv/lib/python3.11/site-packages/IPython/core/shell.py", line 9 in run
+  File "/venv/lib/python3.11/site-packages/IPython/core/shell.py", line 9 in run
 
 Extension modules: numpy._core, scipy.linalg (total: 2)
 """

@@ -6,8 +6,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
 
-from lmmtools.report.execute import execute
-from lmmtools.report.warm import can_fork
+from lmmtools.report.runs.execute import execute
+from lmmtools.report.runs.warm import can_fork
 from tests.report.conftest import notebook
 
 pytestmark = [

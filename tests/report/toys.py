@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-from lmmtools.report.expand import Run
-from lmmtools.report.make import Made, make_study
-from lmmtools.report.parameters import Parameter
+from lmmtools.report.asked.expand import Run
+from lmmtools.report.asked.parameters import Parameter
+from lmmtools.report.runs.make import Made, make_study
 
 SUFFIXES = ("html", "pdf", "json", "ipynb")
 

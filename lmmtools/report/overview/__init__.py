@@ -1,0 +1,1 @@
+"""What there is: the index over all runs, the page of their cross-checks, the same as tables for programs."""

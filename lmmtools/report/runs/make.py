@@ -1,0 +1,183 @@
+"""From a study file to a folder of reports and its index."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from lmmtools.errors import LMMError
+from lmmtools.report.asked.expand import Run, expand
+from lmmtools.report.asked.study import read_study
+from lmmtools.report.runs.files import folder_lock, prepare_folder, write_set, write_whole
+from lmmtools.report.runs.keys import environment
+from lmmtools.report.runs.outcome import Outcome
+from lmmtools.report.runs.plan import Wish, choose, make_plan
+from lmmtools.report.runs.staging import Staging, scratch_folder
+
+__all__ = ["Made", "make_reports", "make_study"]
+
+
+class Titled(Protocol):
+    """What is asked of a study here."""
+
+    title: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a study left.
+
+    Attributes
+    ----------
+    outcomes : tuple of Outcome
+        Of all runs, in the study's order.
+    index : Path
+    seconds : float
+    asked : frozenset of str
+        Names of the runs that were asked for; only these count for `good`.
+    done : tuple of str
+        Names of the runs that were executed or whose pages were made; all others were as they should be.
+    orphans : tuple of str
+        Names of runs that left results in the folder and are no longer in the study.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    index: Path
+    seconds: float
+    asked: frozenset[str] = frozenset()
+    done: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        """Whether no run that was asked for failed and no cross-check of theirs is unexplained."""
+        asked = [outcome for outcome in self.outcomes if outcome.run.name in self.asked]
+        return all(outcome.status not in ("failed", "unexplained") for outcome in asked)
+
+
+def make_reports(study_file: Path, out: Path, **options: Any) -> Made:
+    """Check a study, run what is not there yet, and write its reports, its index and ``run.json``.
+
+    Parameters
+    ----------
+    study_file : Path
+    out : Path
+        The folder reports are written to; made if need be.
+    **options
+        As of `make_study`.
+
+    Raises
+    ------
+    StudyError
+        If the study or the folder is wrong; nothing has been run then.
+    LMMError
+        If the index cannot be written once the reports are there.
+    """
+    study, found = read_study(study_file)
+    return make_study(study, expand(study, found), out, **options)
+
+
+def make_study(
+    study: Titled,
+    runs: Sequence[Run],
+    out: Path,
+    *,
+    jobs: int | None = None,
+    force: bool = False,
+    only: Sequence[str] = (),
+    failed: bool = False,
+    warm: bool = False,
+    started: Callable[[tuple[Run, ...]], None] = lambda runs: None,
+    ended: Callable[[Outcome], None] = lambda outcome: None,
+) -> Made:
+    """Run what is not there yet of a study's runs, and write the reports, the index and ``run.json``.
+
+    Parameters
+    ----------
+    study
+        Whose ``title`` the index has.
+    runs : sequence of Run
+    out : Path
+        The folder reports are written to; made if need be. Another process that uses it is waited for.
+    jobs : int, optional
+        Runs at a time; as many as there are processors, if left out.
+    force : bool
+        Make everything anew, also what is as it should be.
+    only : sequence of str
+        Patterns (``*``, ``?``) of run names; other runs are left as they are.
+    failed : bool
+        Only runs that failed or have no result.
+    warm : bool
+        Fork kernels from a process that has imported the stack.
+    started : callable
+        Called with the runs that will be done, before the first.
+    ended : callable
+        Called with the outcome of each of these.
+    """
+    choose(runs, only)
+    prepare_folder(out)
+    with folder_lock(out), scratch_folder() as scratch:
+        start, clock = time.perf_counter(), time.time()
+        earlier = _times(out)
+        plan = make_plan(runs, Staging(scratch, environment()), out, Wish(force, tuple(only), failed, warm), earlier)
+        workers = max(1, min(jobs or _processors(), len(plan.jobs)))
+        started(tuple(job.run for job in plan.jobs))
+        found = dict(plan.kept)
+        if plan.jobs:
+            from lmmtools.report.runs.pool import perform_all
+
+            for outcome in perform_all(plan.jobs, workers=workers, scratch=scratch):
+                found[outcome.run.name] = outcome
+                ended(outcome)
+        outcomes = tuple(found[run.name] for run in runs)
+        seconds = time.perf_counter() - start
+        done = tuple(job.run.name for job in plan.jobs)
+        _write_index(study.title, outcomes, out, _times_text(clock, seconds, workers, outcomes, done))
+    return Made(outcomes, out / "index.html", seconds, plan.asked, done, plan.orphans)
+
+
+def _write_index(title: str, outcomes: Sequence[Outcome], out: Path, times: str) -> None:
+    from lmmtools.report.overview.index import index_files
+
+    try:
+        write_set(out, index_files(title, outcomes))
+        write_whole(out / "run.json", times)
+    except OSError as error:
+        raise LMMError(
+            f"The reports are in {out}, but its index could not be written ({error.strerror or error})."
+        ) from error
+
+
+def _times(out: Path) -> Mapping[str, Mapping[str, float]]:
+    """Return the clock times of earlier runs, by name; none if the file is not one of ours."""
+    try:
+        runs = json.loads((out / "run.json").read_text(encoding="utf-8"))["runs"]
+        return {name: {str(k): float(v) for k, v in one.items() if k != "reused"} for name, one in runs.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _times_text(clock: float, seconds: float, jobs: int, outcomes: Sequence[Outcome], done: Sequence[str]) -> str:
+    """Return ``run.json``: one line a run, aligned, because the index shows it as it is."""
+    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clock))
+    head = json.dumps({"started": started, "seconds": round(seconds, 2), "jobs": jobs}, indent=1)
+    width = max((len(one.run.name) for one in outcomes), default=0) + 3
+    lines = []
+    for one in outcomes:
+        numbers = [f'"{key}": {value:6.2f}' for key, value in one.seconds.items()]
+        words = [] if one.run.name in done else ['"reused": true']
+        name = f'"{one.run.name}":'
+        lines.append(f"  {name:{width}} {{{', '.join(numbers + words)}}}")
+    return f'{head[:-2]},\n "runs": {{\n' + ",\n".join(lines) + "\n }\n}\n"
+
+
+def _processors() -> int:
+    """Return the processors this process may use, which on a shared machine are fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

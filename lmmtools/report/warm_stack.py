@@ -1,5 +1,0 @@
-"""What the fork server imports by its name before it forks the first kernel."""
-
-from lmmtools.report.warm import preload
-
-preload()
