@@ -19,7 +19,7 @@ Thread 0x00007fe0aa34f030 (most recent call first):
 
 Current thread 0x00007fe0bb34f030 (most recent call first):
   File "/venv/lib/python3.11/site-packages/numpy/linalg.py", line 5 in solve
-  File "/tmp/lmm-abc/ipykernel_77/12345.py", line 3 in <module>
+  File "/tmp/ipykernel_77/12345.py", line 3 in <module>
   File "/venv/lib/python3.11/site-packages/IPython/core/shell.py", line 9 in run
 
 Extension modules: numpy._core, scipy.linalg (total: 2)
