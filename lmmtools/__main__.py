@@ -119,10 +119,12 @@ def _asked(study: Path | None, data: str | None, formulas: list[str], ml: bool, 
 def _say(made: Made) -> None:
     """Say what was made, what was kept, what failed and why, and where the index is."""
     failed = [one for one in made.outcomes if one.status in ("failed", "unexplained") and one.run.name in made.asked]
-    old = [one for one in made.outcomes if not one.current]
-    kept = len(made.outcomes) - len(made.done) - len(old)
+    old = [one for one in made.outcomes if not one.current and one.files]
+    absent = [one for one in made.outcomes if not one.current and not one.files]
+    kept = len(made.outcomes) - len(made.done) - len(old) - len(absent)
     counts = [f"{len(made.done)} made", f"{kept} kept"]
     counts += [f"{len(old)} out of date"] if old else []
+    counts += [f"{len(absent)} not made yet"] if absent else []
     counts += [f"{len(failed)} failed"]
     typer.echo(f"{', '.join(counts)} in {made.seconds:.0f} s: {made.index}")
     if made.orphans:
@@ -132,12 +134,14 @@ def _say(made: Made) -> None:
 
 
 @app.command()
-def new(name: Annotated[Path, typer.Argument(metavar="NAME", help="The folder that is made.")]) -> None:
+def new(name: Annotated[str, typer.Argument(metavar="NAME", help="The folder that is made.")]) -> None:
     """Write a study to start from: a commented study file and data that it runs on at once."""
     from lmmtools.report.asked.starter import new_study
 
     try:
-        study = new_study(name)
+        if not name.strip():
+            raise StudyError("The name is empty; nothing was written. Give the folder a name.")
+        study = new_study(Path(name))
     except LMMError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

@@ -6,6 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from lmmtools.errors import LMMError
@@ -19,11 +20,14 @@ __all__ = [
     "format_value",
     "is_missing",
     "is_numeric_format",
+    "is_scale",
     "listed",
     "nearest",
     "quoted",
+    "rounded",
     "shortened",
     "shown",
+    "singular",
     "spread",
     "visible",
     "with_unit",
@@ -36,8 +40,11 @@ FIGURE_SPACE, POINT_SPACE = "\N{FIGURE SPACE}", "\N{PUNCTUATION SPACE}"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SPEC = re.compile(r"estimate[0-9]?|data|p|int|percent|text|sci|fixed[0-9]|sig[1-9]")
 
-# Units of covariates as one says them after "per".
-_ONE = {f"{unit}s": unit for unit in ("second", "minute", "hour", "day", "week", "month", "year", "point")}
+# What is given as a unit but is the name of a scale: one says "0.3", not "0.3 rating", and "per unit", not "per index".
+_SCALES = frozenset(
+    "count counts fraction index probability proportion rank rating ratio score scale".split()
+    + ["scale score", "standard score", "z score", "z-score", "dimensionless", "unitless"]
+)
 
 # A column shares its decimals as long as its largest value then shows at most this many digits.
 _MOST_DIGITS = 8
@@ -162,8 +169,39 @@ def shortened(name: object, most: int = 16) -> str:
 
 
 def spread(values: Any) -> str:
-    """``"−3.1 to 2.8"``: smallest and largest of an array."""
-    return f"{shown(values.min())} to {shown(values.max())}"
+    """``"−3.1 to 22.8"``: smallest and largest of an array, to three digits of the larger, whole numbers as such."""
+    ends = (float(values.min()), float(values.max()))
+    exponent = max(map(_exponent, ends))
+    if not all(map(math.isfinite, ends)) or not -4 <= exponent < 7:
+        return " to ".join(map(shown, ends))
+    decimals = max(0, min(2 - exponent, _recorded_decimals(ends)))
+    return " to ".join(_end(x, decimals) for x in ends)
+
+
+def _end(x: float, decimals: int) -> str:
+    """One end of a range; a small one that is not zero does not become zero."""
+    return shown(x, 2) if x and not round(x, decimals) else _signed(f"{x:,.{decimals}f}" if abs(x) >= 10_000 else
+                                                                   f"{x:.{decimals}f}")  # fmt: skip
+
+
+def rounded(text: str, decimals: int) -> str:
+    """A number as a table shows it, rounded for a sentence; as it is where the table shows no more than that.
+
+    Parameters
+    ----------
+    text : str
+        Of a cell.
+    decimals : int
+        To keep; −2 rounds to hundreds.
+    """
+    try:
+        number = Decimal(text.strip().replace(MINUS, "-").replace(",", ""))
+    except InvalidOperation:  # a power of ten, or a dash for what is missing
+        return text
+    if not number.is_finite() or -number.as_tuple().exponent <= decimals:
+        return text
+    number = number.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
+    return _signed(f"{number:,f}" if abs(number) >= 10_000 else f"{number:f}")
 
 
 def with_unit(name: str, unit: str | None) -> str:
@@ -175,8 +213,20 @@ def effect_unit(units: Mapping[str, str], response: str, effect: str) -> str | N
     """Unit of a coefficient or random effect: the response's, per unit of its covariate."""
     unit, per = units.get(response), units.get(effect)
     if unit and effect != "Intercept" and "[" not in effect:
-        return f"{unit} per {_ONE.get(per, per)}" if per else f"{unit} per unit"
+        return f"{unit} per {singular(per)}" if per and not is_scale(per) else f"{unit} per unit"
     return unit
+
+
+def is_scale(unit: str) -> bool:
+    """Whether what stands for a unit names a scale, such as a count or a standard score, of which one has no number."""
+    return unit.lower() in _SCALES
+
+
+def singular(unit: str) -> str:
+    """A unit that is one English word, in the singular: years, inches, students; others as they are."""
+    if not re.fullmatch(r"[a-z]{4,}", unit) or unit.endswith(("ss", "us", "is", "series")) or not unit.endswith("s"):
+        return unit
+    return re.sub(r"(?<=ch)es$|(?<=sh)es$|(?<=x)es$|s$", "", unit)
 
 
 def _escaped(char: str) -> str:

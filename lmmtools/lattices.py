@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, ClassVar
 
@@ -162,7 +162,9 @@ def _relation(small: str, large: str, fits: Mapping[str, Any]) -> tuple[Nesting 
     back = nesting(fits[large], fits[small]) if step.df == 0 or not step.inside else step
     if step.inside and back.inside:
         return None, ""
-    reasons = (step.why_not(small, large, _some), back.why_not(large, small, _some) if back.fixed else "")
+    # Groups and covariances are said once, with the smaller model's means.
+    means = replace(back, inside=True, groups=True)
+    reasons = (step.why_not(small, large, _some), means.why_not(large, small, _some))
     return None, "; ".join(dict.fromkeys(filter(None, reasons))) or "neither is a special case of the other"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.core.covariance import combine, covariance_basis
+from lmmtools.core.covariance import combine, covariance_basis, n_theta
 from lmmtools.core.rank import column_rank
 from lmmtools.core.working import Working, working_model
 from lmmtools.formats import listed
@@ -21,6 +21,8 @@ __all__ = ["Nesting", "dimension", "nesting", "outside", "partition_is_same"]
 
 # An eigenvalue of T this small beside the largest is a variance of zero, in units in which columns have size one.
 _ZERO = 1e-6
+# Columns that finer groups may take in coarser ones; cross-products of directions take their fourth power.
+_MOST_COLUMNS = 20
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Nesting:
     fixed : tuple of str
         Fixed effects of the smaller that are no combination of the larger's.
     groups : bool
-        Whether both group the rows alike.
+        Whether both group the rows alike, or one more finely in a way that the other's groups can hold.
     """
 
     inside: bool
@@ -73,11 +75,11 @@ def nesting(small: Any, large: Any) -> Nesting:
     Nesting
     """
     fixed = outside(small.design, large.design)
-    groups = partition_is_same(small.design, large.design)
+    ours, theirs = _in_common_groups(small.design.terms, large.design.terms)
     # What is already settled by the means needs no cross-products of all rows.
-    boundary = _at_boundary(small, large) if groups and not fixed else None
+    boundary = _at_boundary(ours, theirs, large.design) if ours and not fixed else None
     df = sum(dimension(large)) - sum(dimension(small))
-    return Nesting(boundary is not None, bool(boundary), df, fixed, groups)
+    return Nesting(boundary is not None, bool(boundary), df, fixed, bool(ours))
 
 
 def dimension(fit: Any) -> tuple[int, int]:
@@ -96,24 +98,66 @@ def outside(small: Any, large: Any) -> tuple[str, ...]:
 
 def partition_is_same(a: Any, b: Any) -> bool:
     """Whether the grouping factors of two designs put the same rows together, whatever their labels."""
-    first, second = a.terms[0], b.terms[0]
+    return _partitions_are_same(a.terms[0], b.terms[0])
+
+
+def _partitions_are_same(first: Any, second: Any) -> bool:
     pairs = np.unique(first.codes.astype(np.int64) * len(second.levels) + second.codes)
     return len(pairs) == len(first.levels) == len(second.levels)
 
 
-def _at_boundary(small: Any, large: Any) -> bool | None:
+def _in_common_groups(ours: Sequence[Any], theirs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Terms of two models over one grouping of the rows, the coarser of theirs; empty where neither holds the other."""
+    home = theirs[0]
+    if _partitions_are_same(ours[0], home):
+        return [replace(t, codes=home.codes, levels=home.levels) for t in ours], theirs
+    if finer := _in_groups_of(ours, home):
+        return finer, theirs
+    finer = _in_groups_of(theirs, ours[0])
+    return (ours, finer) if finer else ((), ())
+
+
+def _in_groups_of(terms: Sequence[Any], home: Any) -> list[Any]:
+    """Terms of finer groups in the coarser ones of another term; empty where these cannot hold them.
+
+    Finer groups fit into coarser ones if none lies in two: the effects of the fine groups of one coarse group are
+    then effects of that group, one for each place in it, which are independent and have one variance: `(1 | a:b)` is
+    `homdiag(0 + b | a)`. With several effects that covary, no structure here says that.
+    """
+    fine = terms[0].codes.astype(np.int64)
+    pairs, codes = np.unique(fine * len(home.levels) + home.codes, return_inverse=True)
+    if len(pairs) != len(terms[0].levels):
+        return []
+    coarse = pairs % len(home.levels)
+    order = np.argsort(coarse, kind="stable")
+    places = np.empty(len(coarse), dtype=np.intp)
+    places[order] = np.arange(len(coarse)) - np.searchsorted(coarse[order], coarse[order])
+    effects = [(t, j) for t in terms for j in range(len(t.names))]
+    covary = any(t.structure != "diag" and len(t.names) > 1 for t in terms)
+    if covary or (int(places.max()) + 1) * len(effects) > _MOST_COLUMNS:
+        return []
+    return [_by_place(t, j, places[codes], home) for t, j in effects]
+
+
+def _by_place(term: Any, effect: int, place: np.ndarray, home: Any) -> Any:
+    """One effect of fine groups as effects of coarse ones, a column for each place."""
+    matrix = np.asfortranarray((place[:, None] == np.arange(place.max() + 1)) * term.matrix[:, [effect]])
+    names = tuple(f"{term.names[effect]} {k + 1}" for k in range(matrix.shape[1]))
+    return replace(term, structure="homdiag", names=names, matrix=matrix, codes=home.codes, levels=home.levels)
+
+
+def _at_boundary(terms: Sequence[Any], own: Sequence[Any], design: Any) -> bool | None:
     """None where covariances are not nested; else whether the smaller's all lie on the larger's boundary.
 
-    Both models' terms are put side by side in one design. The smaller is nested if its directions ZD_kZ' add
-    nothing to the rank of the larger's Gram matrix, and if the edges of its cone, written in the larger's
-    directions, are covariances there too. Its T = I, an interior point of its own cone, then says where it lies.
+    The terms of both models, the smaller's and the larger's own, are put side by side in one design. The smaller is
+    nested if its directions ZD_kZ' add nothing to the rank of the larger's Gram matrix, and if the edges of its
+    cone, written in the larger's directions, are covariances there too. Its T = I, an interior point of its own
+    cone, then says where it lies.
     """
-    if _are_equal(small.design.terms, large.design.terms):
+    if _are_equal(terms, own):
         return False  # as where models differ in fixed effects alone: nothing to compute
-    own = large.design.terms
-    terms = [replace(t, codes=own[0].codes, levels=own[0].levels) for t in small.design.terms]
-    joint = working_model(replace(large.design, terms=(*own, *terms)))
-    m = len(large.theta)
+    joint = working_model(replace(design, terms=(*own, *terms)))
+    m = sum(n_theta(t.structure, len(t.names)) for t in own)
     rank = joint.gram.subset(np.arange(m)).rank
     if joint.gram.rank != rank:
         return None

@@ -149,6 +149,9 @@ white-space:nowrap}
 """
 
 
+_LONG = 40  # letters that any screen has room for in one line
+
+
 def _escape(text: str) -> str:
     """HTML text; the dollar too, or notebook pages would take what stands between two for mathematics."""
     return _html.escape(visible(text)).replace("$", "&#36;")
@@ -162,8 +165,9 @@ def _html_table(table: Table, *, style: bool) -> str:
     if table.caption:
         parts.append(f"<caption>{_escape(table.caption)}</caption>\n")
     parts.append(f"<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>\n")
+    classes = [_cell_class(column, [row[place] for row in table.cells]) for place, column in enumerate(table.columns)]
     rows = zip(table.cells, table.rows, strict=True)
-    parts.extend(f"<tr>{_html_row(table.columns, cells, values)}</tr>\n" for cells, values in rows)
+    parts.extend(f"<tr>{_html_row(table.columns, classes, cells, values)}</tr>\n" for cells, values in rows)
     parts.append("</tbody>\n")
     if table.notes:
         notes = "".join(f"<p>{_escape(note)}</p>" for note in table.notes)
@@ -177,12 +181,12 @@ def _html_head(column: Column) -> str:
     return f'<th scope="col"{_css_class(column)}>{_escape(column.title)}</th>'
 
 
-def _html_row(columns: tuple[Column, ...], row: tuple[str, ...], values: tuple[object, ...]) -> str:
+def _html_row(columns: tuple[Column, ...], classes: list[str], row: tuple[str, ...], values: tuple[object, ...]) -> str:
     cells = []
-    for column, text, value in zip(columns, row, values, strict=True):
+    for column, css, text, value in zip(columns, classes, row, values, strict=True):
         tag, scope = ("th", ' scope="row"') if column.header else ("td", "")
         sorts = _sort_value(value) if column.numeric else ""
-        cells.append(f"<{tag}{scope}{_css_class(column)}{sorts}>{_escape(text)}</{tag}>")
+        cells.append(f"<{tag}{scope}{css}{sorts}>{_escape(text)}</{tag}>")
     return "".join(cells)
 
 
@@ -195,6 +199,12 @@ def _sort_value(value: object) -> str:
 
 def _css_class(column: Column) -> str:
     return ' class="lmm-num"' if column.numeric else ""
+
+
+def _cell_class(column: Column, texts: list[str]) -> str:
+    """As the head's, but sentences are marked: a page breaks them into lines, and nothing else."""
+    long = not column.numeric and max(map(len, texts), default=0) > _LONG
+    return ' class="lmm-long"' if long else _css_class(column)
 
 
 def _quoted(name: str) -> str:

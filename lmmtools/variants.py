@@ -230,9 +230,9 @@ def _cost(needed: Mapping[str, Columns], keep: np.ndarray, missing: str, apart: 
         return []
     return [
         "models can be compared only on the same rows, those complete for all of them; that costs "
-        f"{listed(costs)} which alone it could have used." if len(costs) == 1 else
+        f"{listed(costs)} that it could have used alone." if len(costs) == 1 else
         "models can be compared only on the same rows, those complete for all of them; that costs "
-        f"{listed(costs)} which alone they could have used."
+        f"{listed(costs)} that they could have used alone."
     ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from lmmtools.formats import rounded
 from lmmtools.prose.value import MARKED
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
@@ -113,8 +114,10 @@ def test_the_model_report_says_what_its_tables_show():
     outputs = list(shown(notebook, values))
     tables = "\n".join(output["text/plain"] for output in outputs if "text/vnd.typst" in output)
     prose = [output["text/plain"] for output in outputs if MARKED in output]
-    assert prose[0].split("\n\n")[1].startswith("- Distance grows by 0.3048 mm a year less for Sex Female")
+    assert prose[0].split("\n\n")[1].startswith("- Distance grows by 0.30 mm a year less for Sex Female")
     findings = [line for line in prose[0].splitlines() if line.startswith("- ")]
     shares = re.findall(r"[\d.]+(?= %)", "\n".join(prose[1:]))  # the intraclass correlations stand under the variances
     for number in re.findall(r"\d+\.\d+", "\n".join(findings)):
-        assert number in tables or number in shares
+        places = len(number.partition(".")[2])
+        shown_as = {rounded(cell, places) for cell in re.findall(r"\d+\.\d+", tables)}
+        assert number in shown_as or number in shares

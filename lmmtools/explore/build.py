@@ -116,7 +116,10 @@ def _about_groups(variables: Variables) -> list[str]:
     for group in variables.groups:
         sizes = structure.group_sizes(group)
         single, levels = group.levels[sizes == 1], len(sizes)
-        if levels < _FEW_LEVELS:
+        if levels < 2:
+            what = "1 level" if levels else "no level: every value is missing"
+            found.append(f"`{group.name}` has {what}, so nothing can differ between its groups; a fit refuses it.")
+        elif levels < _FEW_LEVELS:
             found.append(
                 f"`{group.name}` has {counted(levels, 'level')}: a variance between them is hardly estimated; consider "
                 "it as a fixed effect."

@@ -1,6 +1,7 @@
 """Sentences and mathematics written from a fit: Markdown that a notebook shows and a report sets.
 
-Every number in them is one a table of the fit shows, in the same digits; text that comes from data is escaped.
+Every number in them is one that a table of the fit shows, rounded to what it can be known to; text that comes from
+data is escaped.
 """
 
 from __future__ import annotations

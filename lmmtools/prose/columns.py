@@ -16,7 +16,7 @@ from lmmtools.formula.translate import columns as columns_of
 from lmmtools.formula.translate import render
 from lmmtools.prose.words import moved
 
-__all__ = ["Field", "Meaning", "meanings", "variables"]
+__all__ = ["Field", "Meaning", "is_step", "meanings", "slopes", "variables"]
 
 # More conditions than this make no sentence.
 _MOST_CONDITIONS = 3
@@ -101,7 +101,17 @@ def meanings(design: Any) -> tuple[Meaning, ...]:
 
 def variables(design: Any) -> dict[str, Node]:
     """The variables of the fixed part by their spelling in names of coefficients."""
-    parts = (part for term in design.parsed.fixed_terms for part in term)
+    return _spelt(part for term in design.parsed.fixed_terms for part in term)
+
+
+def slopes(design: Any) -> dict[str, Node]:
+    """The numbers that stand alone as random effects and whose steps mean something, by their names as effects."""
+    parts = (term[0] for bar in design.parsed.random for term in bar.terms if len(term) == 1)
+    effects = {name for term in design.terms for name in term.names}
+    return {name: node for name, node in _spelt(parts).items() if name in effects and is_step(node)}
+
+
+def _spelt(parts: Iterable[Node]) -> dict[str, Node]:
     return {render(part, lambda node, _: node.value): part for part in parts}
 
 
@@ -127,9 +137,15 @@ def _columns(design: Any) -> list[_Column]:
 def _is_plain(node: Node | None) -> bool:
     """A column, a factor, or a function whose steps mean something."""
     match node:
-        case Name():
-            return True
         case Call(func="C" | "factor" | "as.factor" | "ordered"):
+            return True
+    return is_step(node)
+
+
+def is_step(node: Node | None) -> bool:
+    """A column, or a function of one whose steps mean something."""
+    match node:
+        case Name():
             return True
         case Call(func=func, args=(Name(),)) if func.removeprefix("np.").removeprefix("numpy.") in _STEPS:
             return True
@@ -179,7 +195,7 @@ def _meaning(j: int, columns: list[_Column], design: Any) -> Meaning:
     if column.fields is None or design.dropped_columns or len(column.fields) > _MOST_CONDITIONS:
         return together
     steps = tuple(field for field in column.fields if field.is_step)
-    if len(steps) > 2 or not _is_alone(steps, columns):
+    if len(steps) > 2 or not _is_alone(steps, columns, variables(design)):
         return together
     touched = [c for c in columns if {step.variable for step in steps} <= c.variables]
     if any(c.fields is None for c in touched):
@@ -194,11 +210,10 @@ def _meaning(j: int, columns: list[_Column], design: Any) -> Meaning:
     return Meaning(column.name, kind, steps, where)
 
 
-def _is_alone(steps: Iterable[Field], columns: list[_Column]) -> bool:
+def _is_alone(steps: Iterable[Field], columns: list[_Column], nodes: Mapping[str, Node]) -> bool:
     """Whether a step's data enter the model through this variable only, and with columns that can be read."""
     for step in steps:
-        mine = [c for c in columns if c.fields is not None and step.variable in c.variables]
-        reads = frozenset.intersection(*(c.reads for c in mine)) if mine else frozenset()
+        reads = frozenset(columns_of(nodes[step.variable]))
         if any(reads & c.reads and (c.fields is None or step.variable not in c.variables) for c in columns):
             return False
     return True

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from lmmtools.arguments import check_level
 from lmmtools.formats import counted, listed
 from lmmtools.prose.fixed import told
 from lmmtools.prose.scatter import scattered
 from lmmtools.prose.value import Prose, alert, literal
 from lmmtools.prose.warnings import FEW_GROUPS
-from lmmtools.prose.words import groups
+from lmmtools.prose.words import groups, in_unit
 
 __all__ = ["summary"]
+
+# Columns whose combination is this close to one contain the intercept.
+_CONSTANT = 1e-6
 
 
 def summary(fit: Any, focal: str = "", level: float = 0.95) -> Prose:
@@ -29,8 +34,9 @@ def summary(fit: Any, focal: str = "", level: float = 0.95) -> Prose:
     Returns
     -------
     Prose
-        A sentence on the data, a list of findings, a sentence on how far they go. Every number is a string of
-        the fit's tables; what words would tell wrongly is left to these.
+        A sentence on the data, a list of findings, a sentence on how far they go. Every number is one of the
+        fit's tables, rounded: estimates and intervals to the second digit of the standard error, standard
+        deviations to three digits. What words would tell wrongly is left to the tables.
 
     Raises
     ------
@@ -62,12 +68,19 @@ def _lead(fit: Any) -> str:
     """What is modelled, by what, from how much data."""
     design = fit.design
     about = [literal(design.descriptions[fit.response])] if design.descriptions.get(fit.response) else []
-    about += [f"in {literal(design.units[fit.response])}"] if design.units.get(fit.response) else []
+    about += [in_unit(design.units[fit.response])] if design.units.get(fit.response) else []
     response = literal(fit.response) + (f" ({', '.join(about)})" if about else "")
     columns = [literal(name) for name in _predictors(fit)]
-    by = f"by {listed(columns)}" if columns else "by its mean" if len(fit.fixef) else "without fixed effects"
+    by = f" by {listed(columns)}{_through_zero(fit)}" if columns else " by its mean" if len(fit.fixef) else ""
     factors = listed(groups(design, factor) for factor in fit.ngroups)
-    return f"The model describes {response} {by}, from {counted(fit.nobs, 'row')} of {factors}."
+    return f"The model describes {response}{by}, from {counted(fit.nobs, 'row')} of {factors}."
+
+
+def _through_zero(fit: Any) -> str:
+    """That the mean is held at zero where all columns are: no combination of the columns is a constant."""
+    columns = fit.design.X / np.abs(fit.design.X).max(axis=0)
+    constant = np.linalg.lstsq(columns, np.ones(len(columns)), rcond=None)[0]
+    return "" if np.abs(columns @ constant - 1.0).max() < _CONSTANT else ", without an intercept"
 
 
 def _predictors(fit: Any) -> list[str]:

@@ -11,6 +11,7 @@ from lmmtools.figures import Figure, figure
 from lmmtools.formats import counted, effect_unit, format_value, listed, nearest, quoted, shown, spread
 from lmmtools.frames import Frame
 from lmmtools.prose.value import Prose, alert, literal
+from lmmtools.prose.words import in_unit
 
 __all__ = [
     "exploration_candidates",
@@ -27,6 +28,7 @@ __all__ = [
 
 # More candidates than this of one verdict are counted, not listed.
 _MOST_TERMS = 6
+_BELOW = "; below zero, groups differ less than their rows would by chance, and a fit will find a variance of zero"
 
 
 def exploration_figure(plot: Any, exploration: Any, **kw: Any) -> Figure | None:
@@ -73,9 +75,9 @@ def exploration_summary(exploration: Any) -> Prose:
     """What the data are, and what to look at before fitting."""
     variables = exploration.variables
     n, complete = len(variables.index), int(variables.complete.sum())
-    whole = "all of them complete" if complete == n else f"{counted(complete, 'row')} of them complete"
+    whole = "all of them complete" if complete == n else f"{format_value(complete, 'int')} of them complete"
     y = variables.response
-    unit = f", in {literal(y.unit)}," if y.unit else ""
+    unit = f", {in_unit(y.unit)}," if y.unit else ""
     sentences = [f"The data have {counted(n, 'row')}, {whole} in the columns of the formula."]
     sentences.append(f"The response {literal(y.name)}{unit} runs from {spread(y.values[y.present])}.")
     groups = [f"{literal(g.name)} ({counted(len(g.levels), 'level')})" for g in variables.groups]
@@ -186,12 +188,12 @@ def exploration_lines(exploration: Any) -> Prose:
         unit = effect_unit(units, variables.response.name, lines.covariate)
         text = (
             f"Against {literal(lines.covariate)}, {counted(len(lines.table), 'level')} of {literal(lines.factor)} "
-            f"{'has a line' if len(lines.table) == 1 else 'have lines'}; the pooled slope is {shown(lines.pooled, 4)}"
+            f"{'has a line' if len(lines.table) == 1 else 'have lines'}; the pooled slope is {shown(lines.pooled)}"
             f"{f' {literal(unit)}' if unit else ''}."
         )
         if np.isfinite(lines.heterogeneity):
             ratio = format_value(lines.heterogeneity, "fixed2")
-            sd = shown(max(lines.slope_variance, 0.0) ** 0.5, 4)
+            sd = shown(max(lines.slope_variance, 0.0) ** 0.5)
             text += (
                 f" The slopes scatter about it {ratio} times as much as their standard errors let expect (in squares); "
                 f"by moments, their true standard deviation is about {sd}."
@@ -233,7 +235,8 @@ def exploration_candidates(exploration: Any) -> Prose:
     for verdict, start in ways.items():
         terms = [literal(term) for term in table.loc[table["verdict"] == verdict, "term"]]
         if terms:
-            many = f"{len(terms)} of the {counted(len(table), 'candidate')} in the table"
+            whole = "all" if len(terms) == len(table) else f"{len(terms)} of the"
+            many = f"{whole} {counted(len(table), 'candidate')} in the table"
             said.append(f"{start} {many if len(terms) > _MOST_TERMS else listed(terms)}.")
     return Prose(" ".join(said))
 
@@ -255,7 +258,11 @@ def exploration_response(exploration: Any) -> Prose:
         if np.isfinite(value)
     ]
     if shares:
-        sentences.append(f"By the analysis-of-variance estimator its intraclass correlation is {listed(shares)}.")
+        below = any(value < 0 for value in exploration.facts["icc"].values())
+        sentences.append(
+            "By the analysis-of-variance estimator its intraclass correlation, before any covariate, is "
+            f"{listed(shares)}{_BELOW if below else ''}."
+        )
     count = len(exploration.outliers)
     sentences.append("No row stands apart from the others." if not count else (
         f"{counted(count, 'row')} {'stands' if count == 1 else 'stand'} apart, overall or within "

@@ -1,4 +1,4 @@
-"""Fixed effects in sentences: each coefficient as the change it measures, in the strings of its table."""
+"""Fixed effects in sentences: each coefficient as the change it measures, in the numbers of its table, rounded."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmmtools.formats import MINUS, closest, counted, listed
+from lmmtools.formats import MINUS, closest, counted, listed, rounded
 from lmmtools.formula.syntax import Call, Name
 from lmmtools.prose.columns import Field, Meaning, meanings, variables
 from lmmtools.prose.value import literal
-from lmmtools.prose.words import amount, at_zero, capital, step, unit_of
+from lmmtools.prose.words import amount, at_zero, capital, level_unit, step, unit_of
 
 __all__ = ["told"]
 
@@ -21,7 +21,7 @@ _MOST_SENTENCES, _MOST_NAMES = 6, 4
 
 @dataclass(frozen=True)
 class _Estimate:
-    """A coefficient and its interval: values, and the strings of the table of fixed effects."""
+    """A coefficient and its interval: values, and the numbers of the table of fixed effects, rounded for sentences."""
 
     value: float
     low: float
@@ -58,9 +58,25 @@ def _estimates(fit: Any, level: float) -> dict[str, _Estimate]:
     names = [column.name for column in table.columns]
     places = [names.index(name) for name in ("estimate", "ci_low", "ci_high")]
     return {
-        name: _Estimate(row.estimate, row.ci_low, row.ci_high, tuple(cells[j].strip() for j in places))
+        name: _Estimate(row.estimate, row.ci_low, row.ci_high, _told([cells[j].strip() for j in places], row))
         for name, row, cells in zip(frame.index, frame.itertuples(), table.cells, strict=True)
     }
+
+
+def _told(cells: list[str], row: Any) -> tuple[str, str, str]:
+    """Estimate and interval of a table, rounded to the second significant digit of the standard error.
+
+    What is beyond that digit is noise to a reader; the table keeps its digits for those who compare numbers. An end
+    of an interval that leaves zero out is not rounded to zero.
+    """
+    if not (math.isfinite(row.std_error) and row.std_error > 0.0):
+        return tuple(cells)
+    decimals = 1 - int(f"{row.std_error:.1e}".partition("e")[2])
+    told = [rounded(cell, decimals) for cell in cells]
+    while (row.ci_low > 0 or row.ci_high < 0) and told != cells and not all(one.strip("−0.,") for one in told):
+        decimals += 1
+        told = [rounded(cell, decimals) for cell in cells]
+    return tuple(told)
 
 
 def told(fit: Any, focal: str = "", level: float = 0.95) -> list[str]:
@@ -114,6 +130,8 @@ def _left(left: list[Meaning], writer: _Writer, whole: bool) -> list[str]:
     if rest:
         together = all(m.kind == "together" for m in rest)
         why = ": they mean something only together or in their coding" if together and len(rest) > 1 else ""
+        if writer.design.dropped_columns:
+            why = ": a column that repeats others was dropped, and what is left depends on which"
         are = ("is" if len(rest) == 1 else "are") + (" also" if elsewhere else "")
         said.append(f"{_names(rest, whole and not elsewhere)} {are} left to @tbl-coef{why}.")
     return said
@@ -130,7 +148,8 @@ class _Writer:
 
     def __init__(self, fit: Any, estimates: dict[str, _Estimate], level: float, found: list[Meaning]) -> None:
         self.design, self.estimates, self.level = fit.design, estimates, level
-        self.response, self.unit = literal(fit.response), unit_of(fit.design)
+        self.response = literal(fit.response)
+        self.unit, self.level_unit = unit_of(fit.design), level_unit(fit.design)
         self.nodes = variables(fit.design)
         self.by_steps = {(m.steps, m.where): m for m in found if m.kind == "change"}
         self.introduced = False
@@ -168,7 +187,7 @@ class _Writer:
 
     def _mean(self, meaning: Meaning, estimate: _Estimate) -> str:
         shown = estimate.size(+1)
-        return f"the mean of {self.response} is {self._amount(shown)}{self._interval(shown)}"
+        return f"the mean of {self.response} is {amount(shown[0], self.level_unit)}{self._interval(shown)}"
 
     def _change(self, meaning: Meaning, estimate: _Estimate) -> str:
         (field,) = meaning.steps

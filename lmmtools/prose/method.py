@@ -55,10 +55,11 @@ def _estimation(fit: Any) -> str:
 def _criterion(fit: Any) -> str:
     """The criterion and what is made of it, in the strings of the fit's own table of facts."""
     kind = "restricted log-likelihood" if fit.reml else "log-likelihood"
+    only = ", to be compared with those of other REML fits of the same fixed effects only" if fit.reml else ""
     return (
         f"At the optimum −2 × {kind} is {format_value(fit.criterion, 'fixed4')} with "
         f"{counted(fit.npar, 'parameter')}; AIC [@akaike1974] is {format_value(fit.aic, 'fixed2')} and BIC "
-        f"[@schwarz1978] {format_value(fit.bic, 'fixed2')}."
+        f"[@schwarz1978] {format_value(fit.bic, 'fixed2')}{only}."
     )
 
 

@@ -20,6 +20,7 @@ __all__ = ["headline", "untested", "verdict"]
 # Burnham & Anderson (2002), section 2.6: models this close have substantial support both.
 _CLOSE = 2.0
 _MOST_NAMED = 4
+_CHOSEN = "No interval here allows for the model's having been chosen by the same data [@burnham2002]."
 
 
 def verdict(models: Models, alpha: float = 0.05) -> Prose:
@@ -50,7 +51,7 @@ def verdict(models: Models, alpha: float = 0.05) -> Prose:
         raise ModelError(f"verdict: takes what fit_models returns; got {type(models).__name__}.")
     paragraphs = [
         " ".join(filter(None, [_preferred(models), *_margin(models)])),
-        " ".join(filter(None, [_other_criteria(models), *_tests(models, alpha), _untested(models)])),
+        " ".join(filter(None, [_other_criteria(models), _leaning(models), *_tests(models, alpha), _untested(models)])),
         _method(models),
     ]
     boxes = [*_singular(models), *_uncertified(models), *_equal(models), *_left_out(models)]
@@ -110,6 +111,7 @@ def _preferred(models: Models) -> str:
     if len(models) == 1:
         return f"**{name} is the only model that could be fitted**, so there is nothing to compare it with: {formula}."
     aic, weight = _fixed(row["aic"]), format_value(row["weight"], "fixed3")
+    weight = "more than 0.999" if weight == "1.000" and row["weight"] < 1.0 else weight
     if not models.sound:
         whose, weighs = "; but no optimum is certified, so that this says little", ""
     elif len(models.sound) < len(models):
@@ -172,11 +174,22 @@ def _other_criteria(models: Models) -> str:
     cites = {"bic": "BIC [@schwarz1978]", "aicc": "AICc [@hurvich1989]"}
     if all(agrees.values()):
         return f"{cites['bic']} and {cites['aicc']} prefer the same model."
-    said = [
-        f"{cites[key]} prefers {'the same model' if agrees[key] else _name(lowest[key])}" for key in ("bic", "aicc")
-    ]
     more = np.log(models.nobs) > 2.0 and not agrees["bic"]
-    return f"{listed(said)}{'; BIC asks more of each further parameter than AIC does' if more else ''}."
+    why = "; BIC asks more of each further parameter than AIC does" if more else ""
+    if not any(agrees.values()) and _head(models, lowest["bic"]) == _head(models, lowest["aicc"]):
+        return f"{cites['bic']} and {cites['aicc']} prefer {_name(lowest['bic'])}{why}."
+    said = [
+        f"{cites[key]} prefers {'the same model as AIC' if agrees[key] else _name(lowest[key])}"
+        for key in ("bic", "aicc")
+    ]
+    return f"{listed(said)}{why}."
+
+
+def _leaning(models: Models) -> str:
+    """What AIC does where models differ in variances, which cannot be negative."""
+    if len({tuple((t.structure, t.factor, t.names) for t in fit.design.terms) for fit in models.values()}) < 2:
+        return ""
+    return "Among models that differ in their random effects, AIC leans towards those with fewer [@greven2010]."
 
 
 def _tests(models: Models, alpha: float) -> Iterator[str]:
@@ -194,7 +207,8 @@ def _tests(models: Models, alpha: float) -> Iterator[str]:
         return
     said = [*(f"from {_name(r['smaller'])} to it {_test(r)}" for r in down),
             *(f"from it to {_name(r['larger'])} {_test(r)}" for r in up)]  # fmt: skip
-    yield f"The likelihood-ratio tests next to it (@fig-lattice) give {'; '.join(said)}."
+    test = "test next to it (@fig-lattice) gives" if len(said) == 1 else "tests next to it (@fig-lattice) give"
+    yield f"The likelihood-ratio {test} {'; '.join(said)}."
     yield _agreement(down, up, alpha)
     if any("conservative" in row["reference"] for row in (*down, *up)):
         yield (
@@ -210,17 +224,20 @@ def _test(row: Mapping[str, Any]) -> str:
 
 
 def _agreement(down: list[dict[str, Any]], up: list[dict[str, Any]], alpha: float) -> str:
+    one = len(down) + len(up) == 1
     weak = [_name(row["smaller"]) for row in down if row["p_value"] >= alpha]
     strong = [_name(row["larger"]) for row in up if row["p_value"] < alpha]
     if not weak and not strong:
         clauses = [*(["each step to it is significant"] if down else []), *(["none beyond it is"] if up else [])]
         clauses = clauses if down else ["no step beyond it is significant"]
-        return f"They agree with AIC: at a level of {alpha:g} {listed(clauses)}."
+        clauses = ["the step to it is significant", *clauses[1:]] if len(down) == 1 else clauses
+        return f"{'It agrees' if one else 'They agree'} with AIC: at a level of {alpha:g} {listed(clauses)}."
     found = [*([f"the step from {listed(weak)} is not significant"] if weak else []),
              *([f"the step to {listed(strong)} is"] if strong else [])]  # fmt: skip
     if strong and not weak:
         found = [f"the step to {listed(strong)} is significant"]
-    return f"They do not all agree with AIC: at a level of {alpha:g} {listed(found)}."
+    disagree = "It does not agree" if one else "They do not all agree"
+    return f"{disagree} with AIC: at a level of {alpha:g} {listed(found)}."
 
 
 def _untested(models: Models) -> str:
@@ -257,12 +274,16 @@ def _method(models: Models) -> str:
     if len(models) == 1:
         return "It is fitted by REML below."
     if models.method == "REML":
-        return "All models are fitted by REML, which can compare them since their fixed effects span the same space."
+        return (
+            "All models are fitted by REML, which can compare them since their fixed effects span the same space. "
+            f"{_CHOSEN}"
+        )
     differ = len({fit.design.fixed_names for fit in models.values()}) > 1
     why = ", since restricted likelihoods of models with different fixed effects are not comparable" if differ else ""
     return (
         f"The models are compared by maximum likelihood{why}. The numbers of {chosen}, and the intervals of all "
-        "models, are by REML, which estimates variances with less bias [@patterson1971; @harville1977]."
+        "models, are by REML, which estimates variances with less bias [@patterson1971; @harville1977]. "
+        f"{_CHOSEN}"
     )
 
 
@@ -271,9 +292,10 @@ def _singular(models: Models) -> Iterator[str]:
     singular = [name for name, fit in models.items() if fit.is_singular]
     if models.preferred in singular:
         zero = literal(singularity(models[models.preferred]))
+        gone = "a variance at zero" if models[models.preferred].zero_effects else "a covariance at its bound"
         text = (
-            f"**The preferred model is singular:** {zero}. AIC counts a variance at zero as a parameter, so the "
-            "same model without it is to be preferred where it is among those compared."
+            f"**The preferred model is singular:** {zero}. AIC counts {gone} as a parameter like any other, so a "
+            "model that does without is to be preferred where it is among those compared and fits as well."
         )
         other = [(name, behind) for name, behind in _distances(models) if name not in singular]
         if other:

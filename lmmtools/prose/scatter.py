@@ -1,4 +1,4 @@
-"""How much groups differ, in sentences: shares of variance, standard deviations of slopes, in the tables' strings."""
+"""How much groups differ, in sentences: shares of variance and standard deviations, the tables' numbers rounded."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from decimal import Decimal
 from typing import Any
 
 from lmmtools.errors import ModelError
-from lmmtools.formats import listed
-from lmmtools.prose.columns import variables
+from lmmtools.formats import listed, rounded
+from lmmtools.formula.translate import columns as columns_of
+from lmmtools.prose.columns import slopes, variables
 from lmmtools.prose.value import literal
-from lmmtools.prose.words import amount, noun, step, unit_of
+from lmmtools.prose.words import amount, inner, noun, step, unit_of
 
-__all__ = ["deviations", "percent", "scattered", "shares"]
+__all__ = ["deviations", "left", "percent", "scattered", "shares"]
+
+_MOST_NAMES = 4
 
 
 def scattered(fit: Any) -> Iterator[str]:
@@ -49,12 +52,27 @@ def percent(share: str) -> str:
 
 
 def deviations(fit: Any) -> dict[tuple[str, str], str]:
-    """Standard deviations by group and effect as the table of variances has them; the residual's is the last."""
+    """Standard deviations of the table of variances, to three digits, by group and effect; the residual's is last."""
     frame = fit.varcorr
     table = frame.table(max_rows=max(len(frame), 40))
     place = next(j for j, column in enumerate(table.columns) if column.name == "sdcor")
     rows = zip(frame.itertuples(), table.cells, strict=True)
-    return {(row.grp, row.var1): cells[place].strip() for row, cells in rows if not row.var2}
+    return {(row.grp, row.var1): _three_digits(cells[place].strip()) for row, cells in rows if not row.var2}
+
+
+def _three_digits(text: str) -> str:
+    """What is beyond three digits of a standard deviation, no data of a size one fits know."""
+    digits = text.replace(",", "").strip("0.")
+    try:
+        exponent = int(f"{float(text.replace(',', '')):e}".partition("e")[2])
+    except ValueError:
+        return text
+    return rounded(text, 2 - exponent) if digits else "0"
+
+
+def left(fit: Any) -> str:
+    """Of which variance shares are, where there is more of it than one: "the variance that the fixed effects leave"."""
+    return "the variance that the fixed effects leave" if set(fit.fixef.index) - {"Intercept"} else "the variance"
 
 
 def _shares(fit: Any) -> Iterator[str]:
@@ -73,19 +91,19 @@ def _shares(fit: Any) -> Iterator[str]:
                 f"within one {one} explains."
             )
         elif slopes:
-            yield (
-                f"On average over the rows, {share} of the variance that the fixed effects leave lies between {many}; "
-                f"{_changing(fit)}."
-            )
+            yield f"On average over the rows, {share} of {left(fit)} lies between {many}; {_changing(fit)}."
         else:
-            yield f"{share} of the variance that the fixed effects leave lies between {many}."
+            sd = amount(deviations(fit)[fit.design.terms[0].group, "Intercept"], unit_of(fit.design))
+            yield f"{share} of {left(fit)} lies between {many}, which scatter with a standard deviation of {sd}."
 
 
 def _changing(fit: Any) -> str:
     """With what the share changes: the columns with slopes, where these are all there is."""
     effects = dict.fromkeys(n for t in fit.design.terms for n in t.names if n != "Intercept")
-    if all(name in fit.design.parsed.predictors for name in effects):
-        return f"the share changes with {listed(map(literal, effects))}"
+    numbers = slopes(fit.design)
+    if all(name in numbers for name in effects):
+        read = dict.fromkeys(column for name in effects for column in columns_of(numbers[name]))
+        return f"the share changes with {listed(map(literal, read))}"
     return "the share differs from row to row"
 
 
@@ -101,28 +119,34 @@ def _intercepts(fit: Any) -> Iterator[str]:
 
 
 def _slopes(fit: Any) -> Iterator[str]:
-    """Standard deviations of slopes of plain columns; other effects and correlations are the table's."""
-    sds, unit, nodes = deviations(fit), unit_of(fit.design), variables(fit.design)
-    other = False
+    """Standard deviations of slopes; other effects and correlations are the table's."""
+    if fit.certificate.flat_by:
+        return
+    sds, unit, numbers = deviations(fit), unit_of(fit.design), slopes(fit.design)
+    fixed, mean = variables(fit.design), {c for node in variables(fit.design).values() for c in columns_of(node)}
     for term in fit.design.terms:
         _, many = noun(fit.design, term.factor)
-        for name in term.names:
-            if name == "Intercept":
+        for name in (name for name in term.names if name in numbers):
+            column = inner(numbers[name]) or name
+            if (term.group, name) in fit.zero_effects:
+                yield f"The {many} show no slopes of {literal(column)} of their own: the variance is estimated as zero."
                 continue
-            if fit.certificate.flat_by:
-                continue
-            if name not in fit.design.parsed.predictors:
-                other = True
-            elif (term.group, name) in fit.zero_effects:
-                yield f"The {many} show no slopes of {literal(name)} of their own: the variance is estimated as zero."
-            else:
-                per = step(name, nodes.get(name), fit.design.units, nodes)
-                yield (
-                    f"{_own_slopes(fit.design, term.factor, name)} scatter with a standard deviation of "
-                    f"{amount(sds[term.group, name], unit)} {per}."
-                )
-    if other:
-        yield "The variances of the random effects that are no slopes of one column are in @tbl-varcorr."
+            read = set(columns_of(numbers[name]))
+            others = [other for other, node in {**fixed, **numbers}.items() if not read & set(columns_of(node))]
+            per = step(name, numbers[name], fit.design.units, others)
+            zero = "" if mean & read else " about zero, since the mean has no such slope,"
+            yield (
+                f"{_own_slopes(fit.design, term.factor, column)} scatter{zero} with a standard deviation of "
+                f"{amount(sds[term.group, name], unit)} {per}."
+            )
+        rest = [name for name in term.names if name != "Intercept" and name not in numbers]
+        if rest:
+            yield f"How much {many} differ in {_effects(rest)} is in @tbl-varcorr."
+
+
+def _effects(names: list[str]) -> str:
+    """Names of effects; many are counted."""
+    return listed(map(literal, names)) if len(names) <= _MOST_NAMES else f"{len(names)} other effects"
 
 
 def _own_slopes(design: Any, factor: str, name: str) -> str:

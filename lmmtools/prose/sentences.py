@@ -8,8 +8,9 @@ import numpy as np
 
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted, listed, spread
-from lmmtools.prose.scatter import percent
+from lmmtools.prose.scatter import left, percent
 from lmmtools.prose.value import Prose, alert, literal
+from lmmtools.prose.words import in_unit
 
 __all__ = ["certificate", "crosscheck", "data", "icc"]
 
@@ -22,7 +23,7 @@ def data(fit: Any) -> Prose:
     unit = design.units.get(fit.response)
     sentences = [
         f"The fit uses {counted(fit.nobs, 'row')}{left_out}.",
-        f"The response is {literal(fit.response)}{f', in {literal(unit)}' if unit else ''}, from {spread(design.y)}.",
+        f"The response is {literal(fit.response)}{f', {in_unit(unit)}' if unit else ''}, from {spread(design.y)}.",
     ]
     for term in {term.factor: term for term in design.terms}.values():
         sizes = np.bincount(term.codes, minlength=len(term.levels))
@@ -38,7 +39,7 @@ def _sizes(sizes: np.ndarray) -> str:
     low, high = int(sizes.min()), int(sizes.max())
     if low == high:
         return f"of {counted(low, 'row')} each" if len(sizes) > 1 else f"of {counted(low, 'row')}"
-    return f"of {low} to {counted(high, 'row')}, half of them with {np.median(sizes):g} or fewer"
+    return f"of {low} to {counted(high, 'row')}, {np.median(sizes):g} in the median"
 
 
 def icc(fit: Any) -> Prose:
@@ -48,16 +49,17 @@ def icc(fit: Any) -> Prose:
     try:
         table = shares(fit).table()
     except ModelError as error:
-        return Prose(alert("NOTE", literal(error)))
+        text = str(error).removeprefix("icc: ")
+        return Prose(alert("NOTE", literal(text[:1].upper() + text[1:])))
     places = {column.name: j for j, column in enumerate(table.columns)}
     slopes = any(name != "Intercept" for term in fit.design.terms for name in term.names)
     mean = "averaged over the rows, " if slopes else ""
     said = []
     for row, cells in zip(table.rows, table.cells, strict=True):
+        adjusted, whole = (percent(cells[places[name]]) for name in ("adjusted", "icc"))
+        more = "" if left(fit) == "the variance" else f", {whole} of all variance, that of the fixed part included"
         said.append(
-            f"Intraclass correlation of {literal(row[places['group']])}: {mean}{percent(cells[places['adjusted']])} of "
-            f"the variance that the fixed effects leave, {percent(cells[places['icc']])} of all variance, that of the "
-            "fixed part included."
+            f"Intraclass correlation of {literal(row[places['group']])}: {mean}{adjusted} of {left(fit)}{more}."
         )
     return Prose(" ".join(said))
 

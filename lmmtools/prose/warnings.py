@@ -52,8 +52,7 @@ def singularity(fit: Any) -> str:
         return f"the variance of {listed(zero)} is estimated as zero"
     perfect = [
         f"the correlation of {row.var1} and {row.var2} by {row.grp} is estimated as {'1' if row.sdcor > 0 else '−1'}"
-        for row in fit.varcorr.itertuples()
-        if row.var2 and abs(row.sdcor) > 1.0 - _ROUNDING
+        for row in _perfect(fit)
     ]
     if perfect:
         return listed(perfect)
@@ -63,12 +62,20 @@ def singularity(fit: Any) -> str:
 def _singular(fit: Any) -> list[str]:
     if not fit.is_singular:
         return []
-    text = (
-        f"**Singular fit:** {literal(singularity(fit))}. That is not evidence that there is none, and tests of the "
-        "other terms take the zero as known. A test of the variance itself has no plain χ² reference "
-        "[@self1987; @stram1994]."
+    means = (
+        "These data do not tell the correlated effects apart, which is not evidence that they are one. Tests of the "
+        "other terms take the correlation as known; a test of one of these variances"
+        if not fit.zero_effects and _perfect(fit)
+        else "That is not evidence that there is none. Tests of the other terms take the zero as known; a test of the "
+        "variance itself"
     )
+    text = f"**Singular fit:** {literal(singularity(fit))}. {means} has no plain χ² reference [@self1987; @stram1994]."
     return [alert("WARNING", text)]
+
+
+def _perfect(fit: Any) -> list[Any]:
+    """Rows of correlations that are one in size."""
+    return [row for row in fit.varcorr.itertuples() if row.var2 and abs(row.sdcor) > 1.0 - _ROUNDING]
 
 
 def _is_of_groups(message: str, fit: Any) -> bool:

@@ -6,25 +6,39 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lmmtools.formats import counted
+from lmmtools.formats import counted, is_scale, singular
 from lmmtools.formula.syntax import Call, Name, Node, Number, Op
 from lmmtools.prose.value import literal
 
-__all__ = ["amount", "at_zero", "capital", "groups", "moved", "noun", "step", "unit_of"]
+__all__ = ["amount", "at_zero", "capital", "groups", "in_unit", "inner", "level_unit", "moved", "noun", "step",
+           "unit_of"]  # fmt: skip
 
 _TIMES = {"second": "a", "minute": "a", "hour": "an", "day": "a", "week": "a", "month": "a", "year": "a"}
 _PERCENT = ("%", "percent", "per cent")
 
 
 def unit_of(design: Any) -> str:
-    """Unit of the response; empty where none is known, as for a function of a column."""
-    unit = design.units.get(design.response, "")
+    """Unit of a change of the response; empty where none is known, as for a function of a column."""
+    unit = level_unit(design)
     return "percentage points" if unit in _PERCENT else unit
+
+
+def level_unit(design: Any) -> str:
+    """Unit of the response itself: a mean is 40 %, a change 4 percentage points."""
+    unit = design.units.get(design.response, "")
+    return "" if is_scale(unit) else unit
 
 
 def amount(number: str, unit: str) -> str:
     """A number, as a table shows it, with its unit."""
     return f"{number} {literal(unit)}" if unit else number
+
+
+def in_unit(unit: str) -> str:
+    """A unit in a list of facts: "in mm", or "a count" for what names a scale."""
+    if is_scale(unit):
+        return f"{'an' if unit[:1].lower() in 'aeiou' else 'a'} {literal(unit)}"
+    return f"in {literal(unit)}"
 
 
 def noun(design: Any, factor: str) -> tuple[str, str]:
@@ -64,10 +78,10 @@ def step(name: str, node: Node | None, units: Mapping[str, str], numbers: Iterab
     column = moved(node) if node is not None else name
     if column is None:
         return f"per unit of {literal(name)}"
-    unit = _singular(units.get(column, ""))
-    if not unit:
+    unit = singular(units.get(column, ""))
+    if not unit or is_scale(unit):
         return f"per unit of {literal(column)}"
-    alike = [other for other in numbers if other != name and _singular(units.get(other, "")) == unit]
+    alike = [other for other in numbers if other != name and singular(units.get(other, "")) == unit]
     if unit in _TIMES and not alike:
         return f"{_TIMES[unit]} {unit}"
     return f"per {literal(unit)} of {literal(column)}"
@@ -97,11 +111,12 @@ def moved(node: Node | None) -> str | None:
     return None
 
 
-def _singular(unit: str) -> str:
-    """A unit that is one English word, in the singular: years, inches, students; others as they are."""
-    if not re.fullmatch(r"[a-z]{4,}", unit) or unit.endswith(("ss", "us", "is", "series")) or not unit.endswith("s"):
-        return unit
-    return re.sub(r"(?<=ch)es$|(?<=sh)es$|(?<=x)es$|s$", "", unit)
+def inner(node: Node | None) -> str | None:
+    """The column that a variable is, but for where its zero lies and how large its unit is."""
+    match node:
+        case Call(func="scale" | "standardize", args=(Name(value=column),), keywords=()):
+            return column
+    return moved(node)
 
 
 def capital(text: str) -> str:

@@ -1,7 +1,7 @@
 """Data from anywhere: a shipped data set or a file of one's own, typed, described and filtered.
 
-`tables` reads files, `columns` gives columns their kinds, `filters` reads and applies filter expressions,
-`values` is what such an expression computes with.
+`tables` reads files, `delimited` those of text, `columns` gives columns their kinds, `filters` reads and applies
+filter expressions, `values` is what such an expression computes with.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pandas as pd
 
 from lmmtools.datasets import list_datasets, load_dataset
 from lmmtools.errors import DataError
+from lmmtools.formats import shortened
 from lmmtools.sources.columns import check_columns, describe, typed
 from lmmtools.sources.filters import rows_kept
 from lmmtools.sources.tables import bare_name, read_table
@@ -32,7 +33,8 @@ def read_data(
     source : str, pathlib.Path or pd.DataFrame
         A name of `list_datasets`, else the path of a ``.csv``, ``.tsv`` or ``.parquet`` file. Text files are
         UTF-8 with a line of column names, separated by commas, semicolons or tabs, and may be compressed
-        (``.csv.gz``). Empty fields, ``NA`` and ``NaN`` are missing. A frame is left as it is, and copied.
+        (``.csv.gz``). Empty fields, ``NA`` and ``NaN`` are missing; so are ``.``, ``-``, ``n/a`` and ``null`` in a
+        column whose other fields are all numbers. A frame is left as it is, and copied.
     filter : str
         Which rows are kept, such as ``"age > 8 and Sex in ['Male', 'Female']"``: comparisons, ``and``, ``or``,
         ``not``, ``in`` and arithmetic on columns; names that are no words stand between backticks. A row for
@@ -72,7 +74,7 @@ def _read(source: object, columns: Mapping[str, Mapping[str, Any]]) -> tuple[pd.
         return _of_frame(source, columns)
     if not isinstance(source, str | Path):
         raise DataError(
-            f"a data source is the name of a shipped data set the path of a file, or a pandas "
+            f"a data source is the name of a shipped data set, the path of a file, or a pandas "
             f"data frame; got {type(source).__name__}."
         )
     shipped = list(list_datasets().index)
@@ -109,5 +111,6 @@ def _filtered(frame: pd.DataFrame, condition: str) -> tuple[pd.DataFrame, int, i
     keep, undecided = rows_kept(condition, frame)
     if not keep.any():
         why = f" ({undecided} of them because of missing values)" if undecided else ""
-        raise DataError(f"the filter `{condition}` keeps none of the {len(frame)} rows{why}: make it less strict.")
+        text = shortened(condition, 200)
+        raise DataError(f"the filter `{text}` keeps none of the {len(frame)} rows{why}: make it less strict.")
     return frame.loc[keep], undecided, len(frame)

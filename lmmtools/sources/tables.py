@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import os
-import re
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from lmmtools.errors import DataError
-from lmmtools.formats import counted, listed, nearest, quoted
+from lmmtools.formats import nearest
+from lmmtools.sources.delimited import check_unique, read_delimited
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["bare_name", "read_table"]
 
-_SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
-_MISSING = ("", "NA", "NaN", "nan")
 _TEXT = {".csv": ",;\t", ".txt": ",;\t", ".tsv": "\t"}
-_DECIMAL_COMMA = re.compile(r'(?:^|;)"?[-+]?\d+,\d+"?(?:;|$)', flags=re.MULTILINE)
-_LONGEST_FIELD = 10_000_000  # characters; Python's own limit is met by texts people do have
 
 
 def bare_name(path: Path) -> str:
@@ -60,7 +58,7 @@ def read_table(path: Path, columns: Mapping[str, Mapping[str, Any]], shipped: It
     if suffix in (".parquet", ".pq"):
         frame = _parquet(path, content)
     elif suffix in _TEXT:
-        frame = _csv(path, _decoded(path, content), _TEXT[suffix], columns)
+        frame = read_delimited(path, _decoded(path, content), _TEXT[suffix], columns)
     else:
         raise DataError(
             f"`{path.name}` is of no kind that is read: data are .csv, .tsv or .parquet files, text also as .csv.gz."
@@ -110,86 +108,6 @@ def _decoded(path: Path, content: bytes) -> str:
     return text
 
 
-def _csv(path: Path, text: str, separators: str, columns: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    separator = max(separators, key=lambda one: len(_first_row(text, one)))
-    names = _checked_rows(path, text, separator)
-    kept_as_text = [name for name in names if columns.get(name, {}).get("kind") in ("factor", "ordered")]
-    try:
-        return pd.read_csv(
-            io.StringIO(text),
-            sep=separator,
-            header=0,
-            names=names,
-            index_col=False,
-            dtype=dict.fromkeys(kept_as_text, "str"),
-            keep_default_na=False,
-            na_values={name: _missing_words(columns.get(name, {})) for name in names},
-            decimal="," if separator == ";" and _DECIMAL_COMMA.search(text) else ".",
-            skipinitialspace=True,
-            low_memory=False,
-        )
-    except (ValueError, OverflowError) as error:  # pandas' ParserError is a ValueError
-        raise DataError(f"`{path.name}` cannot be read as a table ({error}).") from error
-
-
-def _missing_words(about: Mapping[str, Any]) -> list[str]:
-    """What stands for a missing value: not a word that the column declares a level."""
-    return [word for word in _MISSING if word not in about.get("levels", ())]
-
-
-def _first_row(text: str, separator: str) -> list[str]:
-    try:
-        return next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])
-    except csv.Error:
-        return []
-
-
-def _checked_rows(path: Path, text: str, separator: str) -> list[str]:
-    """Names of the columns, once every row is known to have a field for each."""
-    # pandas fills short rows up and makes an index of long ones without a word.
-    csv.field_size_limit(_LONGEST_FIELD)
-    rows = csv.reader(io.StringIO(text), delimiter=separator, strict=True, skipinitialspace=True)
-    header: list[str] = []
-    wrong: list[tuple[int, int]] = []
-    try:
-        for row in rows:
-            if not row or (len(header) > 1 and row == [""]):
-                continue  # a blank line
-            if not header:
-                header = _column_names(path, row)
-            elif len(row) != len(header):
-                wrong.append((rows.line_num, len(row)))
-    except csv.Error as error:
-        raise DataError(
-            f"`{path.name}` cannot be read from line {rows.line_num} on ({error}): look for a quote that is not closed."
-        ) from error
-    if wrong:
-        line, fields = wrong[0]
-        more = f" (and {counted(len(wrong) - 1, 'further line')})" if len(wrong) > 1 else ""
-        raise DataError(
-            f"`{path.name}` is ragged: line {line} has {counted(fields, 'field')}{more}, but the first line names "
-            f"{counted(len(header), 'column')}, separated by {_SEPARATORS[separator]}: mend the lines or the names."
-        )
-    return header
-
-
-def _column_names(path: Path, row: list[str]) -> list[str]:
-    names = [name.strip() for name in row]
-    if names[0] == "" and "row" not in names:
-        names[0] = "row"  # R's write.csv puts the names of rows first, without a heading
-    unnamed = [str(place) for place, name in enumerate(names, start=1) if not name]
-    if unnamed:
-        raise DataError(f"`{path.name}` has no name for column {listed(unnamed)}: name every column in the first line.")
-    _check_unique(path, names)
-    return names
-
-
-def _check_unique(path: Path, names: list[str]) -> None:
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    if twice:
-        raise DataError(f"`{path.name}` names more than one column {quoted(twice)}: each needs a name of its own.")
-
-
 def _parquet(path: Path, content: bytes) -> pd.DataFrame:
     import pyarrow as pa
     from pyarrow import parquet
@@ -199,16 +117,24 @@ def _parquet(path: Path, content: bytes) -> pd.DataFrame:
     try:
         table = parquet.read_table(io.BytesIO(content))
         names, by_pandas = table.column_names, b"pandas" in (table.schema.metadata or {})
-        frame = table.to_pandas(ignore_metadata=True)
+        frame = table.to_pandas(ignore_metadata=True, date_as_object=False)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")
         raise DataError(f"`{path.name}` is no readable Parquet file ({reason}): write it again.") from error
-    _check_unique(path, names)
+    check_unique(path, names)
     for name in frame.columns:
-        series = frame[name]
-        if isinstance(series.dtype, pd.CategoricalDtype) and not series.cat.ordered and not by_pandas:
-            # Others store the order of appearance, which means nothing.
-            frame[name] = series.astype(series.cat.categories.dtype)
-        elif pa.types.is_boolean(table.schema.field(name).type) and series.dtype == object:
-            frame[name] = series.astype("boolean")
-    return frame
+        frame[name] = _settled(frame[name], table.schema.field(name).type, by_pandas)
+    unnamed = "__index_level_0__"  # what pandas calls an index without a name
+    return frame if "row" in frame else frame.rename(columns={unnamed: "row"})
+
+
+def _settled(series: pd.Series, kind: pa.DataType, by_pandas: bool) -> pd.Series:
+    """A column as a model needs it: exact decimals and columns without values are numbers."""
+    import pyarrow as pa
+
+    if isinstance(series.dtype, pd.CategoricalDtype) and not series.cat.ordered and not by_pandas:
+        # Others store the order of appearance, which means nothing.
+        return series.astype(series.cat.categories.dtype)
+    if pa.types.is_boolean(kind) and series.dtype == object:
+        return series.astype("boolean")
+    return series.astype(float) if pa.types.is_decimal(kind) or pa.types.is_null(kind) else series

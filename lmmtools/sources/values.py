@@ -86,12 +86,17 @@ def column_value(series: pd.Series, written: str) -> Value:
     if pd.api.types.is_numeric_dtype(dtype):
         exact = not missing.any() and dtype.kind in "iu"
         return Value("number", series.to_numpy() if exact else _floats(series), missing, written)
+    if isinstance(dtype, pd.DatetimeTZDtype):  # what clocks showed there
+        return Value("time", series.dt.tz_localize(None).to_numpy(), missing, written)
     if isinstance(dtype, np.dtype) and dtype.kind == "M":
         return Value("time", series.to_numpy(), missing, written)
     texts = _texts(series)
     if all(isinstance(one, str) for one in series.dropna()):
         return Value("text", texts, missing, written, tuple(dict.fromkeys(texts[~missing])))
-    raise DataError(f"`{written}` holds {dtype} values, which a filter cannot compare: filter by another column.")
+    raise DataError(
+        f"`{written}` holds neither numbers, texts, times nor true and false ({dtype}), which is all that a filter "
+        "compares: filter by another column."
+    )
 
 
 def _texts(series: pd.Series) -> np.ndarray:
@@ -148,7 +153,8 @@ def compare(op: str, left: Value, right: Value, written: str) -> Value:
     """
     left, right = _as_time(left, right), _as_time(right, left)
     if left.kind != right.kind:
-        raise DataError(f"`{written}` compares {_described(left)} with {_described(right)}{_remedy(left, right)}.")
+        two = f"{_described(left)} with {_described(right)}".removesuffix(",")
+        raise DataError(f"`{written}` compares {two}{_remedy(left, right)}.")
     missing = left.missing | right.missing
     one, two = left.data, right.data
     if left.kind == "text":
@@ -190,6 +196,8 @@ def _as_time(value: Value, other: Value) -> Value:
 
 def _text_operands(op: str, left: Value, right: Value, written: str) -> tuple[np.ndarray, np.ndarray]:
     for column, literal in ((left, right), (right, left)):
+        if literal.literal and not column.literal and not column.levels:
+            raise DataError(f"`{written}`: `{column.written}` has no value in any row, so nothing equals it.")
         if literal.literal and not column.literal and str(literal.data) not in column.levels:
             raise DataError(
                 f"`{written}`: `{column.written}` has no value `{literal.data}`"

@@ -74,6 +74,32 @@ local function Div(element)
   return result
 end
 
+local function is_equation(block)
+  local first = block and block.t == "Para" and block.content[1]
+  return first and first.t == "Math" and first.mathtype == "DisplayMath"
+end
+
+-- A sentence that leads to an equation goes to the next page with it. Between the two may stand the mark that ends
+-- one piece of prose.
+local function Pandoc(document)
+  local blocks, made = document.blocks, pandoc.List({})
+  for place, block in ipairs(blocks) do
+    local after = blocks[place + 1]
+    if after and after.t == "RawBlock" then
+      after = blocks[place + 2]
+    end
+    if block.t == "Para" and not is_equation(block) and is_equation(after) then
+      made:insert(pandoc.RawBlock("typst", "#block(sticky: true, spacing: 1em)[#par["))
+      made:insert(block)
+      made:insert(pandoc.RawBlock("typst", "]]"))
+    else
+      made:insert(block)
+    end
+  end
+  document.blocks = made
+  return document
+end
+
 local function Table(element)
   local text = as_typst({ element })
   return pandoc.RawBlock("typst", (text:gsub("#figure%(", "#figure(numbering: none, outlined: false, ", 1)))
@@ -90,5 +116,6 @@ end
 
 return {
   { Pandoc = collect },
+  { Pandoc = Pandoc },
   { Math = Math, Header = Header, Link = Link, Image = Image, Div = Div, Table = Table, RawInline = RawInline, RawBlock = RawBlock },
 }

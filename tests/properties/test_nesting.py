@@ -24,7 +24,7 @@ FIXED = (
 RANDOM = (
     ("(x | g)", "(1 + I(2*x) | g)"), ("(x | g)", "(I(x - 3) | g)"), ("(1 + x | g)", "(0 + I(x + 1) + I(x - 1) | g)"),
     ("(x || g)", "diag(1 + x | g)"), ("(1 | g)", "homdiag(1 | g)"), ("(f | g)", "(0 + f | g)"),
-    ("(0 + x | g)", "(0 + I(-x) | g)"), ("(1 | g)", "(1 | relabelled)"),
+    ("(0 + x | g)", "(0 + I(-x) | g)"), ("(1 | g)", "(1 | relabelled)"), ("(1 | g:f)", "homdiag(0 + f | g)"),
 )  # fmt: skip
 # Smaller and larger, and whether the smaller lies where a variance is zero.
 STEPS = (
@@ -32,10 +32,13 @@ STEPS = (
     ("homdiag(1 + x | g)", "diag(1 + x | g)", False), ("homdiag(1 + x | g)", "(x | g)", False),
     ("(0 + x | g)", "(x | g)", True), ("(x | g)", "(x + z | g)", True), ("(1 | g)", "(f | g)", True),
     ("homdiag(0 + f | g)", "(f | g)", False), ("(0 + I(x - 3) | g)", "(x | g)", True),
+    ("(1 | g:f)", "(f | g)", False), ("(1 | g:f)", "diag(0 + f | relabelled)", False),
+    ("(0 + x | g:f)", "(0 + f:x | g)", False),
 )  # fmt: skip
 UNRELATED = (
     ("(1 | g)", "(0 + x | g)"), ("(x || g)", "(I(x - 3) || g)"), ("(1 | g)", "homdiag(1 + x | g)"),
     ("(0 + x | g)", "diag(0 + I(x + z) + I(x - z) + z | g)"), ("(1 | g)", "(1 | g:f)"),
+    ("(x | g:f)", "(x | g)"), ("(1 | g:f)", "(x | g)"), ("(1 | g:f)", "(1 | f)"), ("(1 | g:f)", "(1 | g:h)"),
 )  # fmt: skip
 
 

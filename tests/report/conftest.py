@@ -46,8 +46,11 @@ if mode == "crash":
 if mode == "out of memory":
     os.kill(os.getpid(), signal.SIGKILL)
 if mode == "large":
-    for _ in range(40):
+    display({"application/x-large": "x" * 4_000_000, "text/plain": "large"}, raw=True)
+if mode == "print":
+    for _ in range(200):
         print("x" * 100_000)
+    print("the last line")
 if mode == "slow":
     time.sleep(600)
 if mode == "kill":

@@ -1,12 +1,16 @@
 """Reports without a study file: the same checks, with the option a mistake is in."""
 
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
 from lmmtools import StudyError, load_dataset
-from lmmtools.__main__ import app
+from lmmtools.__main__ import _say, app
 from lmmtools.report.asked.adhoc import adhoc_study
 from lmmtools.report.asked.expand import expand
+from lmmtools.report.runs.make import Made
+from lmmtools.report.runs.outcome import Outcome
 
 SLOPE = "distance ~ age + (age | Subject)"
 LEVEL = "distance ~ age + (1 | Subject)"
@@ -88,6 +92,26 @@ def test_a_wrong_request_runs_nothing(data, tmp_path, arguments, expected):
     done = CliRunner().invoke(app, ["report", *arguments, "--out", str(tmp_path / "out")])
     assert done.exit_code == 2 and expected in done.stderr and "othing was run" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", ["--data", "--formula", "--filter"])
+def test_bytes_that_are_no_text_are_refused_before_a_report_would_hold_them(data, option):
+    given = {"--data": data, "--formula": SLOPE, "--filter": "age > 8"} | {option: "bad\udcff.csv"}
+    with pytest.raises(
+        StudyError, match=rf"^{option}: bad\\udcff.csv holds bytes that are not UTF-8.* Nothing was run"
+    ):
+        adhoc_study(given["--data"], [given["--formula"]], filter=given["--filter"])
+
+
+def test_what_was_never_made_is_not_called_out_of_date(data, capsys):
+    one, two, three = expand(*adhoc_study(data, [SLOPE, LEVEL]))
+    outcomes = (
+        Outcome(one, "ok", (), {}, ("a.html",)),
+        Outcome(two, "ok", (), {}, ("b.html",), current=False),
+        Outcome(three, "ok", (), {}, (), current=False),
+    )
+    _say(Made(outcomes, Path("index.html"), 1.0, frozenset({one.name}), (one.name,)))
+    assert capsys.readouterr().out == "1 made, 0 kept, 1 out of date, 1 not made yet, 0 failed in 1 s: index.html\n"
 
 
 @pytest.mark.slow

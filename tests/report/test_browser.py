@@ -80,6 +80,59 @@ def test_the_page_is_never_wider_than_the_screen(visit, name, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+BOX = "one => { const box = one.getBoundingClientRect(); return [box.left, box.right, box.width, box.height]; }"
+
+
+@pytest.mark.parametrize("width", [DESK, 1440])
+def test_on_a_desk_the_contents_stand_next_to_the_text(visit, width):
+    page = visit(width=width)
+    _, end, _, _ = page.eval_on_selector(".contents", BOX)
+    start, _, measure, _ = page.eval_on_selector("main > p", BOX)
+    assert 16 <= start - end <= 64
+    letter = page.eval_on_selector(
+        "main > p",
+        """one => {
+      const words = document.createElement("span");
+      words.textContent = "where they follow the points closely, the groups have much to say";
+      words.style.whiteSpace = "nowrap";
+      one.append(words);
+      return words.getBoundingClientRect().width / words.textContent.length;
+    }""",
+    )
+    assert 66 <= measure / letter <= 76
+
+
+def test_folded_code_takes_no_line_of_a_desk_and_opens_by_keyboard(visit):
+    page = visit()
+    code = page.locator("details.code").nth(1)
+    assert code.evaluate(BOX)[3] == 0
+    code.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert code.locator("pre").is_visible()
+    assert code.evaluate(BOX)[3] > 40
+    boxes = page.eval_on_selector_all("details.code:not([open]) > summary", f"all => all.map({BOX})")
+    text = page.eval_on_selector("main > p", BOX)
+    assert all(start >= text[1] for start, _, _, _ in boxes)  # beside the text, never on it
+
+
+@pytest.mark.parametrize("width", [PHONE, 320])
+def test_letters_of_figures_can_be_read_on_a_phone(visit, width):
+    page = visit(width=width)
+    frame = page.locator(".drawing").first
+    seen, own = frame.locator("svg").evaluate("one => [one.getBoundingClientRect().width, one.viewBox.baseVal.width]")
+    assert seen / own >= 0.8 * 96 / 72  # letters of 9 points or more keep 9 pixels
+    assert frame.evaluate("one => one.scrollWidth > one.clientWidth")
+    assert frame.evaluate("one => one.tabIndex") == 0
+
+
+def test_a_small_table_is_no_wider_than_it_needs_to_be_and_its_caption_is(visit):
+    page = visit()
+    page.evaluate("document.querySelector('#tbl-yield caption span').append(' and more words'.repeat(9))")
+    table = page.eval_on_selector("#tbl-yield", BOX)
+    caption = page.eval_on_selector("#tbl-yield caption span", BOX)
+    assert table[2] < 400 < caption[2] <= 592
+
+
 def test_light_and_dark_follow_the_system_until_one_is_chosen(visit):
     page = visit(color_scheme="dark")
     dark = ground(page)

@@ -14,6 +14,7 @@ from lmmtools.formats import visible
 from lmmtools.report.locate import resource_dir
 from lmmtools.report.pages.export_html import LmmHtmlExporter
 from lmmtools.report.pages.foreign import plain_html
+from lmmtools.report.pages.terms import formula_html
 from lmmtools.report.pages.webfonts import web_fonts
 from tests.report.pages import HOSTILE, example, html_of
 
@@ -113,6 +114,12 @@ def test_it_is_well_formed(plain, hostile):
         targets = {one["href"][1:] for one in read.of("a") if one.get("href", "").startswith("#")}
         assert {"tbl-yield", "fig-line", "sec-ref-bates2015", "sec-fn1", "sec-model", "sec-reference-list"} <= targets
         assert targets <= set(ids)
+
+
+def test_a_random_term_stays_on_one_line_and_is_text():
+    assert formula_html("y ~ x + (1 + x | g)") == 'y ~ x + <span class="term">(1 + x | g)</span>'
+    assert formula_html("y ~ (1 || <b>)") == 'y ~ <span class="term">(1 || &lt;b&gt;)</span>'
+    assert formula_html("C(x) ~ <i>(") == "C(x) ~ &lt;i&gt;("
 
 
 def test_headings_go_down_one_step_at_a_time(plain):

@@ -153,6 +153,15 @@ def test_on_the_cross_check_page_only_the_unexplained_is_red(files):
     assert len(opened) == 1
 
 
+def test_the_cross_check_page_has_no_column_without_a_number(files):
+    found = Elements(files["crosscheck.html"])
+    assert "Fixed effects" in found.text
+    assert "Modes, fitted values" not in found.text
+    assert "--groups: 2;" in files["crosscheck.html"]
+    none = index_files("None", [outcome_of("f", status="failed", record={})])["crosscheck.html"]
+    assert "--groups: 5;" in none
+
+
 def test_the_cross_check_page_has_every_run_engine_and_difference(files):
     found = Elements(files["crosscheck.html"])
     assert (

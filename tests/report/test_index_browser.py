@@ -136,6 +136,27 @@ def test_the_axis_is_labelled_where_a_scale_begins(page, folder):
 
 
 @pytest.mark.slow
+def test_a_reason_has_the_room_of_the_numbers_that_are_missing(page, folder):
+    page.goto(f"file://{folder}/index.html")
+    for name in ("dye-failed", "old", "unmade"):
+        row = page.locator(f"tr[id={name}]")
+        state, said, files = (row.locator(one).bounding_box() for one in (".state", ".estimate", ".links"))
+        assert state["width"] == said["width"] > 350
+        assert state["y"] + state["height"] <= said["y"] + 1
+        assert files["y"] <= state["y"]
+        assert files["x"] > 1000  # in its own column still
+
+
+@pytest.mark.slow
+def test_the_first_stop_leads_to_the_table(page, folder):
+    for name in PAGES:
+        page.goto(f"file://{folder}/{name}")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.className") == "sortable"
+
+
+@pytest.mark.slow
 def test_dark_and_light_by_hand(page, folder):
     page.goto(f"file://{folder}/crosscheck.html")
     ground = "getComputedStyle(document.body).backgroundColor"

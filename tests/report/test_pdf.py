@@ -17,6 +17,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from lmmtools.errors import LMMError
+from lmmtools.figures import FONTS
 from lmmtools.report.pages.export_pdf import LmmPdfExporter
 from lmmtools.report.pages.page import Setting, make_page
 from lmmtools.report.pages.pdf import compile_pdf
@@ -196,8 +197,13 @@ def test_every_font_is_in_the_file_and_none_is_of_type_3():
         names = {str(one.BaseFont) for one in fonts}
         for described in (one.FontDescriptor for one in fonts if "/FontDescriptor" in one):
             assert {"/FontFile2", "/FontFile3"} & set(described.keys())
-    for family in ("Libertinus", "SourceSans3", "NewCMMath", "DejaVuSansMono"):
+    said = (FONTS / "README.md").read_text(encoding="utf-8")
+    for family in ("LibertinusSerif", "SourceSans3", "NewCMMath", "DejaVuSansMono"):
         assert any(family in name for name in names), family
+        rows = {one.split("|")[1].replace(" ", ""): one for one in said.splitlines() if one.startswith("|")}
+        line = rows[family.replace("NewCM", "NewComputerModern")]
+        (licence,) = re.findall(r"`(\S+\.txt)`", line)
+        assert (FONTS / licence).is_file()
 
 
 def test_hostile_text_is_text_everywhere(words):
@@ -326,6 +332,15 @@ def test_a_figure_leaves_no_hole(words):
     texts = pages_of(pdf_of("A", notebook(*cells))[0], words)
     place = next(number for number, text in enumerate(texts) if "Figure 1." in text)
     assert "after" in texts[place - 1] or "word" in texts[place]  # the text went on, or there was room
+
+
+def test_a_sentence_and_the_equation_it_leads_to_stand_on_one_page(words):
+    for lines in range(24, 42):  # down to the foot of a page, and over it
+        filled = "\\\n".join(["line"] * lines)
+        cells = [new_markdown_cell(f"# T\n\n{filled}\n\nIt leads."), new_code_cell("lt.prose.model(fit)"),
+                 new_markdown_cell("$$\n\\begin{aligned} yy &= a \\\\ &+ b \\\\ &+ c \\end{aligned}\n$$")]  # fmt: skip
+        pages = [text for text in pages_of(pdf_of("A", notebook(*cells))[0], words) if "leads" in text]
+        assert ["𝑦" in text for text in pages] == [True], lines
 
 
 MARK = {"kind": "inside", "place": 1, "page": 2, "y": 25.0, "height": 90.0, "picture": 80.0}

@@ -86,3 +86,11 @@ def test_on_the_command_line(tmp_path, monkeypatch):
     assert again.exit_code == 2 and "nothing was written" in again.stderr
     printed = CliRunner().invoke(app, ["schema"])
     assert printed.exit_code == 0 and printed.stdout == json_schema()
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_name_that_is_empty_is_no_folder(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["new", name])
+    assert done.exit_code == 2 and done.stderr.startswith("The name is empty; nothing was written.")
+    assert not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_notebook
 
-from lmmtools import StudyError
+from lmmtools import StudyError, build_design, load_dataset
 from lmmtools.report.asked.expand import expand, safe_name
 from lmmtools.report.asked.mistakes import Mistake, find_mistakes, key_text
 from lmmtools.report.asked.positions import line_of, positions
@@ -246,6 +246,16 @@ def test_mistakes_do_not_carry_what_a_terminal_would_obey(study_file):
     message = str(caught.value)
     assert "\x1b" not in message and "\u202e" not in message and r"\x1b[2J\u202e" in message
     assert max(map(len, message.splitlines())) < 700
+
+
+@pytest.mark.parametrize("content", [None, b"title = 1", b"title =", b"\xff"])
+def test_neither_does_the_name_of_the_file(tmp_path, content):
+    path = tmp_path / "\x1b[31mred.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(StudyError) as caught:
+        read_study(path)
+    assert "\x1b" not in str(caught.value) and r"\x1b[31mred.toml" in str(caught.value)
 
 
 def test_every_key_of_a_study_has_its_line():
@@ -505,9 +515,29 @@ RICH_MISTAKES = {
         'datasets[1].focal: no model here has a coefficient "xx:y"',
     ),
     "focal level that is not there": (
+        'formula = "y ~ x * g + (1 | g)"',
+        'formula = "y ~ x + g + (1 | g)"\nfocal = "g[A]"',
+        'datasets[2].variants[1].focal: no model here has a coefficient "g[A]"; did you mean "g[T.b]"?',
+    ),
+    "noun without a plural": (
+        '["group", "groups"]',
+        '["group"]',
+        "datasets[1].columns.g.noun: expected a list of 2, got 1",
+    ),
+    "weights that are no column": (
         'name = "own"',
-        'name = "own"\nfocal = "g[A]"',
-        '"g" has no level "A"; did you mean "a"?',
+        'name = "own"\nnotebook = "model_report.ipynb"\nparameters = { weights = "xy" }',
+        'variants[1].parameters.weights: two has no column "xy"; did you mean "y"?',
+    ),
+    "model without random effects": (
+        'formula = "y ~ x * g + (1 | g)"',
+        'notebook = "model_report.ipynb"\nformula = "y ~ x"',
+        "variants[1].formula: y ~ x has no random effects; add at least one",
+    ),
+    "name that is empty": (
+        'name = "own"',
+        'name = ""',
+        "datasets[2].variants[1].name: is empty",
     ),
     "timeout that never ends": (
         "timeout = 9",
@@ -554,6 +584,127 @@ def test_each_mistake_of_a_rich_study_has_its_sentence(rich, mistake):
     with pytest.raises(StudyError) as caught:
         expand(*read_study(rich(RICH.replace(old, new))))
     assert expected in str(caught.value)
+
+
+TEMPLATES = {
+    '{% extends "lmm_html/index.html.j2" %}\n{% block logo %}': "house/index.html.j2, line 2: ",
+    '{% extends "lmm_htm/index.html.j2" %}': 'no template "lmm_htm/index.html.j2"; did you mean "lmm_html/index.h',
+    '{% include "mine.j2" %}': 'house/index.html.j2: there is no template "mine.j2"; ',
+    "\udcff": "house/index.html.j2 cannot be read (",
+}
+
+
+@pytest.mark.parametrize("text", TEMPLATES)
+def test_a_template_that_cannot_be_read_is_found_before_anything_runs(study_file, tmp_path, text):
+    (tmp_path / "house").mkdir()
+    page = tmp_path / "house" / "index.html.j2"
+    page.write_bytes(text.encode("utf-8", "surrogateescape"))
+    study = study_file(GOOD.replace('title = "Toy"', 'title = "Toy"\ntemplates.html = "house"'))
+    with pytest.raises(StudyError) as caught:
+        read_study(study)
+    assert "toml:3: templates.html: " in str(caught.value) and TEMPLATES[text] in str(caught.value)
+    page.write_text('{% extends "lmm_html/index.html.j2" %}{% for i in [1] %}{% break %}{% endfor %}')
+    assert read_study(study)[1].templates == {"html": tmp_path / "house"}
+
+
+def test_models_are_compared_with_the_weights_that_all_have(study_file):
+    text = """
+[[datasets]]
+name = "Orthodont"
+compare = true
+[[datasets.variants]]
+name = "level"
+formula = "distance ~ 1 + (1 | Subject)"
+parameters.weights = "age"
+[[datasets.variants]]
+name = "line"
+formula = "distance ~ age + (1 | Subject)"
+parameters.weights = "age"
+"""
+    comparison = expand(*read_study(study_file(text)))[-1]
+    assert {one.name: value for one, value, _ in comparison.parameters}["weights"] == "age"
+    with pytest.raises(StudyError, match=r"toml:4: datasets\[1\].compare: the variants have different weights; only"):
+        read_study(study_file(text.removesuffix('parameters.weights = "age"\n')))
+
+
+def test_models_that_are_compared_have_names_of_their_own(study_file):
+    text = """
+[[datasets]]
+name = "Orthodont"
+compare = true
+[[datasets.variants]]
+name = "line"
+formula = "distance ~ 1 + (1 | Subject)"
+[[datasets.variants]]
+name = "line"
+methods = ["ML"]
+formula = "distance ~ age + (1 | Subject)"
+"""
+    with pytest.raises(StudyError, match=r'toml:4: datasets\[1\].compare.names: "line" names more than one model;'):
+        read_study(study_file(text))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("my data.csv", b"y,x\n1,2\n", "my data.csv' --formula 'y ~ x + (x | g)'. Nothing was run."),
+        ("study.toml", b'title = "a"\n# \xe4\n', "study.toml:2: this is not UTF-8; save the file as UTF-8."),
+    ],
+)
+def test_a_file_that_is_no_study(tmp_path, name, content, expected):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(StudyError) as caught:
+        read_study(tmp_path / name)
+    assert expected in str(caught.value)
+
+
+FOCAL = {
+    ("age * Sex", "age:Sex[T.Female]"): "age:Sex[T.Female]",
+    ("age * Sex", "Sex[T.Female]:age"): "age:Sex[T.Female]",
+    ("age * Sex", "Sex[Female]"): "Sex[T.Female]",
+    ("age * Sex", "SexFemale"): "Sex[T.Female]",
+    ("age * Sex", "(Intercept)"): "Intercept",
+    ("age", "age"): "age",
+    ("0 + Sex + age:Sex", "Sex[Male]"): "Sex[Male]",
+    ("poly(age, 2) * Sex", "poly(age, 2)[2]:Sex[T.Female]"): "poly(age, 2)[2]:Sex[T.Female]",
+    ("I(age^2)", "I(age^2)"): "I(age ** 2)",
+    ("C(Sex, contr.sum) * age", "C(Sex, contr.sum)[S.Male]:age"): "C(Sex, contr.sum)[S.Male]:age",
+    ("factor(age)", "factor(age)[T.10]"): "C(age)[T.10]",
+    ("offset(age) + Sex", "Sex[T.Female]"): "Sex[T.Female]",
+}
+
+
+@pytest.mark.parametrize(("fixed", "asked"), FOCAL)
+def test_the_focal_coefficient_is_called_as_in_the_fit(study_file, fixed, asked):
+    head = f'[[datasets]]\nname = "Orthodont"\n[[datasets.variants]]\nname = "v"\nfocal = "{asked}"\n'
+    formula = f"distance ~ {fixed} + (1 | Subject)"
+    (run,) = expand(*read_study(study_file(f'{head}formula = "{formula}"\n')))
+    assert run.focal == FOCAL[fixed, asked]
+    assert {one.name: value for one, value, _ in run.parameters}["focal"] == run.focal
+    assert run.focal in build_design(formula, load_dataset("Orthodont")).fixed_names
+
+
+@pytest.mark.parametrize("asked", ["Sex[T.Male]", "Sex", "Subject", "age:Subject", "sex[T.Female]"])
+def test_a_focal_coefficient_that_no_model_has(study_file, asked):
+    head = f'focal = "{asked}"\n[[datasets]]\nname = "Orthodont"\n[[datasets.variants]]\nname = "v"\n'
+    with pytest.raises(StudyError, match=r'toml:1: focal: no model here has a coefficient "') as caught:
+        read_study(study_file(head + 'formula = "distance ~ age * Sex + (1 | Subject)"\n'))
+    assert "Sex[T.Female]" in str(caught.value)
+
+
+def test_a_focal_coefficient_is_asked_only_of_models_that_have_it(study_file):
+    text = """
+focal = "Sex[T.Female]"
+[[variants]]
+name = "all"
+formula = "distance ~ age + Sex + (1 | Subject)"
+[[variants]]
+name = "alike"
+formula = "distance ~ age + (1 | Subject)"
+[[datasets]]
+name = "Orthodont"
+"""
+    assert [run.focal for run in expand(*read_study(study_file(text)))] == ["Sex[T.Female]", ""]
 
 
 def test_a_comparison_and_an_exploration_are_runs_of_their_own(study_file):

@@ -1,5 +1,6 @@
 """What a kernel leaves is made the same for every run of one request."""
 
+import time
 from pathlib import Path
 
 import nbformat
@@ -71,6 +72,20 @@ def test_outputs_lose_addresses_and_folders_but_no_numbers(tmp_path):
     assert stream.text == "<A at 0x…> 0xdeadbeef a.txt"
     assert shown.data == {"text/plain": "<B object at 0x…>", "text/html": "<b>"}
     assert (error.evalue, error.traceback) == ("a.txt", ["<C at 0x…>"])
+
+
+def test_long_lines_take_no_long_time_and_what_nobody_reads_is_cut():
+    path = "/venv/lib/python3.11/site-packages/numpy/linalg.py"
+    started = time.process_time()
+    assert without_folders("x" * 300_000 + f" {path}") == "x" * 300_000 + " numpy/linalg.py"
+    assert time.process_time() - started < 5  # a search that starts anew at every letter takes minutes
+    printed = new_output("stream", name="stdout", text="first\n" + "x" * 1_000_000 + "\nlast\n")
+    made, _ = tidy(new_notebook(cells=[new_code_cell("x", outputs=[printed])]))
+    text = made.cells[0].outputs[0].text
+    assert text.startswith("first\nxxx")
+    assert text.endswith("xxx\nlast\n")
+    assert "\n[900,012 characters left out]\n" in text
+    assert len(text) < 101_000
 
 
 def test_the_log_stands_before_the_failure_in_the_cell_that_stopped():

@@ -72,3 +72,10 @@ def test_no_key_is_a_mistake():
 def test_entries_cannot_be_changed():
     with pytest.raises(TypeError):
         references()["bates2015"]["title"] = "another"
+
+
+def test_every_entry_is_cited_somewhere():
+    root = BIBLIOGRAPHY.parent.parent
+    sources = [*root.glob("lmmtools/prose/*.py"), *root.glob("notebooks/*.ipynb")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    assert [entry["id"] for entry in ENTRIES if f"@{entry['id']}" not in text] == []

@@ -434,6 +434,16 @@ def test_no_rows_and_no_frame():
         lt.explore_data(lt.load_dataset("Orthodont"), "distance ~ age", level=95)
 
 
+@pytest.mark.parametrize(("group", "words"), [("one", "1 level"), ("none", "no level: every value is missing")])
+def test_groups_that_cannot_differ(group, words):
+    data = lt.load_dataset("Orthodont").assign(one="a", none=None)
+    formula = f"distance ~ age + (1 | {group})"
+    said = f"`{group}` has {words}, so nothing can differ between its groups; a fit refuses it."
+    assert said in lt.explore_data(data, formula).messages
+    with pytest.raises(lt.LMMError):
+        lt.fit_lmm(formula, data)
+
+
 def test_a_table_that_is_none():
     e = lt.explore_data(lt.load_dataset("Dyestuff"), "Yield ~ 1 + (1 | Batch)")
     with pytest.raises(lt.LMMError, match="no table `variaton` .did you mean `variation`"):
@@ -449,3 +459,18 @@ def test_it_is_frozen_and_warns_of_nothing():
     with pytest.raises(TypeError):
         e.facts["icc"] = {}
     assert e.kind == "exploration"
+
+
+def test_sentences_say_no_more_than_the_numbers():
+    below = str(lt.prose.exploration_response(lt.explore_data(lt.load_dataset("Dyestuff2"), "Yield ~ 1 + (1 | Batch)")))
+    assert "before any covariate, is −0.097 by Batch; below zero, groups differ less than" in below
+    growth = lt.load_dataset("Orthodont")
+    growth.loc[3, "distance"] = np.nan
+    e = lt.explore_data(growth, "distance ~ age + (age | Subject)")
+    assert "108 rows, 107 of them complete" in str(lt.prose.exploration_summary(e))
+    assert "below zero" not in str(lt.prose.exploration_response(e))
+    ratings = lt.explore_data(lt.load_dataset("MathAchieve"), "MathAch ~ SES + Sex + Minority + MEANSES + (1 | School)")
+    assert "points per unit." in str(lt.prose.exploration_lines(ratings))
+    said = str(lt.prose.exploration_candidates(ratings))
+    n = len(ratings.candidates)
+    assert n <= 6 or f"identifies all {n} candidates" in said or f"of the {n} candidates" in said

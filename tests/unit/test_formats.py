@@ -11,10 +11,14 @@ from lmmtools.formats import (
     effect_unit,
     format_column,
     format_value,
+    is_scale,
     listed,
     nearest,
     quoted,
+    rounded,
     shortened,
+    singular,
+    spread,
     visible,
 )
 
@@ -110,3 +114,52 @@ def test_units_of_effects():
     assert effect_unit(units, "distance", "age") == "mm per year"
     assert effect_unit(units, "distance", "dose") == "mm per unit"
     assert effect_unit(units, "log(distance)", "age") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "decimals", "told"),
+    [
+        ("0.3048", 2, "0.30"),
+        ("−0.5689", 2, "−0.57"),
+        ("0.3850", 2, "0.39"),
+        ("−0.0004", 2, "0.00"),
+        ("0.30", 3, "0.30"),  # no digit that the table has not
+        ("617112817", -7, "620,000,000"),
+        ("52345", -2, "52,300"),
+        ("1.55×10⁻¹⁰", 1, "1.55×10⁻¹⁰"),
+        ("—", 2, "—"),
+    ],
+)
+def test_numbers_of_tables_rounded_for_sentences(text, decimals, told):
+    assert rounded(text, decimals) == told
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([26, 100], "26 to 100"),
+        ([1, 5], "1 to 5"),
+        ([194.3322, 466.3535], "194 to 466"),
+        ([-2.832, 24.993], "−2.8 to 25.0"),
+        ([0.0004, 123.0], "0.00040 to 123"),
+        ([12000, 345678], "12,000 to 345,678"),
+        ([2e-9, 3e-9], "2.00×10⁻⁹ to 3.00×10⁻⁹"),
+        ([0.0, 0.0], "0 to 0"),
+    ],
+)
+def test_ranges_share_their_decimals(values, text):
+    assert spread(np.array(values)) == text
+
+
+@pytest.mark.parametrize(
+    ("unit", "one"), [("years", "year"), ("cycles", "cycle"), ("inches", "inch"), ("mass", "mass")]
+)
+def test_units_in_the_singular(unit, one):
+    assert singular(unit) == one
+
+
+def test_scales_are_no_units():
+    assert is_scale("standard score")
+    assert is_scale("count")
+    assert not is_scale("points")
+    assert effect_unit({"y": "points", "x": "standard score"}, "y", "x") == "points per unit"

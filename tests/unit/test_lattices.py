@@ -128,3 +128,36 @@ def test_compare_takes_the_models_by_name(models):
     table = lt.compare(models)
     assert list(table.index) == list(models)
     assert table["aic"].tolist() == [fit.aic for fit in models.values()]
+
+
+def test_finer_groups_within_coarser_ones_can_be_nested():
+    # R 4, lme4: anova of the two says χ²(5) = 15.533, p = 0.008311.
+    machines = lt.load_dataset("Machines")
+    formulas = {
+        "cells": "score ~ Machine + (1 | Worker:Machine)",
+        "full": "score ~ Machine + (Machine | Worker)",
+        "workers": "score ~ Machine + (1 | Worker)",
+        "mean": "score ~ 1 + (1 | Worker)",
+    }
+    steps = lt.lattice(lt.fit_models(list(formulas.values()), machines, names=list(formulas)))
+    assert set(pairs(steps)) == {("cells", "full"), ("workers", "full"), ("mean", "workers")}
+    row = steps.set_index("smaller").loc["cells"]
+    assert (row["df"], row["reference"]) == (5, "χ²(5)")
+    assert row["chisq"] == pytest.approx(15.533, abs=1e-3)
+    assert row["p_value"] == pytest.approx(0.008311, abs=1e-5)
+    reasons = dict(
+        zip(zip(steps.apart["first"], steps.apart["second"], strict=True), steps.apart["reason"], strict=True)
+    )
+    assert all(reason.count("group the rows differently") <= 1 for reason in reasons.values())
+    assert "cells has the fixed effects" in reasons["cells", "mean"]
+
+
+def test_finer_groups_with_slopes_or_across_coarser_ones_are_not_nested():
+    growth = lt.load_dataset("Orthodont").assign(half=lambda d: d["age"] > 11)
+    formulas = [
+        "distance ~ age + (1 | Subject:half)",
+        "distance ~ age + (age | Subject)",
+        "distance ~ age + (1 | half)",
+    ]
+    models = lt.fit_models(formulas, growth)
+    assert len(lt.lattice(models)) == 0

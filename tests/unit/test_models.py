@@ -53,7 +53,7 @@ def test_all_are_fitted_to_the_rows_complete_for_all_and_the_cost_is_told(gaps):
     assert models.messages == (
         "12 of 180 rows were left out for missing values, in `z` (11), `u` (2).",
         "models can be compared only on the same rows, those complete for all of them; that costs M1 12 rows, M2 1 row "
-        "and M3 10 rows which alone they could have used.",
+        "and M3 10 rows that they could have used alone.",
     )
     shown = models.summary()
     assert shown.notes[0] == models.messages[0]

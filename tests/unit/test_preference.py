@@ -40,7 +40,7 @@ def test_the_preferred_model_its_margin_and_the_tests_next_to_it(sleep):
     steps = pd.DataFrame(lt.lattice(sleep)).set_index("smaller")
     assert f"from *ri* to it χ²(1) = {steps['chisq']['ri']:.2f}, p &lt; 0.001" in text
     assert f"from it to *us* χ²(1) = {steps['chisq']['diag']:.2f}, p = {steps['p_value']['diag']:.3f}" in text
-    assert "They agree with AIC: at a level of 0.05 each step to it is significant and none beyond it is." in text
+    assert "They agree with AIC: at a level of 0.05 the step to it is significant and none beyond it is." in text
     assert "@self1987; @stram1994" in text
     assert "The models are compared by maximum likelihood. The numbers of *diag*" in text  # one mean: no more is said
 
@@ -51,6 +51,7 @@ def test_a_clear_winner_has_its_distance_to_the_next():
     behind = lt.compare(models)["delta"]["M2"]
     assert f"No other comes within 2 of it: the next, *M2*, is {behind:.2f} behind." in text
     assert "hardly" not in text
+    assert "No interval here allows for the model's having been chosen by the same data" in text
     assert "stram1994" not in text  # no variance under test
     assert "restricted likelihoods of models with different fixed effects are not comparable" in text
 
@@ -60,7 +61,11 @@ def test_simpler_rivals_are_named_as_such():
     text = str(lt.prose.verdict(models))
     assert models.preferred == "rich"
     assert "*simple* is a special case of it: who wants a simpler model loses little with it." in text
-    assert "They do not all agree with AIC: at a level of 0.05 the step from *simple* is not significant." in text
+    assert "The likelihood-ratio test next to it (@fig-lattice) gives from *simple* to it χ²(1) = " in text
+    assert "It does not agree with AIC: at a level of 0.05 the step from *simple* is not significant." in text
+    assert "AIC leans towards those with fewer [@greven2010]" in text
+    same = str(lt.prose.verdict(growth("age + (1 | Subject)", "1 + (1 | Subject)")))
+    assert "greven2010" not in same  # they differ in their means alone
 
 
 def test_a_significant_step_beyond_the_preferred_one_is_told(sleep):

@@ -1,10 +1,14 @@
 """Data from files: read strictly, typed as declared, filtered by expressions that can do nothing else."""
 
 import gzip
+from datetime import date, datetime
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +64,9 @@ def test_what_a_file_is_about(file):
         (b"y\tg\n1.5\ta\n2.5\tb\n", "data.tsv"),
         (b'y, g\n1.5, "a"\n\n2.5, b\n  \n', "blanks.csv"),
         (gzip.compress(b"y,g\n1.5,a\n2.5,b\n"), "data.csv.gz"),
+        (b"sep=;\r\ny;g\r\n1,5;a\r\n2,5;b\r\n", "excel.csv"),
+        (b"y\tg\n15e-1\ta\n2,5e0\tb\n", "comma.tsv"),
+        (b"y,g\r1.5,a\r2.5,b\r", "macintosh.csv"),
     ],
 )
 def test_the_same_table_in_many_spellings(file, content, name):
@@ -70,6 +77,55 @@ def test_the_same_table_in_many_spellings(file, content, name):
 def test_r_s_row_names_and_missing_values(file):
     frame = read_data(file('"","y"\n"1",NA\n"2",3\n'))
     assert list(frame.columns) == ["row", "y"] and frame["y"].isna().tolist() == [True, False]
+
+
+def test_what_is_missing_where_all_others_are_numbers(file):
+    frame = read_data(file("x,y,g\n1,.,a\n.,-2.5e3,.\nN/A,null,-\n2,7,b\n"))
+    assert frame["x"].isna().tolist() == [False, True, True, False] and frame["x"].dtype == "float64"
+    assert frame["y"].tolist()[1::2] == [-2500.0, 7.0] and frame["y"].isna().sum() == 2
+    assert frame["g"].tolist() == ["a", ".", "-", "b"]  # words are words
+    kept = read_data(file("x,y\n1,2\n.,3\n"), columns={"x": {"kind": "factor"}})
+    assert kept["x"].tolist() == ["1", "."]
+    assert read_data(file("x;y\n1,5;2\n.;3\n"), columns={"x": {"kind": "number"}})["x"].isna().tolist() == [False, True]
+
+
+def test_truths_with_gaps_and_codes_too_long_for_a_number(file):
+    frame = read_data(file(f"b,id,y\nTRUE,{10**30},1\n,{10**30 + 1},2\nFALSE,{10**30},3\n"))
+    assert str(frame["b"].dtype) == "boolean" and frame["b"].isna().tolist() == [False, True, False]
+    assert frame["id"].tolist() == [str(10**30), str(10**30 + 1), str(10**30)]
+    path = file(f"b,id,y\nTRUE,{10**30},1\n,{10**30 + 1},2\nFALSE,{10**30},3\n")
+    assert read_data(path, filter=f"not b or id == '{10**30 + 1}'")["y"].tolist() == [2, 3]
+
+
+def test_separators_of_thousands_are_not_taken_for_decimal_points(file):
+    text = "x;y\n1.234;1,5\n3.000;2,5\n"
+    assert read_data(file(text))["x"].tolist() == ["1.234", "3.000"]
+    with pytest.raises(DataError, match="has decimal commas, so `1.234` in column `x` may not be the number it looks"):
+        read_data(file(text), columns={"x": {"kind": "number"}})
+    with pytest.raises(DataError, match="1 value cannot be read as one: `much`"):
+        read_data(file("x;y\n1,25;1,5\nmuch;2,5\n"), columns={"x": {"kind": "number"}})
+
+
+def test_parquet_from_a_data_base(tmp_path):
+    table = pa.table(
+        {
+            "x": pa.array([Decimal("1.10"), Decimal("2.20"), None], pa.decimal128(10, 2)),
+            "day": pa.array([date(2024, 1, 1), date(2024, 2, 1), None]),
+            "at": pa.array([datetime(2024, 1, 1), datetime(2024, 2, 1), None], pa.timestamp("us", "Europe/Berlin")),
+            "none": pa.nulls(3),
+            "text": pa.array([None, None, None], pa.string()),
+        }
+    )
+    pq.write_table(table, tmp_path / "data.parquet")
+    frame = read_data(tmp_path / "data.parquet", filter="x > 1.5 and day > '2024-01-15' and at > '2024-01-15'")
+    assert frame["x"].tolist() == [2.2] and str(frame["none"].dtype) == "float64"
+    with pytest.raises(DataError, match="`text` has no value in any row, so nothing equals it"):
+        read_data(tmp_path / "data.parquet", filter="text == 'a'")
+
+
+def test_an_index_without_a_name_is_a_column(tmp_path):
+    pd.DataFrame({"y": [1.0, 2.0]}, index=["a", "b"]).to_parquet(tmp_path / "data.parquet")
+    assert read_data(tmp_path / "data.parquet")["row"].tolist() == ["a", "b"]
 
 
 def test_parquet_keeps_its_types(tmp_path):
@@ -99,6 +155,7 @@ WRONG_FILES = {
     "empty": (b"", "data.csv", "`data.csv` is empty"),
     "header only": (b"y,g\n", "data.csv", "has column names but no rows"),
     "ragged": (b"y,g\n1,a\n1,a,3\n2\n", "data.csv", "is ragged: line 3 has 3 fields (and 1 further line)"),
+    "ragged after Excel's line": (b"sep=;\ny;g\n1;a\n1\n", "data.csv", "is ragged: line 4 has 1 field,"),
     "one name twice": (b"y,y\n1,2\n", "data.csv", "names more than one column `y`"),
     "no name": (b"y,,g\n1,2,3\n", "data.csv", "has no name for column 2"),
     "another encoding": ("y,g\n1,ä\n".encode("latin-1"), "data.csv", "is not UTF-8 (byte 0xE4 in line 2)"),
@@ -209,6 +266,14 @@ def test_names_that_are_no_words_and_texts_that_look_like_names(file):
     path = file("日本,a b,<script>\n1,'x',`\n2,z,😀\n")
     assert len(read_data(path, filter="日本 == 1 and `a b` == \"'x'\" and `<script>` == '`'")) == 1
     assert len(read_data(path, filter="`<script>` == '😀' and 日本 < 4")) == 1
+
+
+def test_columns_of_two_kinds_are_not_compared():
+    frame = pd.DataFrame({"i": [1, 2], "b": [True, False]})
+    with pytest.raises(DataError, match=r"`i`, which holds numbers, with `b`, which holds true or false\.$"):
+        read_data(frame, filter="i == b")
+    with pytest.raises(DataError, match=r"the filter `i > 2\\nand b` keeps none"):
+        read_data(frame, filter="i > 2\nand b")
 
 
 def test_ordered_levels_compare_in_their_order():

@@ -166,3 +166,8 @@ def test_an_empty_table_has_its_head():
 def test_a_row_of_the_wrong_length_is_named():
     with pytest.raises(LMMError, match="row 1 of the table has 1 values for 2 columns"):
         Table((Column("a"), Column("b")), (("x", "y"), ("z",)))
+
+
+def test_sentences_are_marked_and_short_texts_are_not():
+    table = Table((Column("a", header=True), Column("b"), Column("c")), (("x", "y ~ a + (1 | g)", "A sentence. " * 5),))
+    assert '<th scope="row">x</th><td>y ~ a + (1 | g)</td><td class="lmm-long">A sentence.' in table.html()

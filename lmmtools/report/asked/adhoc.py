@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lmmtools.errors import StudyError
+from lmmtools.formats import shortened
 from lmmtools.report.asked.expand import Found
 from lmmtools.report.asked.mistakes import Mistake, key_text
 from lmmtools.report.asked.schema import Study
@@ -47,6 +48,7 @@ def adhoc_study(
 
     if not formulas:
         raise StudyError("--data needs a model: add --formula 'y ~ x + (x | g)', once for each. Nothing was run.")
+    _refuse_bytes({"--data": [data], "--formula": formulas, "--filter": [filter]})
     models = list(dict.fromkeys(formulas))
     shipped = data in list_datasets().index
     name = data if shipped else _stem(data)
@@ -67,6 +69,17 @@ def adhoc_study(
     dataset |= {"filter": filter} if filter else {}
     content = {"title": name, "datasets": [dataset]}
     return study_of(content, folder or Path(), name="The request", place=lambda one: (0, _option(one, models)))
+
+
+def _refuse_bytes(given: Mapping[str, Sequence[str]]) -> None:
+    """Raise StudyError for bytes that are no text: a file system may hold such a name, no report can."""
+    for option, texts in given.items():
+        for text in texts:
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                what = f"{option}: {shortened(text, 200)} holds bytes that are not UTF-8, which no report can show"
+                raise StudyError(f"{what}; rename the file or write the text anew. Nothing was run.") from error
 
 
 def _stem(data: str) -> str:

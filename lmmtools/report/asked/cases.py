@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -22,13 +21,11 @@ __all__ = [
     "cases",
     "fits",
     "included",
-    "may_have",
-    "predictors",
     "stated",
 ]
 
 Key = tuple[str | int, ...]
-_LEVEL = re.compile(r"\[[^][]*\]$")
+_SHARED = {"weights"}  # what models that are compared must have in common, and a variant may set
 MODEL, COMPARISON, EXPLORATION = "model_report.ipynb", "model_comparison.ipynb", "exploration.ipynb"
 
 
@@ -86,12 +83,6 @@ class Case:
     def parameters(self) -> dict[str, Any]:
         """Parameters of all levels, the nearest one's value of each."""
         return {name: value for _, table in self.all_of("parameters") for name, value in table.items()}
-
-    @property
-    def focal(self) -> str:
-        """The coefficient asked for, if the case has a model that may have it; else none."""
-        asked = self.setting("focal")
-        return asked if any(may_have(formula, asked) for formula in self.formulas) else ""
 
     @property
     def formulas(self) -> list[str]:
@@ -172,7 +163,9 @@ def _comparison(study: Study, place: int, dataset: Dataset, models: list[Case]) 
         formulas=list(own),
         names=[case.variant.name for case in own.values()],
         title=f"{dataset.name}: models compared",
-        filter=next((case.variant.filter for case in own.values()), UNSET),  # all have the same
+        # All have the same of these two.
+        filter=next((case.variant.filter for case in own.values()), UNSET),
+        parameters={name: value for case in own.values() for name, value in case.parameters.items() if name in _SHARED},
     )
     return _own(study, place, dataset, variant, "compare")
 
@@ -207,20 +200,3 @@ def _richness(formula: str) -> tuple[int, int, int]:
     except FormulaError:
         return 0, 0, 0
     return len(parsed.columns), sum(len(bar.terms) for bar in parsed.random), len(parsed.fixed_terms)
-
-
-def may_have(formula: str, focal: str) -> bool:
-    """Whether a model may have a coefficient of this name: each of its parts names a predictor."""
-    words = [rf"(?<![\w.]){re.escape(name)}(?![\w.])" for name in predictors(formula)]
-    parts = [_LEVEL.sub("", part) for part in focal.split(":")]
-    return focal in ("Intercept", "(Intercept)") or all(any(re.search(word, part) for word in words) for part in parts)
-
-
-def predictors(formula: str) -> tuple[str, ...]:
-    """Return the columns that a formula's coefficients may belong to, none if it cannot be read."""
-    from lmmtools import FormulaError, parse_formula
-
-    try:
-        return parse_formula(formula).predictors
-    except FormulaError:
-        return ()

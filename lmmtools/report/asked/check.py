@@ -18,13 +18,12 @@ from lmmtools.report.asked.cases import COMPARISON, EXPLORATION, MODEL, Case, Ke
 from lmmtools.report.asked.data_checks import DataChecks
 from lmmtools.report.asked.expand import Found, safe_name
 from lmmtools.report.asked.mistakes import TYPE_WORDS, Mistake, hint
+from lmmtools.report.asked.own_templates import find_templates
 from lmmtools.report.asked.parameters import OWN_KEYS, Notebook, read_notebook
 from lmmtools.report.asked.schema import Study
 from lmmtools.report.locate import resource_dir
 
 __all__ = ["check"]
-
-_PAGES = {"html": "index.html.j2", "pdf": "index.typ.j2"}
 
 
 def check(study: Study, folder: Path, *, whole: bool = True) -> tuple[Found, list[Mistake]]:
@@ -40,9 +39,9 @@ def check(study: Study, folder: Path, *, whole: bool = True) -> tuple[Found, lis
     """
     wrong: list[Mistake] = []
     notebooks = _notebooks(study, folder, wrong)
-    templates = _templates(study, folder, wrong)
+    templates = find_templates(study, folder, wrong)
     data = DataChecks(study, folder)
-    found = Found(notebooks, data.sources, templates)
+    found = Found(notebooks, data.sources, templates, data.focal)
     asked = cases(study, notebooks)
     wrong += data.mistakes(asked)
     wrong += _of_cases(study, asked, notebooks)
@@ -82,21 +81,6 @@ def _find_notebook(folder: Path, name: str) -> Path:
     raise StudyError(f'there is no notebook "{name}"; {hint(name, known)}')
 
 
-def _templates(study: Study, folder: Path, wrong: list[Mistake]) -> dict[str, Path]:
-    found = {}
-    for target, page in _PAGES.items():
-        name = getattr(study.templates, target)
-        if name is UNSET:
-            continue
-        found[target] = (folder / name).absolute()
-        if not os.path.isdir(found[target]):
-            beside = sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
-            wrong.append(Mistake(("templates", target), f'there is no folder "{name}"; {hint(name, beside)}'))
-        elif not os.path.isfile(found[target] / page):
-            wrong.append(Mistake(("templates", target), f'the folder "{name}" has no {page}'))
-    return found
-
-
 def _of_cases(study: Study, asked: list[Case], notebooks: dict[str, Notebook]) -> Iterator[Mistake]:
     """Find what does not fit a case's notebook, and what has no meaning in any notebook."""
     for case in asked:
@@ -125,6 +109,9 @@ def _of_notebook(case: Case, notebook: Notebook, name: str) -> Iterator[Mistake]
             yield Mistake((*key, word), f"missing; {name} needs it")
     if variant.names is not UNSET and variant.formulas is not UNSET and len(variant.names) != len(variant.formulas):
         yield Mistake((*key, "names"), f"{len(variant.names)} names for {len(variant.formulas)} formulas")
+    names = [] if variant.names is UNSET else variant.names
+    if twice := [one for one in dict.fromkeys(names) if names.count(one) > 1]:
+        yield Mistake((*key, "names"), f'"{twice[0]}" names more than one model; give each a name of its own')
     for word, places in (("filter", [place for place, _ in case.filters]), ("columns", _columns_key(case))):
         if word not in notebook:
             yield from (Mistake(place, f"{name} has no parameter {word}") for place in places)
@@ -218,6 +205,8 @@ def _of_comparison(case: Case, models: list[Case]) -> Iterator[Mistake]:
         yield Mistake(case.key, f"comparing takes two models or more; {case.dataset.name} has {len(case.formulas)}")
     if len({one.filter for one in models}) > 1:
         yield Mistake(case.key, "the variants have different filters; only models of the same rows can be compared")
+    if len({str(one.parameters.get("weights", "")) for one in models}) > 1:
+        yield Mistake(case.key, "the variants have different weights; only models of the same weights can be compared")
 
 
 def _of_names(asked: list[Case]) -> Iterator[Mistake]:

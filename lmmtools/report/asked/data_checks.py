@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from lmmtools.report.asked.cases import Case, Key, may_have, predictors
+from lmmtools.report.asked.cases import COMPARISON, MODEL, Case, Key
 from lmmtools.report.asked.expand import declared
+from lmmtools.report.asked.focal import coefficient_names, meant
 from lmmtools.report.asked.mistakes import Mistake, hint
 from lmmtools.report.asked.schema import Study
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DataChecks"]
 
-_LEVEL = re.compile(r"(.+)\[([^][]*)\]$")
+_FITTING = (MODEL, COMPARISON)  # notebooks known to fit each formula as a mixed model
 
 
 class DataChecks:
@@ -29,6 +29,9 @@ class DataChecks:
     ----------
     sources : tuple of Path or None
         The file of each data set; None for a shipped one.
+    focal : dict of (int, tuple) to str
+        By place of the data set and key of the variant, the coefficient asked for as its model calls it; empty where
+        no model has it.
     """
 
     def __init__(self, study: Study, folder: Path) -> None:
@@ -37,6 +40,8 @@ class DataChecks:
         self.sources = tuple(None if path is None else path.absolute() for path in self._paths)
         self._frames: dict[int, pd.DataFrame | None] = {}
         self._filters: dict[tuple[int, str], str] = {}
+        self.focal: dict[tuple[int, Key], str] = {}
+        self._names: dict[tuple[int, str, str], tuple[str, ...] | None] = {}
 
     def mistakes(self, asked: list[Case]) -> Iterator[Mistake]:
         """Find what is wrong with the data, and with what the cases ask of them."""
@@ -46,7 +51,7 @@ class DataChecks:
         for case in asked:
             yield from self._of_filters(case)
             yield from self._of_formulas(case)
-            for key, text in case.all_of("focal"):
+            for key, text in case.all_of("focal"):  # the nearest one last, and that holds
                 focal.setdefault((*key, text), []).append(self._focal_mistake(case, text))
         for key, found in focal.items():
             if all(found):  # where it is given for many models it need not be in each
@@ -117,30 +122,48 @@ class DataChecks:
 
         if case.key[-1] in ("compare", "explore"):
             return  # made of formulas that are checked where they stand
-        frame, key = self._frames[case.place], (*case.key, "formula")
+        key = (*case.key, "formula")
         for number, formula in enumerate(case.formulas):
             where = key if case.variant.formulas is UNSET else (*case.key, "formulas", number)
             try:
-                named = parse_formula(formula).columns
+                parsed = parse_formula(formula)
             except FormulaError as error:
                 yield Mistake(where, str(error))
                 continue
-            for name in named if frame is not None else ():
-                if name not in frame.columns:
-                    yield Mistake(where, f'{case.dataset.name} has no column "{name}"; {hint(name, frame.columns)}')
+            yield from (Mistake(where, said) for said in self._missing_columns(case, parsed.columns))
+            if not parsed.random and case.notebook in _FITTING:
+                yield Mistake(where, f"{formula} has no random effects; add at least one, such as (1 | group)")
+        weights = [(k, table["weights"]) for k, table in case.all_of("parameters") if "weights" in table]
+        for place, name in weights[-1:] if case.notebook in _FITTING else ():
+            if isinstance(name, str) and name:
+                yield from (Mistake((*place, "weights"), said) for said in self._missing_columns(case, [name]))
+
+    def _missing_columns(self, case: Case, names: Iterable[str]) -> Iterator[str]:
+        frame = self._frames[case.place]
+        for name in names if frame is not None else ():
+            if name not in frame.columns:
+                yield f'{case.dataset.name} has no column "{name}"; {hint(name, frame.columns)}'
 
     def _focal_mistake(self, case: Case, focal: str) -> str:
-        """Return why no model of a case can have a coefficient of this name; empty if one may."""
-        frame = self._frames[case.place]
-        named = sorted({name for formula in case.formulas for name in predictors(formula)})
-        if frame is None:
-            return ""  # said of the data
-        if not any(may_have(formula, focal) for formula in case.formulas):
-            return f'no model here has a coefficient "{focal}"; {hint(focal, ["Intercept", *named])}'
-        for part in focal.split(":"):
-            found = _LEVEL.match(part)
-            column = frame.get(found[1]) if found else None
-            known = [] if column is None else [str(one) for one in column.dropna().unique()]
-            if known and found[2] not in known:
-                return f'"{found[1]}" has no level "{found[2]}"; {hint(found[2], known)}'
-        return ""
+        """Note the coefficient's name in the models of a case; return what is wrong if none has it, else nothing."""
+        known = [self._coefficients(case, formula) for formula in case.formulas]
+        found = next(filter(None, (meant(focal, names) for names in known if names is not None)), "")
+        unknown = any(names is None for names in known)  # something else is wrong, and is said elsewhere
+        self.focal[case.place, case.key] = found or (focal if unknown else "")
+        if found or unknown or not known:
+            return ""
+        names = dict.fromkeys(name for one in known for name in one)
+        return f'no model here has a coefficient "{focal}"; {hint(focal, names)}'
+
+    def _coefficients(self, case: Case, formula: str) -> tuple[str, ...] | None:
+        from lmmtools import DataError, read_data
+
+        key = case.place, case.filter, formula
+        if key not in self._names:
+            frame = self._frames[case.place]
+            try:
+                rows = None if frame is None else read_data(frame, filter=case.filter)
+            except DataError:
+                rows = None  # said of the filter
+            self._names[key] = None if rows is None else coefficient_names(formula, rows)
+        return self._names[key]

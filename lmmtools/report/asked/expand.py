@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from lmmtools.report.asked.cases import Case, cases
+from lmmtools.report.asked.cases import Case, Key, cases
 from lmmtools.report.asked.names import safe_name
 from lmmtools.report.asked.parameters import Notebook, Parameter
 from lmmtools.report.asked.schema import Dataset, Study
@@ -69,11 +69,14 @@ class Found:
     sources : tuple of Path or None
         The data file of each data set; None for a shipped one.
     templates : Mapping of str to Path
+    focal : Mapping of (int, tuple) to str
+        By place of the data set and key of the variant, the coefficient asked for as its model calls it.
     """
 
     notebooks: Mapping[str, Notebook] = field(default_factory=dict)
     sources: tuple[Path | None, ...] = ()
     templates: Mapping[str, Path] = field(default_factory=dict)
+    focal: Mapping[tuple[int, Key], str] = field(default_factory=dict)
 
 
 def expand(study: Study, found: Found) -> tuple[Run, ...]:
@@ -90,6 +93,7 @@ def expand(study: Study, found: Found) -> tuple[Run, ...]:
 
 def _run(study: Study, found: Found, case: Case, method: str) -> Run:
     notebook, source = found.notebooks[case.notebook], found.sources[case.place]
+    focal = found.focal.get((case.place, case.key), "")
     title = case.variant.title or f"{case.dataset.name}, {case.variant.name}"
     own = {
         "dataset": case.dataset.name if source is None else source.name,
@@ -100,7 +104,7 @@ def _run(study: Study, found: Found, case: Case, method: str) -> Run:
         "names": case.variant.names,
         "reml": method == "REML" if method else UNSET,
         "title": title,
-        "focal": case.focal,
+        "focal": focal,
         "seed": study.seed,
     }
     said = {name: value for name, value in own.items() if value is not UNSET and value not in ("", {})}
@@ -116,7 +120,7 @@ def _run(study: Study, found: Found, case: Case, method: str) -> Run:
         parameters=tuple((one, given.get(one.name, one.default), one.name in given) for one in notebook.parameters),
         timeout=float(case.setting("timeout", 600.0)),
         source=source,
-        focal=case.focal,
+        focal=focal,
         outputs=tuple(dict.fromkeys(case.setting("outputs", ("html", "pdf")))),
         templates=dict(found.templates),
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from lmmtools.formats import closest, shortened, visible
+from lmmtools.formats import closest, shortened
 
 __all__ = ["TYPE_WORDS", "Mistake", "find_mistakes", "hint", "key_text"]
 
@@ -40,7 +40,7 @@ def key_text(path: tuple[str | int, ...]) -> str:
             out += f"[{part + 1}]"
         else:
             plain = re.fullmatch(r"[A-Za-z0-9_-]+", part)
-            out += ("." if out else "") + (part if plain else f'"{visible(part)}"')
+            out += ("." if out else "") + (shortened(part, 60) if plain else f'"{shortened(part, 60)}"')
     return out
 
 
@@ -75,8 +75,8 @@ def find_mistakes(kind: Any, value: Any, path: tuple[str | int, ...] = ()) -> li
             return [Mistake(path, f"expected a table, got {_toml_type(value)}")]
         return list(_of_struct(inner, value, path))
     if origin is list and isinstance(value, list):
-        if not value and _least(kind):
-            return [Mistake(path, "empty; at least one is needed")]
+        if said := _wrong_length(kind, len(value)):
+            return [Mistake(path, said)]
         return [one for place, item in enumerate(value) for one in find_mistakes(arguments[0], item, (*path, place))]
     if origin is dict and isinstance(value, Mapping):
         return [one for key, item in value.items() for one in find_mistakes(arguments[1], item, (*path, str(key)))]
@@ -122,12 +122,26 @@ def _plain(kind: Any) -> Any:
     return kind
 
 
-def _least(kind: Any) -> bool:
-    """Whether a list of this type needs an item."""
+def _wrong_length(kind: Any, length: int) -> str:
+    """Return what is wrong with a list of so many items; empty if nothing is."""
+    metas = list(_metas(kind))
+    least = max((meta.min_length or 0 for meta in metas), default=0)
+    most = min((meta.max_length for meta in metas if meta.max_length is not None), default=length)
+    if least == most and length != least:
+        return f"expected a list of {least}, got {length}"
+    if length < least:
+        return "empty; at least one is needed" if length == 0 else f"expected a list of {least} or more, got {length}"
+    return f"expected a list of at most {most}, got {length}" if length > most else ""
+
+
+def _metas(kind: Any) -> Iterator[msgspec.Meta]:
+    """Yield the notes on a field's type, also those inside the mark that it may be left out."""
+    arguments = typing.get_args(kind)
     if typing.get_origin(kind) is typing.Annotated:
-        metas = [one for one in typing.get_args(kind)[1:] if isinstance(one, msgspec.Meta)]
-        return any(meta.min_length for meta in metas) or _least(typing.get_args(kind)[0])
-    return any(_least(one) for one in typing.get_args(kind) if msgspec.UnsetType in typing.get_args(kind))
+        yield from (one for one in arguments[1:] if isinstance(one, msgspec.Meta))
+        yield from _metas(arguments[0])
+    elif msgspec.UnsetType in arguments:
+        yield from (meta for one in arguments for meta in _metas(one))
 
 
 def _toml_type(value: Any) -> str:
@@ -154,4 +168,6 @@ TYPE_WORDS = {
 def _in_words(text: str) -> str:
     """Return msgspec's message with types in words: ``Expected `float`, got `str` `` loses its backticks."""
     text = re.sub(r"`([^`]+)`", lambda m: " or ".join(TYPE_WORDS.get(n, n) for n in m[1].split(" | ")), text)
+    text = re.sub(r"^Expected text of length >= 1$", "is empty", text)
+    text = re.sub(r" > (\d+)\.0$", r" > \1", text)
     return text[:1].lower() + text[1:]

@@ -41,7 +41,9 @@ class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     ] = UNSET
     focal: Annotated[
         Name | UnsetType,
-        Meta(description='The coefficient that the index shows, such as "age" or "Sex[Female]"; the last if left out.'),
+        Meta(
+            description='The coefficient that the index shows, such as "age" or "Sex[T.Female]"; the last if left out.'
+        ),
     ] = UNSET
     filter: Annotated[
         str | UnsetType,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from lmmtools.errors import StudyError
-from lmmtools.formats import shortened
+from lmmtools.formats import shortened, visible
 from lmmtools.report.asked.check import check
 from lmmtools.report.asked.expand import Found
 from lmmtools.report.asked.mistakes import Mistake, find_mistakes, hint, key_text
@@ -20,6 +21,7 @@ from lmmtools.report.asked.schema import Study
 
 __all__ = ["read_study", "study_of"]
 
+_DATA = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".parquet", ".pq")
 # Without one of these a table means nothing: what would be said of the rest of it is not said.
 _NEEDED = {"name", "datasets", "formula", "formulas", "file", "notebook"}
 
@@ -89,23 +91,31 @@ def study_of(
 
 
 def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
+    shown = visible(str(path))
+    if path.name.lower().endswith(_DATA) and path.is_file():
+        command = f"lmmtools report --data {visible(shlex.quote(str(path)))} --formula 'y ~ x + (x | g)'"
+        raise StudyError(f"{shown} is a data file, not a study; report it by {command}. Nothing was run.")
     try:
         text = path.read_text(encoding="utf-8-sig")
         return text, tomllib.loads(text)
     except FileNotFoundError as error:
         beside = sorted(one.name for one in path.parent.glob("*.toml"))
         meant = f" ({hint(path.name, beside)})" if beside else ""
-        raise StudyError(f"There is no study file {path}{meant}; nothing was run.") from error
+        raise StudyError(f"There is no study file {shown}{meant}; nothing was run.") from error
     except IsADirectoryError as error:
-        raise StudyError(f"{path} is a folder; name the study file in it. Nothing was run.") from error
+        raise StudyError(f"{shown} is a folder; name the study file in it. Nothing was run.") from error
     except tomllib.TOMLDecodeError as error:
         at = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)", str(error))
         line = (at[1] if at else None) or text.count("\n") + 1
-        raise StudyError(f"{path}:{line}: this is not valid TOML: {error}. Nothing was run.") from error
+        raise StudyError(f"{shown}:{line}: this is not valid TOML: {error}. Nothing was run.") from error
     except RecursionError as error:
-        raise StudyError(f"The study file {path} is nested too deep; nothing was run.") from error
+        raise StudyError(f"The study file {shown} is nested too deep; nothing was run.") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise StudyError(f"{shown}:{line}: this is not UTF-8; save the file as UTF-8. Nothing was run.") from error
     except (OSError, ValueError) as error:
-        raise StudyError(f"The study file {path} cannot be read ({error}); nothing was run.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise StudyError(f"The study file {shown} cannot be read ({reason}); nothing was run.") from error
 
 
 def _sound_part(content: Mapping[str, Any], wrong: list[Mistake]) -> tuple[Any, dict[tuple, list[int]]]:
@@ -162,6 +172,6 @@ def _safe_line(text: str) -> str:
 
 
 def _study_error(name: str, found: list[str]) -> StudyError:
-    count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
+    name, count = visible(name), "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
     lines = "\n".join("  " + "\n    ".join(map(_safe_line, mistake.split("\n"))) for mistake in found)
     return StudyError(f"{name} has {count}; nothing was run.\n{lines}")

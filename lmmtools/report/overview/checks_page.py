@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lmmtools.formats import counted, format_value, listed
 from lmmtools.report.overview.entries import VERDICT_CLASSES, Check, Entry, verdict_class
 
-__all__ = ["GROUPS", "CheckRow", "Difference", "check_rows", "summary_sentence"]
+__all__ = ["GROUPS", "CheckRow", "Difference", "check_rows", "summary_sentence", "without_empty_groups"]
 
 # Kinds of quantity, by how their names in a cross-check begin.
 GROUPS = (
@@ -85,6 +85,14 @@ def _rows_of(entry: Entry) -> Iterator[CheckRow]:
     if not entry.checks:
         missing = _NO_CHECK.get(entry.status, "Not checked.")
         yield CheckRow(entry, "", "not checked", {}, ((),) * len(GROUPS), (), missing)
+
+
+def without_empty_groups(rows: Sequence[CheckRow]) -> tuple[list[str], list[CheckRow]]:
+    """Return the kinds of quantity that some engine was asked for, all if none, and the lines with those alone."""
+    asked = [place for place in range(len(GROUPS)) if any(row.cells[place] for row in rows)]
+    kept = asked or list(range(len(GROUPS)))
+    lines = [replace(row, cells=tuple(row.cells[place] for place in kept)) for row in rows]
+    return [GROUPS[place][0] for place in kept], lines
 
 
 def _cells(check: Check) -> Iterator[tuple[tuple[str, int], ...]]:

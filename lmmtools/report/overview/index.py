@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from lmmtools.formats import format_value, visible
 from lmmtools.report.locate import resource_dir
-from lmmtools.report.overview.checks_page import GROUPS, check_rows, summary_sentence
+from lmmtools.report.overview.checks_page import check_rows, summary_sentence, without_empty_groups
 from lmmtools.report.overview.entries import VERDICT_CLASSES, Entry, make_entry
 from lmmtools.report.overview.forest import forest, interval_words
 from lmmtools.report.overview.tabulate import as_csv, as_json
 from lmmtools.report.pages.policy import page_policy
+from lmmtools.report.pages.terms import formula_html
 from lmmtools.report.pages.webfonts import web_fonts
 from lmmtools.report.runs.outcome import Outcome
 
@@ -84,7 +85,7 @@ def _runs_page(title: str, entries: Sequence[Entry], times: str) -> str:
 
 
 def _checks_page(title: str, entries: Sequence[Entry]) -> str:
-    rows = check_rows(entries)
+    groups, rows = without_empty_groups(check_rows(entries))
     facets = (
         ("verdict", "Verdict", _counted((row.worst for row in rows), _WORST_FIRST)),
         ("data", "Data set", _counted(row.entry.dataset for row in rows)),
@@ -96,16 +97,17 @@ def _checks_page(title: str, entries: Sequence[Entry]) -> str:
         title=title,
         summary=summary_sentence(rows),
         rows=[(row, (row.worst, row.entry.dataset, row.engine or "none")) for row in rows],
-        groups=[name for name, _ in GROUPS],
+        groups=groups,
+        rules=f":root {{ --groups: {len(groups)}; }}",
         classes=VERDICT_CLASSES,
         facets=facets,
     )
 
 
-def _render(template: str, *, frames: str, facets: Sequence[tuple], **values: Any) -> str:
+def _render(template: str, *, frames: str, facets: Sequence[tuple], rules: str = "", **values: Any) -> str:
     """Return a page with its style sheet and script inline, which its policy knows by their hashes."""
     environment = _environment()
-    sheet = "\n".join([_sans(), *(_source(environment, f"{name}.css") for name in ("style", "index"))])
+    sheet = "\n".join([_sans(), *(_source(environment, f"{name}.css") for name in ("style", "index")), rules])
     script = "\n".join(_source(environment, f"{name}.js") for name in ("theme", "index"))
     return environment.get_template(template).render(
         policy=page_policy(scripts=(script,), styles=(sheet,), frames=frames),
@@ -171,5 +173,6 @@ _FILTERS: Mapping[str, Callable] = {
     "share": lambda value: format_value(value, "fixed3"),
     "interval": interval_words,
     "folded": _folded,
+    "formula": formula_html,
     "link": lambda kind: _LINKS.get(kind, kind),
 }

@@ -18,6 +18,7 @@ from lmmtools.report.pages.exporter import LmmExporter
 from lmmtools.report.pages.foreign import plain_html
 from lmmtools.report.pages.markup import to_html
 from lmmtools.report.pages.policy import page_policy
+from lmmtools.report.pages.terms import formula_html
 from lmmtools.report.pages.webfonts import web_fonts
 
 __all__ = ["LmmHtmlExporter"]
@@ -46,9 +47,10 @@ class LmmHtmlExporter(LmmExporter):
         return environment
 
     def default_filters(self) -> Any:
-        """Add ``data_uri``, which holds a file of the template's folder within the page."""
+        """Add ``data_uri``, which holds a file of the template's folder within the page, and ``formula``."""
         yield from super().default_filters()
         yield "data_uri", self.data_uri
+        yield "formula", formula_html
 
     def data_uri(self, name: str) -> str:
         """Return a file of the template's folder as a ``data:`` address."""
@@ -67,6 +69,7 @@ class LmmHtmlExporter(LmmExporter):
         prose, converted = self.converted(page, to_html)
         bodies = [_html_body(block, prose.get(place, "")) for place, block in enumerate(page.blocks)]
         bodies = [_with_own_ids(body, place) if body in bodies[:place] else body for place, body in enumerate(bodies)]
+        bodies = [_in_frame(block, body) for block, body in zip(page.blocks, bodies, strict=True)]
         text = self.render(
             nb=copy, resources=made, page=page,
             blocks=[(block, do_mark_safe(body)) for block, body in zip(page.blocks, bodies, strict=True)],
@@ -136,6 +139,14 @@ def _with_own_ids(svg: str, place: int) -> str:
         return re.sub(r'( id="|href="#|url\(#)', rf"\1again{place}-", match[0])
 
     return re.sub(r"<(?!svg\b)[a-zA-Z][^<>]*>", tag, svg) if svg.startswith("<svg") else svg
+
+
+def _in_frame(block: Block, body: str) -> str:
+    """Return a drawing in a frame in which it scrolls where a screen is too narrow for its letters."""
+    if not (isinstance(block, Figure) and body.startswith("<svg")):
+        return body
+    name = f"Drawing of figure {block.number}" if block.number else "Drawing"
+    return f'<div class="scroll drawing" role="group" aria-label="{name}" tabindex="0">{body}</div>'
 
 
 def _without_math_source(body: str) -> str:
