@@ -1,25 +1,30 @@
 """What a report costs: a further one of a study, a study of 200, and one in which nothing has changed.
 
-``python -m benchmarks.reports [cost] [phases] [memory]`` prints them; wall times are for an idle machine,
-CPU times of all processes hold on a busy one too. POSIX only.
+``python -m benchmarks.reports [cost] [phases] [memory] [--write]`` prints them as tables, and writes REPORTS.md; wall
+times are for an idle machine, CPU times of all processes hold on a busy one too. Linux only.
 """
 
 import argparse
 import json
 import os
+import platform
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.cases import ROOT
 
 FEW = 4
-MANY = 200
+MANY, REAL = 200, 50
+FORMULA = "distance ~ age + (age | Subject)"
+KINDS = ("parent", "worker", "kernel")
 TOY = """\
 record = {"status": "ok", "reasons": [], "dataset": dataset, "title": title, "formula": formula, "method": "REML",
           "messages": [], "cross_checks": [], "certificate": {}, "provenance": {"data_sha256": "0" * 64,
@@ -106,64 +111,98 @@ def run_study(study: Path, out: Path, *options: str, watch: Callable[[int], None
     return {"wall": time.perf_counter() - start, "cpu": cpu}
 
 
-def cost(folder: Path, warm: bool) -> None:
-    """Print what a further report costs: (3 N reports - N reports) / 2 N."""
-    options = ["--jobs", "2", *(["--warm"] if warm else [])]
-    found = {}
-    for count in (FEW, 3 * FEW):
-        study = folder / f"cost{count}.toml"
-        study.write_text(study_text(count, "model_report.ipynb", "distance ~ age + (age | Subject)", "Orthodont"))
-        found[count] = run_study(study, folder / f"cost{count}", *options)
-        times = json.loads((folder / f"cost{count}" / "run.json").read_text())["runs"].values()
-        mean = {key: sum(one[key] for one in times) / count for key in ("notebook", "pages")}
-        print(f"{count} model reports of Orthodont, two at a time: {found[count]['wall']:.1f} s,", end=" ")
-        print(f"{found[count]['cpu']:.1f} s of CPU; notebook {mean['notebook']:.2f} s, pages {mean['pages']:.2f} s")
-    for kind in ("wall", "cpu"):
-        print(f"marginal cost of a report, {kind}: {(found[3 * FEW][kind] - found[FEW][kind]) / (2 * FEW):.2f} s")
+def cost(folder: Path, rounds: int) -> list[str]:
+    """Say what a further report costs, (3 N reports - N reports) / 2 N, with ordinary and with warm kernels in turn."""
+    found: dict[tuple[bool, str], list[float]] = {}
+    for turn in range(rounds):
+        for warm in (False, True):
+            spent = {}
+            for count in (FEW, 3 * FEW):
+                study = folder / f"cost{count}.toml"
+                study.write_text(study_text(count, "model_report.ipynb", FORMULA, "Orthodont"))
+                options = ["--jobs", "2", *(["--warm"] if warm else [])]
+                spent[count] = run_study(study, folder / f"cost{count}-{warm}-{turn}", *options)
+            for kind in ("wall", "cpu"):
+                further = (spent[3 * FEW][kind] - spent[FEW][kind]) / (2 * FEW)
+                found.setdefault((warm, kind), []).append(further)
+    middle = {key: statistics.median(values) for key, values in found.items()}
+    rows = [
+        [words, *(f"{middle[warm, kind]:.2f} ({_all(found[warm, kind])})" for kind in ("wall", "cpu"))]
+        for words, warm in (("ordinary kernels", False), ("forked from a warm one", True))
+    ]
+    ratios = [f"{middle[True, kind] / middle[False, kind]:.2f}" for kind in ("wall", "cpu")]
+    head = ["a further `model_report` on Orthodont, two at a time", "seconds", "CPU seconds"]
+    return _table(head, [*rows, ["warm / ordinary", *ratios]])
 
 
-def phases() -> None:
-    """Print where the processor time of a model report's kernel goes."""
+def _all(values: list[float]) -> str:
+    return ", ".join(f"{value:.2f}" for value in sorted(values))
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def phases() -> list[str]:
+    """Say where the processor time of a model report's kernel goes."""
     done = subprocess.run([sys.executable, "-c", PHASES], cwd=ROOT, capture_output=True, text=True, check=True)
-    rows = json.loads(done.stdout)
-    for name, seconds in rows:
-        print(f"  {name:30s} {seconds:6.2f} s of CPU")
-    print(f"  {'in all':30s} {sum(seconds for _, seconds in rows):6.2f} s of CPU")
+    rows = [[name, f"{seconds:.2f}"] for name, seconds in json.loads(done.stdout)]
+    total = sum(float(seconds) for _, seconds in rows)
+    return _table(["in the kernel of a `model_report`", "CPU seconds"], [*rows, ["in all", f"{total:.2f}"]])
 
 
-def memory(folder: Path) -> None:
-    """Print the memory of the study's process and of its workers over many runs, then what a rerun takes."""
+def memory(folder: Path) -> list[str]:
+    """Say what processes hold over many runs, one in four a real one, then what a study takes that has not changed."""
     write_toy(folder)
-    study = folder / "many.toml"
-    study.write_text(study_text(MANY, "toy.ipynb", "Yield ~ 1 + (1 | Batch)", "Dyestuff"))
-    seen: list[tuple[float, int, int]] = []
-    spent = run_study(study, folder / "many", "--jobs", "2", watch=lambda pid: _watch(pid, seen))
-    print(f"{MANY} toy reports: {spent['wall']:.0f} s, {spent['cpu']:.0f} s of CPU")
+    study, out = folder / "many.toml", folder / "many"
+    study.write_text(mixed_text())
+    seen: list[dict[str, int]] = []
+    spent = run_study(study, out, "--jobs", "2", watch=lambda pid: _watch(pid, seen))
+    rows = []
     for part in range(5):
-        rows = seen[len(seen) * part // 5 : len(seen) * (part + 1) // 5]
-        parent, worker = max(row[1] for row in rows), max(row[2] for row in rows)
-        print(f"  fifth {part + 1}: parent at most {parent} MB, a worker at most {worker} MB")
-    again(folder)
+        some = seen[len(seen) * part // 5 : len(seen) * (part + 1) // 5]
+        rows.append([f"fifth {part + 1} of {MANY} runs", *(str(max(one[kind] for one in some)) for kind in KINDS)])
+    again = [run_study(study, out, "--jobs", "2") for _ in range(7)]
+    times = [sorted(one[kind] for one in again) for kind in ("wall", "cpu")]
+    return [
+        *_table(["largest resident size, MB", *KINDS], rows),
+        "",
+        *_table(
+            [f"{MANY} runs: {REAL} model reports, {MANY - REAL} toys", "seconds", "CPU seconds"],
+            [
+                ["all", f"{spent['wall']:.0f}", f"{spent['cpu']:.0f}"],
+                ["nothing changed, median of 7", *(f"{statistics.median(one):.2f}" for one in times)],
+                ["nothing changed, least and most", *(f"{one[0]:.2f} to {one[-1]:.2f}" for one in times)],
+            ],
+        ),
+    ]
 
 
-def again(folder: Path) -> None:
-    """Print what a study of many runs takes when nothing has changed, from process start to exit."""
-    for _ in range(3):
-        spent = run_study(folder / "many.toml", folder / "many", "--jobs", "2")
-        print(f"{MANY} reports, nothing changed: {spent['wall']:.2f} s, {spent['cpu']:.2f} s of CPU")
+def mixed_text() -> str:
+    """A study of as many runs as are asked for, one in four a model report."""
+    real = study_text(REAL, "model_report.ipynb", FORMULA, "Orthodont")
+    toys = study_text(MANY - REAL, "toy.ipynb", "Yield ~ 1 + (1 | Batch)", "Dyestuff").partition("[[datasets]]")[2]
+    return real + "[[datasets]]" + toys.replace('name = "v', 'notebook = "toy.ipynb"\nname = "v')
 
 
-def _watch(pid: int, seen: list[tuple[float, int, int]]) -> None:
-    """Note the memory of a process and of the largest of its workers, twice a second, until it ends."""
-    start = time.perf_counter()
+def _watch(pid: int, seen: list[dict[str, int]]) -> None:
+    """Note the memory of a process and of the largest of its workers and kernels, until it ends."""
     while Path(f"/proc/{pid}/status").exists():
-        children = Path(f"/proc/{pid}/task/{pid}/children")
-        try:
-            workers = [_megabytes(int(child)) for child in children.read_text().split()]
-            seen.append((time.perf_counter() - start, _megabytes(pid), max(workers, default=0)))
-        except OSError:  # it has just ended
-            return
-        time.sleep(0.5)
+        workers = _children(pid)
+        kernels = [child for worker in workers for child in _children(worker)]
+        largest = [max(map(_megabytes, one), default=0) for one in ([pid], workers, kernels)]
+        if largest[0]:
+            seen.append(dict(zip(KINDS, largest, strict=True)))
+        time.sleep(0.25)
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # it has just ended
+            found += map(int, path.read_text().split())
+    return found
 
 
 def _megabytes(pid: int) -> int:
@@ -178,17 +217,24 @@ def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="*", choices=["cost", "phases", "memory"], default=["cost", "phases", "memory"])
-    parser.add_argument("--warm", action="store_true", help="fork kernels from a process that has imported the stack")
+    parser.add_argument("--rounds", type=int, default=5, help="how often the cost is measured; its median is given")
+    parser.add_argument("--write", action="store_true", help="write benchmarks/REPORTS.md too")
     asked = parser.parse_args()
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    command = f"python -m benchmarks.reports {' '.join(asked.what)} --rounds {asked.rounds} --write"
+    lines = ["# What reports cost", "", f"`{command}`, Python {platform.python_version()}, {os.cpu_count()} cores", ""]
     with tempfile.TemporaryDirectory(prefix="lmmbench-") as name:
-        folder = Path(name)
-        if "cost" in asked.what:
-            cost(folder, asked.warm)
-        if "phases" in asked.what:
-            phases()
-        if "memory" in asked.what:
-            memory(folder)
+        measures = {
+            "cost": lambda: cost(Path(name), asked.rounds),
+            "phases": phases,
+            "memory": lambda: memory(Path(name)),
+        }
+        for one in asked.what:
+            made = measures[one]()
+            print("\n".join([*made, ""]), flush=True)
+            lines += [*made, ""]
+            if asked.write:
+                (ROOT / "benchmarks" / "REPORTS.md").write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

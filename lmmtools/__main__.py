@@ -89,6 +89,9 @@ def report(
     except LMMError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2 if isinstance(error, StudyError) else 1) from error
+    except KeyboardInterrupt as error:
+        typer.echo("Stopped. Reports that were finished are kept; the same command goes on from there.", err=True)
+        raise typer.Exit(130) from error
     _say(made)
     if not made.good:
         raise typer.Exit(1)

@@ -56,8 +56,8 @@ def complete_rows(columns: Columns, missing: str, apart: str | None) -> tuple[np
     n = len(columns)
     if missing == "raise":
         raise DataError(
-            f"{int(gone.sum())} of {n} rows have missing values, in {counts}: fill or remove them, "
-            "or pass missing='drop' to leave these rows out."
+            f"{int(gone.sum())} of {n} rows {'has' if gone.sum() == 1 else 'have'} missing values, in {counts}: fill "
+            "or remove them, or pass missing='drop' to leave these rows out."
         )
     if gone.all():
         whole = [name for name, mask in masks.items() if mask.all()]
@@ -65,7 +65,8 @@ def complete_rows(columns: Columns, missing: str, apart: str | None) -> tuple[np
         raise DataError(
             f"none of the {n} rows is complete, {what}: check how the data were read, or leave the column out."
         )
-    return ~gone, f"{int(gone.sum())} of {n} rows were left out for missing values, in {counts}."
+    were = "was" if gone.sum() == 1 else "were"
+    return ~gone, f"{int(gone.sum())} of {n} rows {were} left out for missing values, in {counts}."
 
 
 def check_finite(name: str, values: np.ndarray, index: pd.Index) -> None:

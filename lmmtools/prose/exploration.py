@@ -10,7 +10,7 @@ from lmmtools.errors import LMMError
 from lmmtools.figures import Figure, figure
 from lmmtools.formats import counted, effect_unit, format_value, listed, nearest, quoted, shown, spread
 from lmmtools.frames import Frame
-from lmmtools.prose.value import Prose, alert, literal
+from lmmtools.prose.value import Prose, alert, literal, told
 from lmmtools.prose.words import in_unit
 
 __all__ = [
@@ -93,7 +93,7 @@ def exploration_summary(exploration: Any) -> Prose:
         else "The formula has no grouping factor: rows are taken as independent, and a linear model without random "
         "effects is what it asks for."
     )
-    notes = [literal(message[:1].upper() + message[1:]) for message in exploration.messages]
+    notes = [told(message[:1].upper() + message[1:]) for message in exploration.messages]
     text = "\n".join(f"- {note}" for note in notes) if len(notes) > 1 else "".join(notes)
     return Prose("\n\n".join([" ".join(sentences), *([alert("NOTE", text)] if notes else [])]))
 

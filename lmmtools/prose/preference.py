@@ -12,7 +12,7 @@ import pandas as pd
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted, format_value, listed, visible
 from lmmtools.models import Models
-from lmmtools.prose.value import Prose, alert, literal
+from lmmtools.prose.value import Prose, alert, literal, told
 from lmmtools.prose.warnings import singularity
 
 __all__ = ["headline", "untested", "verdict"]
@@ -291,7 +291,7 @@ def _singular(models: Models) -> Iterator[str]:
     """Boxes: the preferred model if it is singular, then the others that are."""
     singular = [name for name, fit in models.items() if fit.is_singular]
     if models.preferred in singular:
-        zero = literal(singularity(models[models.preferred]))
+        zero = told(singularity(models[models.preferred]))
         gone = "a variance at zero" if models[models.preferred].zero_effects else "a covariance at its bound"
         text = (
             f"**The preferred model is singular:** {zero}. AIC counts {gone} as a parameter like any other, so a "
@@ -303,7 +303,7 @@ def _singular(models: Models) -> Iterator[str]:
         yield alert("WARNING", text)
     others = [name for name in singular if name != models.preferred]
     if others:
-        said = [f"{_name(name)} ({literal(singularity(models[name]))})" for name in others]
+        said = [f"{_name(name)} ({told(singularity(models[name]))})" for name in others]
         yield alert("NOTE", f"**Singular {'fit' if len(said) == 1 else 'fits'}:** {'; '.join(said)}. Tests of steps to "
                             "and from there take the zero as known.")  # fmt: skip
 
@@ -311,7 +311,7 @@ def _singular(models: Models) -> Iterator[str]:
 def _uncertified(models: Models) -> Iterator[str]:
     for name, fit in models.items():
         if name not in models.sound:
-            text = f"**Not recommended, whatever its AIC: {literal(name)}:** {literal(fit.certificate.sentence)}"
+            text = f"**Not recommended, whatever its AIC: {literal(name)}:** {told(fit.certificate.sentence)}"
             yield alert("WARNING", text)
 
 
@@ -325,6 +325,6 @@ def _equal(models: Models) -> Iterator[str]:
 
 def _left_out(models: Models) -> Iterator[str]:
     for message in models.messages:
-        yield alert("NOTE", literal(message[:1].upper() + message[1:]))
+        yield alert("NOTE", told(message[:1].upper() + message[1:]))
     for name, why in models.failures.items():
-        yield alert("WARNING", f"**{literal(name)} is left out:** {literal(why)}")
+        yield alert("WARNING", f"**{literal(name)} is left out:** {told(why)}")

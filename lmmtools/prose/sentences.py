@@ -9,7 +9,7 @@ import numpy as np
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted, listed, spread
 from lmmtools.prose.scatter import left, percent
-from lmmtools.prose.value import Prose, alert, literal
+from lmmtools.prose.value import Prose, alert, literal, told
 from lmmtools.prose.words import in_unit
 
 __all__ = ["certificate", "crosscheck", "data", "icc"]
@@ -50,7 +50,7 @@ def icc(fit: Any) -> Prose:
         table = shares(fit).table()
     except ModelError as error:
         text = str(error).removeprefix("icc: ")
-        return Prose(alert("NOTE", literal(text[:1].upper() + text[1:])))
+        return Prose(alert("NOTE", told(text[:1].upper() + text[1:])))
     places = {column.name: j for j, column in enumerate(table.columns)}
     slopes = any(name != "Intercept" for term in fit.design.terms for name in term.names)
     mean = "averaged over the rows, " if slopes else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lmmtools.formats import visible
 from lmmtools.prose.marks import written_out
 
-__all__ = ["MARKED", "Prose", "alert", "literal"]
+__all__ = ["MARKED", "Prose", "alert", "literal", "told"]
 
 # The MIME type of Markdown whose marks are still to be resolved.
 MARKED = "text/vnd.lmmtools.markdown"
@@ -48,6 +48,14 @@ class Prose:
 def literal(text: object) -> str:
     """`text` for Markdown, every character of it to be read as itself."""
     return _MARKS.sub(lambda m: _ENTITIES.get(m[0], "\\" + m[0]), visible(str(text)))
+
+
+def told(message: object) -> str:
+    """A message of the package for Markdown: names, between backticks in it, as code; all else as itself."""
+    parts = str(message).split("`")
+    if len(parts) % 2 == 0 or "" in parts[1::2]:  # a name holds a backtick itself
+        return literal(message)
+    return "".join(f"`{visible(part)}`" if place % 2 else literal(part) for place, part in enumerate(parts))
 
 
 def alert(kind: str, text: str) -> str:

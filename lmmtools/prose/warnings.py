@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lmmtools.formats import counted, listed
-from lmmtools.prose.value import Prose, alert, literal
+from lmmtools.prose.value import Prose, alert, told
 from lmmtools.prose.words import groups, noun
 
 __all__ = ["FEW_GROUPS", "caveats", "singularity"]
@@ -36,7 +36,7 @@ def caveats(fit: Any) -> Prose:
     messages = [message for message in fit.messages if message != fit.certificate.sentence]
     of_groups = [message for message in messages if _is_of_groups(message, fit)]
     notes = [*_few_groups(fit, of_groups), *_unequal_groups(fit)]
-    notes += [literal(_sentence(message)) for message in messages if message not in of_groups]
+    notes += [told(_sentence(message)) for message in messages if message not in of_groups]
     boxes = _singular(fit) + ([alert("NOTE", "\n\n".join(notes))] if notes else [])
     if boxes:
         return Prose("\n\n".join(boxes))
@@ -69,7 +69,7 @@ def _singular(fit: Any) -> list[str]:
         else "That is not evidence that there is none. Tests of the other terms take the zero as known; a test of the "
         "variance itself"
     )
-    text = f"**Singular fit:** {literal(singularity(fit))}. {means} has no plain χ² reference [@self1987; @stram1994]."
+    text = f"**Singular fit:** {told(singularity(fit))}. {means} has no plain χ² reference [@self1987; @stram1994]."
     return [alert("WARNING", text)]
 
 
@@ -87,7 +87,7 @@ def _few_groups(fit: Any, messages: list[str]) -> list[str]:
     few = [groups(fit.design, factor) for factor, n in fit.ngroups.items() if n < FEW_GROUPS]
     if not few:
         return []
-    found = [literal(message) for message in messages] or [
+    found = [told(message) for message in messages] or [
         f"With {listed(few)} the variance between them is poorly known."
     ]
     return [f"**Few groups:** {' '.join(found)} Intervals and p-values take the variances as known: they are too sure."]

@@ -8,7 +8,9 @@ import nbformat
 import pytest
 
 from lmmtools import StudyError, read_data
-from lmmtools.report.runs.keys import canonical, digest, environment, run_keys, tree_digest
+from lmmtools.report.locate import resource_dir
+from lmmtools.report.runs.imports import modules_digest
+from lmmtools.report.runs.keys import canonical, digest, environment, file_digest, run_keys, tree_digest
 from lmmtools.report.runs.outcome import outcome_of
 from lmmtools.report.runs.plan import Wish, choose, make_plan
 from lmmtools.report.runs.run import Job, _commit
@@ -33,22 +35,22 @@ def toy(toy_folder, tmp_path):
     return path
 
 
-def pretend(runs, out, shared, status="ok"):
+def pretend(runs, out, shared, status="ok", executed=False):
     """Leave in a folder what the runs would have left, without a kernel."""
     out.mkdir(exist_ok=True)
     (out / ".lmmtools").mkdir(exist_ok=True)
     with scratch_folder() as scratch:
-        staging = Staging(scratch, shared)
+        staging = Staging(scratch, shared, out=out)
         for run in runs:
             job = Job(run, staging.stage(run), out, scratch / "log")
             result = {"status": status, "reasons": [], "record": None, "warnings": []}
             contents = dict.fromkeys(("html", "pdf", "ipynb"), run.name)
-            _commit(job, contents | {"json": json.dumps(result), "log": None})
+            _commit(job, contents | {"json": json.dumps(result), "log": None}, executed=executed)
 
 
 def plan(runs, out, shared, **wish):
     with scratch_folder() as scratch:
-        return make_plan(runs, Staging(scratch, shared), out, Wish(**wish), {})
+        return make_plan(runs, Staging(scratch, shared, out=out), out, Wish(**wish), {})
 
 
 def works(runs, out, shared, **wish):
@@ -87,6 +89,7 @@ def test_keys_hold_on_to_every_part(shared):
     fitting = [
         run_keys(run, shared, **(NO_FILE | {"notebook": "other"})),
         run_keys(run, shared, **(NO_FILE | {"data": "other"})),
+        run_keys(run, shared, **(NO_FILE | {"modules": "other"})),
         run_keys(toy_run("toy.ipynb", values={"mode": "warn"}), shared, **NO_FILE),
         run_keys(toy_run("toy.ipynb", values={"reml": 1}), shared, **NO_FILE),
         run_keys(replace(run, parameters=run.parameters[:-1]), shared, **NO_FILE),
@@ -116,7 +119,7 @@ def test_a_rerun_does_only_what_changed(toy, tmp_path, shared):
     assert works(runs, out, shared) == ["", "", ""]
     changed = [runs[0], toy_run(toy, name="b", values={"level": 0.9}), replace(runs[2], outputs=("html",))]
     assert works(changed, out, shared) == ["", "execute", "render"]
-    assert plan(changed, out, shared, only=("a",)).kept["b"].reasons == (
+    assert plan(changed, out, shared, only=("a",)).there["b"].reasons == (
         "Out of date; changed since it was made: its level.",
     )
     (out / "a.html").unlink()
@@ -143,6 +146,71 @@ def test_a_changed_template_makes_pages_again(toy, tmp_path, shared):
     assert works([run], out, shared) == ["render"]
 
 
+def test_reports_below_a_template_are_no_part_of_it(toy, tmp_path, shared):
+    house = tmp_path / "house"
+    house.mkdir()
+    (house / "index.html.j2").touch()
+    run = toy_run(toy, templates={"html": house})
+    for out in (house / "reports", house / "other" / "reports"):
+        out.mkdir(parents=True)
+        pretend([run], out, shared)
+        (out / "more.html").write_text("of another run")
+        assert works([run], out, shared) == [""], out
+
+
+def test_the_date_that_is_asked_for_is_one_of_the_page(monkeypatch):
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    first = environment()
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    second = environment()
+    assert first.fit == second.fit
+    assert {part for part in first.page if first.page[part] != second.page[part]} == {"date"}
+
+
+IMPORTS = ("import own", "import json, own.part as p", "from own.part import x", "a = 1; import own")
+
+
+@pytest.mark.parametrize("line", IMPORTS)
+def test_a_module_of_one_s_own_is_part_of_the_notebook(toy, tmp_path, shared, monkeypatch, line):
+    monkeypatch.syspath_prepend(tmp_path / "lib")
+    (tmp_path / "lib" / "own").mkdir(parents=True)
+    (tmp_path / "lib" / "own" / "__init__.py").write_text("from deeper import y\n")
+    (tmp_path / "lib" / "own" / "part.py").write_text("x = 1\n")
+    (tmp_path / "lib" / "deeper.py").write_text("y = 1\n")
+    cells = nbformat.read(toy, as_version=4)
+    cells.cells.append(nbformat.v4.new_code_cell(f"%matplotlib inline\n{line}", id="imports"))
+    nbformat.write(cells, toy)
+    out, run = tmp_path / "out", toy_run(toy)
+    pretend([run], out, shared)
+    assert works([run], out, shared) == [""]
+    for name in ("own/part.py", "deeper.py"):
+        (tmp_path / "lib" / name).write_text("x = y = 2\n")
+        assert works([run], out, shared) == ["execute"], name
+        reasons = plan([run], out, shared, failed=True).there[run.name].reasons
+        assert reasons == ("Out of date; changed since it was made: a module that the notebook imports.",)
+        pretend([run], out, shared)
+
+
+def test_shipped_notebooks_have_no_modules_of_their_own():
+    notebooks = list(resource_dir("notebooks").glob("*.ipynb"))
+    assert len(notebooks) >= 3
+    assert [modules_digest(path) for path in notebooks] == [""] * len(notebooks)
+
+
+def test_a_broken_template_that_is_mended_costs_no_kernel(toy, tmp_path, shared):
+    out, house = tmp_path / "out", tmp_path / "house"
+    house.mkdir()
+    (house / "index.html.j2").write_text("{% oops %}")
+    run = toy_run(toy, templates={"html": house})
+    pretend([run], out, shared, status="failed", executed=True)
+    assert works([run], out, shared) == ["render"]
+    (house / "index.html.j2").write_text("")
+    assert works([run], out, shared) == works([run], out, shared, failed=True) == ["render"]
+    assert works([toy_run(toy, values={"level": 0.9})], out, shared) == ["execute"]
+    (out / f"{run.name}.ipynb").write_text("edited")
+    assert works([run], out, shared) == ["execute"]
+
+
 def test_failed_runs_are_done_again_and_alone_if_asked(toy, tmp_path, shared):
     out, runs = tmp_path / "out", [toy_run(toy, name=name) for name in "abc"]
     pretend(runs[:1], out, shared)
@@ -162,7 +230,7 @@ def test_what_is_not_asked_for_says_whether_it_still_holds(toy, tmp_path, shared
     made = plan(runs, out, shared, only=("a",))
     assert made.asked == {"a"}
     assert not made.jobs
-    kept = made.kept
+    kept = made.there
     assert [kept[name].current for name in "abc"] == [True, False, False]
     assert kept["a"].status == "ok"
     assert kept["b"].reasons == ("Out of date; changed since it was made: its level, its mode.",)
@@ -181,9 +249,22 @@ def test_a_pattern_without_a_run_is_a_mistake():
         choose(runs, ("dye*", "orthodont-slop"))
 
 
+NO_FILES = '{"version": 1, "run": "a", "status": "ok", "fit": {}, "page": {}, "outputs": {}}'
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", '{"version": 1}', '{"version": 2, "run": "a"}', '{"version": 1, "run": 3}', "\x00\xff"],
+    [
+        NO_FILES,
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"version": 1}',
+        '{"version": 2, "run": "a"}',
+        '{"version": 1, "run": 3}',
+        "\x00\xff",
+    ],
 )
 def test_a_state_that_is_none_is_taken_for_none(toy, tmp_path, shared, text):
     out, run = tmp_path / "out", toy_run(toy, name="a")
@@ -200,7 +281,7 @@ def test_a_state_that_is_none_is_taken_for_none(toy, tmp_path, shared, text):
 
 def test_a_state_outlives_its_file(tmp_path):
     (tmp_path / ".lmmtools").mkdir()
-    state = State(1, "a", "ok", {"data": "1"}, {"title": "2"}, {"html": "3"}, "4", "5")
+    state = State(1, "a", "ok", {"data": "1"}, {"title": "2"}, {"json": "3", "ipynb": "4"}, "5", "6")
     write_state(tmp_path, state)
     first = (tmp_path / ".lmmtools" / "a.json").read_bytes()
     assert read_state(tmp_path, "a") == state
@@ -213,6 +294,55 @@ def test_runs_that_left_the_study_are_named_and_left_alone(toy, tmp_path, shared
     pretend(runs, out, shared)
     assert plan(runs[:1], out, shared).orphans == ("b", "c")
     assert (out / "b.html").is_file()
+
+
+def statuses(out):
+    return {one["name"]: one["status"] for one in json.loads((out / "index.json").read_text())["runs"]}
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_no_index_shows_a_number_that_is_being_replaced(toy, tmp_path, shared, monkeypatch, full):
+    out, runs = tmp_path / "out", [toy_run(toy, name=name) for name in "abc"]
+    pretend(runs, out, shared)
+    make_toys(runs, out)
+    assert statuses(out) == dict.fromkeys("abc", "ok")
+    changed = [runs[0], *(toy_run(toy, name=name, values={"level": 0.9}) for name in "bc")]
+    seen = []
+
+    def stopped(jobs, **_):
+        assert [job.run.name for job in jobs] == ["b", "c"]
+        seen.append(statuses(out) if (out / "index.json").exists() else "no index")
+        yield replace(plan(runs, out, shared).there["b"], run=changed[1])
+        raise KeyboardInterrupt
+
+    def no_space(folder, contents):
+        monkeypatch.undo()
+        raise OSError(28, "No space left on device")
+
+    if full:
+        monkeypatch.setattr("lmmtools.report.runs.make.write_set", no_space)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lmmtools.report.runs.pool.perform_all", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            make_toys(changed, out)
+    assert seen == ["no index" if full else {"a": "ok", "b": "out of date", "c": "out of date"}]
+    assert statuses(out) == {"a": "ok", "b": "ok", "c": "out of date"}
+
+
+@pytest.mark.parametrize("name", ["index.csv", "run.json", "a.json", "crosscheck.html"])
+def test_what_a_study_reads_is_not_overwritten(toy, tmp_path, name):
+    (tmp_path / "link").symlink_to(toy.parent)
+    source = toy.parent / name
+    source.write_text("precious")
+    with pytest.raises(StudyError, match=rf"{name} would be overwritten by a report of that name; nothing was run"):
+        make_toys([toy_run(toy, name="a", source=source)], tmp_path / "link")
+    assert sorted(path.name for path in toy.parent.iterdir()) == sorted([name, "toy.ipynb"])
+
+
+def test_reports_do_not_go_where_a_template_is(toy, tmp_path):
+    run = toy_run(toy, templates={"html": toy.parent})
+    with pytest.raises(StudyError, match="is a template's folder; nothing was run"):
+        make_toys([run], toy.parent)
 
 
 TABLE = "y,x,use\n1.5,1,yes\n2.5,2,yes\n9,9,no\n"
@@ -228,9 +358,7 @@ def reading(toy, tmp_path, monkeypatch):
 
     calls = []
     monkeypatch.setattr("lmmtools.read_data", counted, raising=False)
-    cells = nbformat.read(toy, as_version=4)
-    cells.cells.append(nbformat.v4.new_code_cell("# lt.read_data(dataset)", id="reads"))
-    nbformat.write(cells, toy)
+    monkeypatch.setattr(Staging, "_shipped", {file_digest(toy)})
     path = tmp_path / "in" / "table.csv"
     path.write_text(TABLE)
     run = toy_run(toy, source=path, values={"dataset": "table.csv", "filter": 'use == "yes"'})
@@ -256,7 +384,11 @@ def test_the_rows_that_are_used_are_what_counts(reading, tmp_path, shared):
     assert works([run], out, shared) == [""]
 
 
-def test_a_notebook_that_reads_by_other_means_is_keyed_by_the_file(toy, tmp_path, shared):
+def test_a_notebook_that_may_read_by_other_means_is_keyed_by_the_file(toy, tmp_path, shared):
+    cells = nbformat.read(toy, as_version=4)
+    both = "lt.read_data(dataset, filter=filter)\nall_of_it = lt.read_data(dataset)"
+    cells.cells.append(nbformat.v4.new_code_cell(both, id="reads"))
+    nbformat.write(cells, toy)
     path = tmp_path / "in" / "table.csv"
     path.write_text(TABLE)
     out, run = tmp_path / "out", toy_run(toy, source=path, values={"filter": 'use == "yes"'})

@@ -239,3 +239,23 @@ def test_the_default_study_is_sound():
     runs = expand(*read_study(Path(resource_dir("notebooks")) / "studies" / "default.toml"))
     assert len(runs) == 16
     assert {run.dataset for run in runs} == {"Orthodont", "MathAchieve", "sleepstudy", "Dyestuff", "Dyestuff2"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is read off /proc")
+def test_what_typst_remembers_of_one_page_is_let_go_of():
+    script = """
+from pathlib import Path
+from lmmtools.report.pages.pdf import compile_pdf, forget_layouts
+def held():
+    return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in line)
+held_at = []
+for number in range(8):
+    text = " ".join(f"word{number * 10_000 + at}" for at in range(6_000))
+    compile_pdf(lambda plain: f"#set document(title: [x])\\n{text}", {"page.typ": b""})
+    forget_layouts()
+    held_at.append(held())
+print((held_at[-1] - held_at[1]) // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 20  # MB; some 15 for each page otherwise

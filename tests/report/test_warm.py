@@ -1,11 +1,14 @@
 """Kernels forked from a warm process: the same reports, and nothing of one run in another."""
 
+import signal
 import sys
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
 
+import lmmtools
+from lmmtools.report.runs import warm
 from lmmtools.report.runs.execute import execute
 from lmmtools.report.runs.warm import can_fork
 from tests.report.conftest import notebook
@@ -58,6 +61,32 @@ def test_runs_draw_different_random_numbers(tmp_path):
     first, second = printed(tmp_path, DRAW, warm=True), printed(tmp_path, DRAW, warm=True)
     assert first[0] is None and second[0] is None
     assert first[1] != second[1]
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_user_s_own_ipython_has_no_part_in_a_run(tmp_path, monkeypatch, warm):
+    start_up = tmp_path / "home" / "profile_default" / "startup"
+    start_up.mkdir(parents=True)
+    (start_up / "mine.py").write_text("ours = 7")
+    settings = "get_config().InteractiveShell.ast_node_interactivity = 'all'"
+    (start_up.parent / "ipython_kernel_config.py").write_text(settings)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "home"))
+    assert printed(tmp_path, "1\nprint('ours' in globals())", warm) == (None, "False\n")
+
+
+def test_an_interruption_while_the_stack_is_imported_is_not_the_kernels_affair(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")  # it would be set for good
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def imported(name):
+        seen.append(signal.getsignal(signal.SIGINT))
+        raise RuntimeError("cannot be imported here")
+
+    monkeypatch.setattr(warm, "import_module", lambda name: lmmtools if name == "lmmtools" else imported(name))
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    warm.preload()
+    assert set(seen) == {signal.SIG_IGN}
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 @pytest.mark.parametrize("how", ["os._exit(3)", "os.kill(os.getpid(), 9)"])

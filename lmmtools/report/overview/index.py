@@ -13,7 +13,7 @@ from lmmtools.report.overview.entries import VERDICT_CLASSES, Entry, make_entry
 from lmmtools.report.overview.forest import forest, interval_words
 from lmmtools.report.overview.tabulate import as_csv, as_json
 from lmmtools.report.pages.policy import page_policy
-from lmmtools.report.pages.terms import formula_html
+from lmmtools.report.pages.terms import formula_html, message_html
 from lmmtools.report.pages.webfonts import web_fonts
 from lmmtools.report.runs.outcome import Outcome
 
@@ -174,5 +174,6 @@ _FILTERS: Mapping[str, Callable] = {
     "interval": interval_words,
     "folded": _folded,
     "formula": formula_html,
+    "message": message_html,
     "link": lambda kind: _LINKS.get(kind, kind),
 }

@@ -13,12 +13,12 @@ from nbconvert.exporters.exporter import Exporter
 from nbconvert.filters import Highlight2HTML
 
 from lmmtools.errors import LMMError
-from lmmtools.report.pages.blocks import Block, Code, Figure, Note, Prose, Table, Text
+from lmmtools.report.pages.blocks import Block, Code, Figure, Prose, Table, Text
 from lmmtools.report.pages.exporter import LmmExporter
 from lmmtools.report.pages.foreign import plain_html
 from lmmtools.report.pages.markup import to_html
 from lmmtools.report.pages.policy import page_policy
-from lmmtools.report.pages.terms import formula_html
+from lmmtools.report.pages.terms import formula_html, message_html
 from lmmtools.report.pages.webfonts import web_fonts
 
 __all__ = ["LmmHtmlExporter"]
@@ -51,6 +51,7 @@ class LmmHtmlExporter(LmmExporter):
         yield from super().default_filters()
         yield "data_uri", self.data_uri
         yield "formula", formula_html
+        yield "message", message_html
 
     def data_uri(self, name: str) -> str:
         """Return a file of the template's folder as a ``data:`` address."""
@@ -101,7 +102,7 @@ def _html_body(block: Block, prose: str) -> str:
         return _figure_body(block)
     if isinstance(block, Code):
         return str(Highlight2HTML(pygments_lexer="ipython3")(block.source)).replace("<pre>", '<pre tabindex="0">')
-    return html.escape(block.text) if isinstance(block, (Text, Note)) else ""
+    return html.escape(block.text) if isinstance(block, Text) else ""
 
 
 def _table_body(block: Table) -> str:

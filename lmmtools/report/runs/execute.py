@@ -71,7 +71,8 @@ def execute(
         Also for a notebook that fails, whose kernel dies or whose cell takes too long.
     """
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="lmm-run-") as name:
+    # What a process that the notebook started still writes there must not spoil the report.
+    with tempfile.TemporaryDirectory(prefix="lmm-run-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         log = log or folder / "log"
         work = folder / "work"  # what a notebook writes by a relative path is thrown away with the folder

@@ -90,8 +90,10 @@ def kernel_options(log: Path, *, warm: bool = False) -> Iterator[Kernel]:
         async def _async_start_kernel(self, **kwargs: Any) -> None:
             if provisioner is not None:
                 self.provisioner = provisioner(kernel_id="run", kernel_spec=self.kernel_spec, parent=self)
+            # The settings and start-up files that a user has for IPython are no part of a study.
+            env = {**(kwargs.pop("env", None) or os.environ), "IPYTHONDIR": str(folder / "ipython")}
             with log.open("ab") as file:
-                await super()._async_start_kernel(stdout=file, stderr=file, **kwargs)
+                await super()._async_start_kernel(stdout=file, stderr=file, env=env, **kwargs)
 
         async def _async_is_alive(self) -> bool:
             alive = await super()._async_is_alive()

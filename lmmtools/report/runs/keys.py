@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import re
 import sys
@@ -23,7 +24,7 @@ _RUNS = Path(__file__).resolve().parent
 _REPORT = _RUNS.parent
 _PACKAGE = _REPORT.parent
 # Of the report, only these have a part in what a kernel computes; all others only make pages of it.
-_EXECUTING = ("engine.py", "execute.py", "kernel.py", "tidy.py", "warm.py", "warm_stack.py")
+_EXECUTING = ("engine.py", "execute.py", "kernel.py", "pool.py", "run.py", "tidy.py", "warm.py", "warm_stack.py")
 # The wheel's copies of data, notebooks and templates are keyed where they are used; the command line computes nothing.
 _NOT_COMPUTING = {"report", "_data", "_notebooks", "_templates", "__main__.py"}
 # A notebook may import any installed package, but these it has no use for: they make pages or run the study.
@@ -74,17 +75,20 @@ def environment() -> Environment:
             "shipped templates": digest(
                 tree_digest(resource_dir("templates")), file_digest(_PACKAGE / "bibliography.json")
             ),
+            "date": digest(os.environ.get("SOURCE_DATE_EPOCH", "")),
         },
     )
 
 
-def run_keys(run: Run, shared: Environment, *, notebook: str, data: str, templates: Mapping[str, str]) -> Keys:
-    """Return the keys of a run, given the digests of its notebook, its data and its own templates."""
+def run_keys(
+    run: Run, shared: Environment, *, notebook: str, data: str, templates: Mapping[str, str], modules: str = ""
+) -> Keys:
+    """Return the keys of a run, given the digests of its notebook, what that imports, its data and its templates."""
     given = {f"parameter {one.name}": digest(canonical([value, set_])) for one, value, set_ in run.parameters}
     told = [run.name, run.title, run.dataset, run.variant, run.formula, run.method, run.focal]
     helps = [[one.name, one.type_name, one.help] for one, _, _ in run.parameters]
     return Keys(
-        fit={"notebook": notebook, "data": data, **given, **shared.fit},
+        fit={"notebook": notebook, "modules": modules, "data": data, **given, **shared.fit},
         page={
             "title": digest(canonical([told, helps])),
             "outputs": digest(*run.outputs),

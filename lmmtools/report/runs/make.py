@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from lmmtools.errors import LMMError
+from lmmtools.errors import LMMError, StudyError
 from lmmtools.report.asked.expand import Run, expand
 from lmmtools.report.asked.study import read_study
 from lmmtools.report.runs.files import folder_lock, prepare_folder, write_set, write_whole
 from lmmtools.report.runs.keys import environment
-from lmmtools.report.runs.outcome import Outcome
-from lmmtools.report.runs.plan import Wish, choose, make_plan
+from lmmtools.report.runs.outcome import SUFFIXES, Outcome
+from lmmtools.report.runs.plan import Plan, Wish, choose, make_plan
 from lmmtools.report.runs.staging import Staging, scratch_folder
 
 __all__ = ["Made", "make_reports", "make_study"]
+
+_INDEX_NAMES = ("index.html", "index.csv", "index.json", "crosscheck.html")
 
 
 class Titled(Protocol):
@@ -120,25 +123,57 @@ def make_study(
         Called with the outcome of each of these.
     """
     choose(runs, only)
+    _keep_apart(runs, out)
     prepare_folder(out)
     with folder_lock(out), scratch_folder() as scratch:
         start, clock = time.perf_counter(), time.time()
         earlier = _times(out)
-        plan = make_plan(runs, Staging(scratch, environment()), out, Wish(force, tuple(only), failed, warm), earlier)
+        staging = Staging(scratch, environment(), out=out)
+        plan = make_plan(runs, staging, out, Wish(force, tuple(only), failed, warm), earlier)
         workers = max(1, min(jobs or _processors(), len(plan.jobs)))
         started(tuple(job.run for job in plan.jobs))
-        found = dict(plan.kept)
-        if plan.jobs:
-            from lmmtools.report.runs.pool import perform_all
-
-            for outcome in perform_all(plan.jobs, workers=workers, scratch=scratch):
+        found, done = dict(plan.there), []
+        try:
+            for outcome in _performed(study.title, plan, out, workers, scratch):
                 found[outcome.run.name] = outcome
+                done.append(outcome.run.name)
                 ended(outcome)
-        outcomes = tuple(found[run.name] for run in runs)
-        seconds = time.perf_counter() - start
-        done = tuple(job.run.name for job in plan.jobs)
-        _write_index(study.title, outcomes, out, _times_text(clock, seconds, workers, outcomes, done))
-    return Made(outcomes, out / "index.html", seconds, plan.asked, done, plan.orphans)
+        finally:  # also of a study that is stopped
+            outcomes = tuple(found[run.name] for run in runs)
+            seconds = time.perf_counter() - start
+            _write_index(study.title, outcomes, out, _times_text(clock, seconds, workers, outcomes, done))
+    in_order = tuple(job.run.name for job in plan.jobs)
+    return Made(outcomes, out / "index.html", seconds, plan.asked, in_order, plan.orphans)
+
+
+def _keep_apart(runs: Sequence[Run], out: Path) -> None:
+    """Refuse a folder in which reports would take the place of what they are made from."""
+    names = {f"{run.name}.{suffix}" for run in runs for suffix in SUFFIXES} | {*_INDEX_NAMES, "run.json"}
+    read = dict.fromkeys(path for run in runs for path in (run.notebook, run.source) if path is not None)
+    for path in read:
+        if path.name in names and path.parent.resolve() == out.resolve():
+            raise StudyError(
+                f"{path} would be overwritten by a report of that name; nothing was run. "
+                "Choose another folder with --out or rename the file."
+            )
+    for folder in dict.fromkeys(folder for run in runs for folder in run.templates.values()):
+        if folder.resolve() == out.resolve():
+            raise StudyError(f"{folder} is a template's folder; nothing was run. Choose another folder with --out.")
+
+
+def _performed(title: str, plan: Plan, out: Path, workers: int, scratch: Path) -> Iterator[Outcome]:
+    """Do what is to be done, after the index says what is not there yet: no old number outlives a killed study."""
+    if plan.jobs:
+        from lmmtools.report.overview.index import index_files
+        from lmmtools.report.runs.pool import perform_all
+
+        try:
+            write_set(out, index_files(title, tuple(plan.there.values())))
+        except OSError:  # no place for a new one, which is said at the end; the old one would show what is replaced
+            for name in _INDEX_NAMES:
+                with suppress(OSError):
+                    (out / name).unlink()
+        yield from perform_all(plan.jobs, workers=workers, scratch=scratch)
 
 
 def _write_index(title: str, outcomes: Sequence[Outcome], out: Path, times: str) -> None:

@@ -45,14 +45,14 @@ class Wish:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done, and the outcomes of all that is not, by the run's name.
+    """What is to be done, and what is there of every run before that, by the run's name.
 
     ``asked`` are the names of the runs that were asked for; ``orphans`` those of runs that left results here
     and are no longer in the study.
     """
 
     jobs: tuple[Job, ...]
-    kept: Mapping[str, Outcome]
+    there: Mapping[str, Outcome]
     asked: frozenset[str]
     orphans: tuple[str, ...]
 
@@ -72,7 +72,7 @@ def choose(runs: Sequence[Run], patterns: Sequence[str]) -> frozenset[str]:
     for pattern in patterns:
         matching = {name for name in names if fnmatchcase(name, pattern)}
         if not matching:
-            raise StudyError(f'No run of the study is called "{pattern}"; nothing was run: {hint(pattern, names)}.')
+            raise StudyError(f'No run of the study is called "{pattern}", so nothing was run; {hint(pattern, names)}')
         found |= matching
     return frozenset(found)
 
@@ -96,7 +96,7 @@ def make_plan(
     states = {run.name: read_state(out, run.name) for run in runs}
     staging.rows.update({state.read: state.rows for state in states.values() if state is not None and state.read})
     jobs: list[Job] = []
-    kept: dict[str, Outcome] = {}
+    earlier: dict[str, Outcome] = {}
     asked: set[str] = set()
     for run in runs:
         staged, state = staging.stage(run), states[run.name]
@@ -105,15 +105,16 @@ def make_plan(
         work, why = _work(state, staged, out)
         if wanted:
             asked.add(run.name)
-            if wish.force or state is None or state.status == "failed":
+            if wish.force or state is None or (state.status == "failed" and not state.executed):
                 work = "execute"
+            elif state.status == "failed":
+                work = work or "render"
             if work:
                 jobs.append(Job(run, staged, out, staging.folder / f"{run.name}.log", work, wish.warm))
-                continue
-        kept[run.name] = _earlier(run, state, out, seconds, why)
+        earlier[run.name] = _earlier(run, state, out, seconds, why)
     there = {run.name for run in runs}
     orphans = tuple(name for name in known_runs(out) if name not in there)
-    return Plan(tuple(jobs), kept, frozenset(asked), orphans)
+    return Plan(tuple(jobs), earlier, frozenset(asked), orphans)
 
 
 def _work(state: State | None, staged: Staged, out: Path) -> tuple[str, str]:
@@ -132,7 +133,7 @@ def _work(state: State | None, staged: Staged, out: Path) -> tuple[str, str]:
 
 
 def _earlier(run: Run, state: State | None, out: Path, seconds: Mapping[str, float], why: str) -> Outcome:
-    """Return the outcome of a run that is not done now, from what it left; its numbers only if they still hold."""
+    """Return the outcome of a run as long as it is not done, from what it left; its numbers only if they still hold."""
     if state is None:
         return _outdated(run, (), why)
     there = [suffix for suffix in state.outputs if (out / f"{run.name}.{suffix}").is_file()]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmmtools.errors import LMMError
+from lmmtools.report.pages.pdf import forget_layouts
 from lmmtools.report.runs.tidy import tidy_log
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def render(
                 break
             given_up += lost
         else:
+            if "pdf" in made:
+                forget_layouts()  # or a worker would grow with every run
             log = "\n".join(attempts.log)
             return Rendered(made, tuple(dict.fromkeys(given_up)), tuple(attempts.problems), log)
 

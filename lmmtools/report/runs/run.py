@@ -71,7 +71,7 @@ def perform(job: Job) -> Outcome:
         executed = _executed(job)
         start = time.perf_counter()
         contents = _contents(job, executed)
-        _commit(job, contents)
+        _commit(job, contents, executed=executed.failure is None)
         seconds = {"notebook": executed.seconds, "pages": time.perf_counter() - start}
         return outcome_of(job.run, str(contents["json"]), _there(contents), seconds)
     except Exception as error:  # a full disk, most likely: this run's failure, no other's
@@ -162,7 +162,7 @@ def _judge(failure: Failure | None, record: Mapping[str, Any]) -> tuple[str, tup
     return str(record["status"]), tuple(record["reasons"])
 
 
-def _commit(job: Job, contents: Contents) -> None:
+def _commit(job: Job, contents: Contents, *, executed: bool = False) -> None:
     """Write the files of a run together; what is remembered of it goes first and comes last."""
     forget(job.folder, job.run.name)
     write_set(job.folder, {f"{job.run.name}.{suffix}": content for suffix, content in contents.items()})
@@ -176,6 +176,7 @@ def _commit(job: Job, contents: Contents) -> None:
         outputs={suffix: _sha256(content) for suffix, content in contents.items() if content is not None},
         read=staged.read,
         rows=staged.rows,
+        executed=executed,
     )
     write_state(job.folder, state)
 

@@ -11,11 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmmtools.errors import StudyError
 from lmmtools.report.locate import resource_dir
+from lmmtools.report.runs.imports import modules_digest
 from lmmtools.report.runs.keys import Environment, Keys, canonical, digest, file_digest, run_keys, tree_digest
 
 if TYPE_CHECKING:
@@ -57,12 +59,16 @@ class Staging:
     shared : Environment
     rows : dict of str to str
         What is known of rows already, by the digest of how they are read.
+    out : Path, optional
+        The folder the reports go to: no part of a template, though it may stand in a template's folder.
     """
 
     folder: Path
     shared: Environment
     rows: dict[str, str] = field(default_factory=dict)
+    out: Path | None = None
     _copies: dict[Path, tuple[Path, str]] = field(default_factory=dict)
+    _modules: dict[Path, str] = field(default_factory=dict)
 
     def stage(self, run: Run) -> Staged:
         """Return the run with its files copied and keyed."""
@@ -73,20 +79,28 @@ class Staging:
             data_digest = _shipped_digest(run.dataset)
         else:
             data, data_digest = self._copy(run.source)
-            if "read_data(" in notebook.read_text(encoding="utf-8", errors="replace"):
+            if notebook_digest in self._shipped:  # what another reads of the file, nobody knows
                 read = self._read_digest(run, data, data_digest)
                 if read not in self.rows:
                     self.rows[read] = _rows_digest(run, data) or data_digest
                 rows = data_digest = self.rows[read]
+        if notebook not in self._modules:
+            self._modules[notebook] = modules_digest(notebook)
         keys = run_keys(
             run,
             self.shared,
             notebook=notebook_digest,
+            modules=self._modules[notebook],
             data=data_digest,
             templates={target: made for target, (_, made) in templates.items()},
         )
         copies = {target: copy for target, (copy, _) in templates.items()}
         return Staged(replace(run, notebook=notebook, source=data, templates=copies), keys, read, rows)
+
+    @cached_property
+    def _shipped(self) -> frozenset[str]:
+        """Digests of the shipped notebooks, which use no more of a file than the rows they read."""
+        return frozenset(file_digest(path) for path in resource_dir("notebooks").glob("*.ipynb"))
 
     def _copy(self, source: Path) -> tuple[Path, str]:
         """Return the copy of a file or folder and its digest; each is copied once."""
@@ -96,7 +110,7 @@ class Staging:
             try:
                 place.mkdir()
                 if source.is_dir():
-                    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+                    shutil.copytree(source, copy, ignore=self._ignored)
                     made = tree_digest(copy)
                 else:
                     made = _copy_file(source, copy)
@@ -104,6 +118,12 @@ class Staging:
                 raise StudyError(f"{source} cannot be read ({error.strerror or error}); nothing was run.") from error
             self._copies[source] = copy, made
         return self._copies[source]
+
+    def _ignored(self, folder: str, names: list[str]) -> set[str]:
+        """Return what is no part of a template folder: compiled and hidden files, and our own reports."""
+        hidden = {name for name in names if name.startswith(".") or name == "__pycache__"}
+        out = None if self.out is None else self.out.resolve()
+        return hidden | {name for name in names if Path(folder, name).resolve() == out}
 
     def _read_digest(self, run: Run, data: Path, data_digest: str) -> str:
         code = (self.shared.fit["lmmtools"], self.shared.fit["packages"])

@@ -15,6 +15,7 @@ __all__ = ["State", "changed_files", "changed_fit", "changed_page", "forget", "k
 
 _WORDS = {
     "notebook": "the notebook",
+    "modules": "a module that the notebook imports",
     "data": "the data",
     "lmmtools": "lmmtools itself",
     "python": "the Python it runs in",
@@ -25,6 +26,7 @@ _WORDS = {
     "report": "the code that makes pages",
     "renderers": "a package that makes pages",
     "shipped templates": "a shipped template",
+    "date": "the date that SOURCE_DATE_EPOCH gives",
 }
 
 
@@ -33,7 +35,8 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``fit`` and ``page`` are the parts of its `Keys`; ``rows`` is the digest of the rows that were read,
     remembered for the file and the reading options whose digest is ``read``; ``outputs`` gives the sha256 of
-    each file by its suffix.
+    each file by its suffix; ``executed`` says whether the notebook came to its end, so that its pages can be
+    made again from the file even if they could not be made.
     """
 
     version: Literal[1]
@@ -44,6 +47,7 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outputs: dict[str, str]
     read: str = ""
     rows: str = ""
+    executed: bool = False
 
 
 def _path(folder: Path, name: str) -> Path:
@@ -56,7 +60,7 @@ def read_state(folder: Path, name: str) -> State | None:
         state = msgspec.json.decode(_path(folder, name).read_bytes(), type=State)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return state if state.run == name else None
+    return state if state.run == name and {"json", "ipynb"} <= set(state.outputs) else None
 
 
 def write_state(folder: Path, state: State) -> None:

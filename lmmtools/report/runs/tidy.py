@@ -18,10 +18,11 @@ __all__ = ["ANSI", "add_failure", "tidy", "tidy_log", "without_folders"]
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PAPERMILL_ERROR = "papermill-error-cell-tag"
+# A file name starts where a word does: tried at every letter, one long line of print would take hours.
+_FOLDERS = r"(?<![^\s'\"\x1b])[^\s'\"\x1b]*"
 # ipykernel compiles each cell from a file named after its process.
-_CELL_FILE = re.compile(r"[^\s'\"\x1b]*ipykernel_\d+[/\\]\d+\.py")
-
-_INSTALLED = re.compile(r"[^\s'\"\x1b]*(?:site|dist)-packages[/\\]")
+_CELL_FILE = re.compile(rf"{_FOLDERS}ipykernel_\d+[/\\]\d+\.py")
+_INSTALLED = re.compile(rf"{_FOLDERS}(?:site|dist)-packages[/\\]")
 _ROOTS = tuple(f"{folder}{os.sep}" for folder in (Path(__file__).resolve().parents[3], sysconfig.get_path("stdlib")))
 # Where an object happens to be in memory: in its repr, and anywhere in a log.
 _ADDRESS = re.compile(r"(?<= at )0x[0-9A-Fa-f]{6,}\b")
@@ -33,6 +34,7 @@ _MODULES = re.compile(r"^Extension modules: .*\n?", re.MULTILINE)
 # Below a cell's own frames are those of IPython and ipykernel, which are not at fault.
 _BELOW = re.compile(r"^(  File \"<cell>\", line \d+ in <module>\n)(?:  File .*\n?)+", re.MULTILINE)
 _LOG_LINES = 40
+_LONGEST = 100_000  # characters of one output: some thirty pages, which nobody reads, and no page is lost over more
 
 
 def tidy(notebook: NotebookNode, private: Sequence[Path] = ()) -> tuple[NotebookNode, int | None]:
@@ -112,7 +114,7 @@ def _has_error(cell: Any) -> bool:
 
 def _tidy_output(output: Any, private: Sequence[Path]) -> None:
     def same(text: str) -> str:
-        return _ADDRESS.sub("0x…", without_folders(text, private))
+        return _ADDRESS.sub("0x…", without_folders(_cut(text), private))
 
     if output.output_type == "stream":
         output["text"] = same(output["text"])
@@ -121,3 +123,11 @@ def _tidy_output(output: Any, private: Sequence[Path]) -> None:
         output["traceback"] = [same(line) for line in output["traceback"]]
     elif "text/plain" in output["data"]:
         output["data"]["text/plain"] = same(output["data"]["text/plain"])
+
+
+def _cut(text: str) -> str:
+    """Return a text without its middle, if it is longer than anybody reads."""
+    half = _LONGEST // 2
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:half]}\n[{len(text) - 2 * half:,} characters left out]\n{text[-half:]}"

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -93,13 +94,17 @@ def preload() -> None:
 
     # As ipykernel does before a notebook imports matplotlib, which reads it while it is imported.
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the study, which then ends this process
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # third parties' deprecations, which a notebook does not see either
         for name in _STACK:
-            import_module(name)
+            with suppress(Exception):  # the run that needs it says so
+                import_module(name)
         package = import_module("lmmtools")
         for name in package.__all__:
-            getattr(package, name)
+            with suppress(Exception):
+                getattr(package, name)
+    signal.signal(signal.SIGINT, interrupted)
     gc.freeze()  # what is shared with the children stays shared: their collector does not touch it
 
 
