@@ -245,7 +245,7 @@ def test_a_pattern_without_a_run_is_a_mistake():
     assert choose(runs, ()) == {run.name for run in runs}
     assert choose(runs, ("ortho*", "dye*")) == {run.name for run in runs}
     assert choose(runs, ("*-slop?",)) == {"orthodont-slope"}
-    with pytest.raises(StudyError, match=r'called "orthodont-slop"; nothing was run.*"orthodont-slope"'):
+    with pytest.raises(StudyError, match=r'called "orthodont-slop", so nothing was run.*"orthodont-slope"'):
         choose(runs, ("dye*", "orthodont-slop"))
 
 
