@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
@@ -12,10 +14,10 @@ from lmmtools.figures import Description
 from lmmtools.formats import counted, format_value, listed, shortened, visible
 from lmmtools.plots.drawing import BLUE, VERMILLION, PlotData, panels, plot, points
 
-__all__ = ["SENTENCE", "draw_nothing", "group_sizes", "missing", "nothing", "say_nothing"]
+__all__ = ["group_sizes", "missing", "nothing", "or_sentence"]
 
 # Where there is nothing to draw, `facts` has a sentence of this name that says why.
-SENTENCE = "nothing"
+_SENTENCE = "nothing"
 
 # Levels that fit one under another; beyond, sizes become a histogram.
 _MOST_BARS = 32
@@ -24,19 +26,31 @@ _MOST_PATTERNS, _MOST_FACTORS = 12, 4
 
 def nothing(sentence: str) -> PlotData:
     """What a plot extracts when there is nothing to draw."""
-    return PlotData(pd.DataFrame(), facts=MappingProxyType({SENTENCE: sentence}))
+    return PlotData(pd.DataFrame(), facts=MappingProxyType({_SENTENCE: sentence}))
 
 
-def say_nothing(data: PlotData, label: str) -> Description:
-    """Words for a picture without marks."""
-    sentence = data.facts[SENTENCE]
-    return Description(caption=sentence, label=label, alt=sentence, size=(5.2, 0.6))
+def or_sentence(extract: Callable, describe: Callable, label: str) -> Callable:
+    """As `plot`, but where there is nothing to draw, the sentence that says why stands in the picture's place."""
+
+    def described(data: PlotData) -> Description:
+        sentence = data.facts.get(_SENTENCE)
+        if sentence is None:
+            return describe(data)
+        return Description(caption=sentence, label=label, alt=sentence, size=(5.2, 0.6))
+
+    def decorate(draw: Callable[[PlotData, Any], Any]) -> Callable:
+        @functools.wraps(draw)
+        def drawn(data: PlotData, ax: Any) -> Any:
+            return _draw_sentence(data.facts[_SENTENCE], ax) if _SENTENCE in data.facts else draw(data, ax)
+
+        return plot(extract, described)(drawn)
+
+    return decorate
 
 
-def draw_nothing(data: PlotData, ax: Any) -> Any:
-    """The sentence, in the place of the picture."""
+def _draw_sentence(sentence: str, ax: Any) -> Any:
     ax.set_axis_off()
-    ax.text(0.5, 0.5, data.facts[SENTENCE], ha="center", va="center", wrap=True, fontsize=9)
+    ax.text(0.5, 0.5, sentence, ha="center", va="center", wrap=True, fontsize=9)
     return ax
 
 
@@ -62,8 +76,6 @@ def _sizes(exploration: Any) -> PlotData:
 
 
 def _describe_sizes(data: PlotData) -> Description:
-    if SENTENCE in data.facts:
-        return say_nothing(data, "fig-group-sizes")
     said, heights = [], []
     for _, part in data.table.groupby("panel"):
         levels = counted(part["levels"].sum(), "level")
@@ -81,7 +93,7 @@ def _describe_sizes(data: PlotData) -> Description:
     )
 
 
-@plot(_sizes, _describe_sizes)
+@or_sentence(_sizes, _describe_sizes, "fig-group-sizes")
 def group_sizes(data: PlotData, ax: Any) -> Any:
     """Rows of each level of each grouping factor, or a histogram where there are many levels.
 
@@ -97,8 +109,6 @@ def group_sizes(data: PlotData, ax: Any) -> Any:
     -------
     Axes, or the Figure when there are several panels
     """
-    if SENTENCE in data.facts:
-        return draw_nothing(data, ax)
     k = data.facts["factors"]
     for here, (_, part) in zip(panels(ax, k, 1), data.table.groupby("panel"), strict=True):
         factor = visible(part["factor"].iloc[0])
@@ -139,8 +149,6 @@ def _patterns(exploration: Any) -> PlotData:
 
 
 def _describe_patterns(data: PlotData) -> Description:
-    if SENTENCE in data.facts:
-        return say_nothing(data, "fig-missing")
     facts = data.facts
     said = [f"{visible(name)} in {counted(total, 'row')}" for name, total in _missing_totals(data) if total]
     drawn = data.table["pattern"].nunique()
@@ -159,7 +167,7 @@ def _missing_totals(data: PlotData) -> list[tuple[str, int]]:
     return list(zip(data.facts["names"], data.facts["totals"], strict=True))
 
 
-@plot(_patterns, _describe_patterns)
+@or_sentence(_patterns, _describe_patterns, "fig-missing")
 def missing(data: PlotData, ax: Any) -> Any:
     """Which columns are missing together, and in how many rows.
 
@@ -172,8 +180,6 @@ def missing(data: PlotData, ax: Any) -> Any:
     -------
     Axes
     """
-    if SENTENCE in data.facts:
-        return draw_nothing(data, ax)
     gone = data.table["missing"].to_numpy()
     height = -data.table["pattern"].to_numpy()
     for here, style in ((gone, {"markerfacecolor": VERMILLION}), (~gone, {"markerfacecolor": "none"})):

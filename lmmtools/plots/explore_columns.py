@@ -11,7 +11,7 @@ import pandas as pd
 from lmmtools.figures import Description
 from lmmtools.formats import counted, format_value, shortened, shown, spread, visible, with_unit
 from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, panels, plot, points
-from lmmtools.plots.explore import SENTENCE, draw_nothing, nothing, say_nothing
+from lmmtools.plots.explore import nothing, or_sentence
 
 __all__ = ["response", "within_between"]
 
@@ -41,8 +41,6 @@ def _shares(exploration: Any) -> PlotData:
 
 
 def _describe_shares(data: PlotData) -> Description:
-    if SENTENCE in data.facts:
-        return say_nothing(data, "fig-within-between")
     parts = [part for _, part in data.table.groupby("panel")]
     said = [
         f"{visible(part['factor'].iloc[0])}: "
@@ -59,7 +57,7 @@ def _describe_shares(data: PlotData) -> Description:
     )
 
 
-@plot(_shares, _describe_shares)
+@or_sentence(_shares, _describe_shares, "fig-within-between")
 def within_between(data: PlotData, ax: Any) -> Any:
     """Shares of the variation of response and covariates within and between the groups of each factor.
 
@@ -73,8 +71,6 @@ def within_between(data: PlotData, ax: Any) -> Any:
     -------
     Axes, or the Figure when there are several panels
     """
-    if SENTENCE in data.facts:
-        return draw_nothing(data, ax)
     parts = [part for _, part in data.table.groupby("panel")]
     axes = panels(ax, len(parts), 1)
     for place, (here, part) in enumerate(zip(axes, parts, strict=True)):

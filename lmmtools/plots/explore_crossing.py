@@ -10,8 +10,8 @@ import pandas as pd
 
 from lmmtools.figures import Description
 from lmmtools.formats import counted, format_value, shortened, shown, visible, with_unit
-from lmmtools.plots.drawing import BLUE, PlotData, plot
-from lmmtools.plots.explore import SENTENCE, draw_nothing, nothing, say_nothing
+from lmmtools.plots.drawing import BLUE, PlotData
+from lmmtools.plots.explore import nothing, or_sentence
 
 __all__ = ["crossing"]
 
@@ -59,8 +59,6 @@ def _height(about: dict[str, Any]) -> float:
 
 
 def _describe_pairs(data: PlotData) -> Description:
-    if SENTENCE in data.facts:
-        return say_nothing(data, "fig-crossing")
     said = []
     for about in data.facts["about"]:
         how = about["relation"]
@@ -86,7 +84,7 @@ def _describe_pairs(data: PlotData) -> Description:
     )
 
 
-@plot(_pairs, _describe_pairs)
+@or_sentence(_pairs, _describe_pairs, "fig-crossing")
 def crossing(data: PlotData, ax: Any) -> Any:
     """Which levels of every two grouping factors occur together.
 
@@ -100,8 +98,6 @@ def crossing(data: PlotData, ax: Any) -> Any:
     -------
     Axes, or the Figure when there are several panels
     """
-    if SENTENCE in data.facts:
-        return draw_nothing(data, ax)
     about = data.facts["about"]
     if len(about) == 1:
         axes = [ax]

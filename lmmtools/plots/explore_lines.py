@@ -11,8 +11,8 @@ import pandas as pd
 from lmmtools.errors import LMMError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, effect_unit, quoted, shortened, shown, spread, visible, with_unit
-from lmmtools.plots.drawing import BLUE, INK, RASTER_ABOVE, VERMILLION, PlotData, plot, points
-from lmmtools.plots.explore import SENTENCE, draw_nothing, nothing, say_nothing
+from lmmtools.plots.drawing import BLUE, INK, RASTER_ABOVE, VERMILLION, PlotData, points
+from lmmtools.plots.explore import nothing, or_sentence
 from lmmtools.plots.trellis import Trellis, columns_for
 
 __all__ = ["group_lines", "slopes"]
@@ -103,8 +103,6 @@ def _common(rows: pd.DataFrame, pooled: float | None) -> tuple[np.ndarray, np.nd
 
 
 def _describe_lines(data: PlotData) -> Description:
-    if SENTENCE in data.facts:
-        return say_nothing(data, "fig-group-lines")
     facts, labels = data.facts, data.labels
     groups = counted(facts["groups"], "group")
     some = f" {facts['shown']} of {groups} are drawn, evenly spaced." if facts["shown"] < facts["groups"] else ""
@@ -126,7 +124,7 @@ def _describe_lines(data: PlotData) -> Description:
     )
 
 
-@plot(_group_lines, _describe_lines)
+@or_sentence(_group_lines, _describe_lines, "fig-group-lines")
 def group_lines(data: PlotData, ax: Any) -> Any:
     """Observations with one least-squares line a group, or means where the covariate is a factor.
 
@@ -146,8 +144,6 @@ def group_lines(data: PlotData, ax: Any) -> Any:
     LMMError
         If there are lines, but not of these.
     """
-    if SENTENCE in data.facts:
-        return draw_nothing(data, ax)
     return _trellis(data, ax) if data.facts["trellis"] else _together(data, ax)
 
 
@@ -214,8 +210,6 @@ def _slopes(exploration: Any, factor: str | None = None, covariate: str | None =
 
 
 def _describe_slopes(data: PlotData) -> Description:
-    if SENTENCE in data.facts:
-        return say_nothing(data, "fig-slopes")
     table, pooled, n = data.table, data.facts["pooled"], len(data.table)
     clear = int(((table["slope_low"] > pooled) | (table["slope_high"] < pooled)).sum())
     percent = f"{100 * data.facts['level']:g} %"
@@ -234,7 +228,7 @@ def _describe_slopes(data: PlotData) -> Description:
     )
 
 
-@plot(_slopes, _describe_slopes)
+@or_sentence(_slopes, _describe_slopes, "fig-slopes")
 def slopes(data: PlotData, ax: Any) -> Any:
     """Slopes of the groups' least-squares lines with intervals, in order.
 
@@ -254,8 +248,6 @@ def slopes(data: PlotData, ax: Any) -> Any:
     LMMError
         If there are lines, but not of these.
     """
-    if SENTENCE in data.facts:
-        return draw_nothing(data, ax)
     table, n = data.table, len(data.table)
     height = np.arange(n)
     ax.axvline(data.facts["pooled"], color=VERMILLION, linewidth=1.1, linestyle="--")
