@@ -40,7 +40,9 @@ local function Header(element)
   depth = math.min(math.max(1, element.level - 1), depth + 1)
   element.level = depth
   element.identifier = ascii(element.identifier)
-  return element
+  -- Where the text before it ends. Said here, not as part of the heading: nothing may stand between the heading and its
+  -- block, or the contents and bookmarks name the page it was moved away from.
+  return { pandoc.RawBlock("typst", '#mark("heading", -1)'), element }
 end
 
 -- A link within the page goes where there is something; one to nowhere would stop the compiler.

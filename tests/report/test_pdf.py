@@ -334,6 +334,21 @@ def test_a_figure_leaves_no_hole(words):
     assert "after" in texts[place - 1] or "word" in texts[place]  # the text went on, or there was room
 
 
+@pytest.mark.parametrize("sentences", range(1, 6))
+def test_bookmarks_lead_to_the_page_the_heading_is_on(sentences, words):
+    text = " ".join(["A sentence of some length that fills a line or two of the page."] * 4 * sentences)
+    book = notebook(*(new_markdown_cell(f"## Heading {number} here\n\n{text}") for number in range(1, 25)))
+    pdf, _ = pdf_of(book=book)
+    document = pikepdf.open(io.BytesIO(pdf))
+    place = {one.objgen: number for number, one in enumerate(document.pages)}
+    pages = pages_of(pdf, words)
+    with document.open_outline() as outline:
+        entries = [(str(one.title), place[(one.destination or one.action.D)[0].objgen]) for one in outline.root]
+    assert len(pages) > 2
+    for title, found in entries:
+        assert f"{title} A sentence" in pages[found], (title, found)
+
+
 def test_a_sentence_and_the_equation_it_leads_to_stand_on_one_page(words):
     for lines in range(24, 42):  # down to the foot of a page, and over it
         filled = "\\\n".join(["line"] * lines)
