@@ -17,7 +17,7 @@ from lmmtools.core.rank import column_rank
 from lmmtools.core.working import Working, working_model
 from lmmtools.formats import listed
 
-__all__ = ["Nesting", "dimension", "nesting", "outside", "partition_is_same"]
+__all__ = ["Nesting", "dimension", "nesting", "outside"]
 
 # An eigenvalue of T this small beside the largest is a variance of zero, in units in which columns have size one.
 _ZERO = 1e-6
@@ -94,11 +94,6 @@ def outside(small: Any, large: Any) -> tuple[str, ...]:
         return ()
     kept = column_rank(np.column_stack([large.X, small.X])).kept
     return tuple(small.fixed_names[j - p] for j in kept if j >= p)
-
-
-def partition_is_same(a: Any, b: Any) -> bool:
-    """Whether the grouping factors of two designs put the same rows together, whatever their labels."""
-    return _partitions_are_same(a.terms[0], b.terms[0])
 
 
 def _partitions_are_same(first: Any, second: Any) -> bool:
