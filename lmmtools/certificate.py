@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmmtools.core.criterion import Criterion
-from lmmtools.core.derivatives import TDerivatives
 from lmmtools.core.optimality import Optimality, examine
-from lmmtools.core.pls import Solution
+from lmmtools.core.solution import Solution, TDerivatives
 from lmmtools.estimable import flat_directions
 from lmmtools.formats import shown
 

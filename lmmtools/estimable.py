@@ -14,8 +14,7 @@ import numpy as np
 from lmmtools.core.basis import is_constant
 from lmmtools.core.covariance import combine, covariance_basis
 from lmmtools.core.criterion import Criterion
-from lmmtools.core.identify import gram
-from lmmtools.core.working import Term
+from lmmtools.core.terms import Term
 from lmmtools.errors import ModelError
 
 __all__ = ["design_notes", "flat_directions", "refuse_confounded"]
@@ -35,7 +34,7 @@ def refuse_confounded(criterion: Criterion) -> None:
     w, design = criterion.working, criterion.design
     if not w.gram.residual_is_confounded():
         return
-    n, levels = w.blocks.n, len(design.terms[0].levels)
+    n, levels = w.products.n, len(design.terms[0].levels)
     factor = design.terms[0].factor
     labels = " + ".join(t.label for t in design.terms)
     effects = sum(t.q for t in w.terms)
@@ -65,7 +64,7 @@ def _largest_estimable(criterion: Criterion) -> str:
     if len(terms) > 1:
         return ""
     term, spec = w.terms[0], terms[0]
-    own = gram(w.blocks, term.K @ covariance_basis("us", term.q) @ term.K.T)
+    own = w.products.gram(term.K @ covariance_basis("us", term.q) @ term.K.T)
     rows, columns = np.array([(i, j) for j in range(term.q) for i in range(j, term.q)]).T
     for kept in range(term.q, 0, -1):
         for structure in ("us", "diag"):
@@ -131,7 +130,7 @@ def design_notes(criterion: Criterion) -> tuple[str, ...]:
     w, design = criterion.working, criterion.design
     notes = []
     spec = design.terms[0]
-    levels, n = len(spec.levels), w.blocks.n
+    levels, n = len(spec.levels), w.products.n
     if levels < _FEW_LEVELS:
         notes.append(
             f"`{spec.factor}` has only {levels} levels: its variances rest on {levels} values and are hardly "

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.arguments import check_level
-from lmmtools.core.modes import mode_sensitivity
+from lmmtools.core.modes import mode_sensitivity, random_variance
 from lmmtools.errors import LMMError
 
 __all__ = ["predict"]
@@ -94,20 +94,28 @@ def _mean_variance(fit: Any, rows: Any, random: bool) -> np.ndarray:
     vcov = fit.vcov.to_numpy()
     if not random:
         return np.einsum("ij,jk,ik->i", rows.X, vcov, rows.X)
-    codes = rows.terms[0].codes
-    z = np.hstack([t.matrix for t in rows.terms])
-    sensitivity = mode_sensitivity(fit.working, fit.Lambda)
-    a = rows.X - np.einsum("iq,iqj->ij", z, _take(sensitivity, codes))
-    known = np.einsum("iq,iqr,ir->i", z, _take(fit.mode_cov, codes), z)
-    new = np.where(codes < 0, _between_variance(fit, rows), 0.0)
-    return np.einsum("ij,jk,ik->i", a, vcov, a) + known + new
+    parts = _by_factor(fit, rows)
+    a = rows.X
+    for (z, codes), sensitivity in zip(parts, mode_sensitivity(fit.working, fit.Lambda, fit.solution), strict=True):
+        a = a - np.einsum("iq,iqj->ij", z, _take(sensitivity, codes))
+    known = fit.sigma**2 * random_variance(fit.working, fit.Lambda, fit.solution, parts)
+    return np.einsum("ij,jk,ik->i", a, vcov, a) + known + _between_variance(fit, rows, unseen=True)
 
 
-def _between_variance(fit: Any, rows: Any) -> np.ndarray:
-    """z'Var(b)z."""
-    return fit.sigma**2 * sum(
-        np.sum((t.matrix @ L) ** 2, axis=1) for t, L in zip(rows.terms, fit.Lambda, strict=True)
-    )
+def _by_factor(fit: Any, rows: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The rows' z, terms of a factor side by side, and codes, for each grouping factor."""
+    homes = np.array(fit.working.homes)
+    groups = [np.flatnonzero(homes == f) for f in range(homes.max() + 1)]
+    return [(np.hstack([rows.terms[k].matrix for k in mine]), rows.terms[mine[0]].codes) for mine in groups]
+
+
+def _between_variance(fit: Any, rows: Any, *, unseen: bool = False) -> np.ndarray:
+    """z'Var(b)z of all terms, or of those whose level was not in the data."""
+    value = np.zeros(len(rows.X))
+    for t, L in zip(rows.terms, fit.Lambda, strict=True):
+        own = fit.sigma**2 * np.sum((t.matrix @ L) ** 2, axis=1)
+        value += np.where(t.codes < 0, own, 0.0) if unseen else own
+    return value
 
 
 def _with_interval(prediction: pd.Series, std_error: np.ndarray, level: float) -> pd.DataFrame:

@@ -14,10 +14,11 @@ import pandas as pd
 from lmmtools.arguments import check_flag
 from lmmtools.certificate import Certificate, certify_point
 from lmmtools.core.charts import ZERO
-from lmmtools.core.covariance import combine, theta_names
+from lmmtools.core.covariance import theta_names
 from lmmtools.core.criterion import Criterion
-from lmmtools.core.modes import conditional_modes
+from lmmtools.core.modes import Modes, conditional_modes
 from lmmtools.core.optimize import Optimum, minimize
+from lmmtools.core.solution import Solution
 from lmmtools.core.working import Working
 from lmmtools.design import Design
 from lmmtools.errors import FormulaError, LMMError, LMMWarning, NotYetSupported
@@ -50,8 +51,8 @@ class LMMFit:
         −2 (restricted) log-likelihood with all constants.
     modes : tuple of ndarray, shape (levels, q)
         Conditional modes of each term; `ranef` has them labelled.
-    mode_cov : ndarray, shape (levels, Q, Q)
-        Their covariances given θ̂, all terms of the factor side by side.
+    mode_cov : tuple of ndarray, shape (levels, Q, Q)
+        Their covariances given θ̂ for each grouping factor, all terms of the factor side by side.
     beta, beta_cov : ndarray, shape (p,), (p, p)
         β̂ and Var(β̂); `fixef` and `vcov` have them labelled.
     working : Working
@@ -72,14 +73,14 @@ class LMMFit:
     sigma: float
     criterion: float
     modes: tuple[np.ndarray, ...]
-    mode_cov: np.ndarray
+    mode_cov: tuple[np.ndarray, ...]
     certificate: Certificate
     messages: tuple[str, ...]
     n_evaluations: int
     working: Working
 
     def __post_init__(self) -> None:
-        for array in (self.theta, self.beta, self.beta_cov, self.mode_cov, *self.Lambda, *self.modes):
+        for array in (self.theta, self.beta, self.beta_cov, *self.mode_cov, *self.Lambda, *self.modes):
             array.setflags(write=False)
 
     @property
@@ -219,17 +220,23 @@ class LMMFit:
         terms = zip(self.design.terms, self.Lambda, strict=True)
         return tuple(np.sqrt(np.mean(t.matrix**2, axis=0))[:, None] * L for t, L in terms)
 
+    @cached_property
+    def solution(self) -> Solution:
+        """The penalised least squares solution at θ̂, in the basis of `working`."""
+        return self.working.products.exact.solve(self.working.own_factor(self.Lambda), reml=self.reml)
+
     @property
     def ranef(self) -> dict[str, pd.DataFrame]:
         """Conditional modes by grouping factor, a row a level, the terms of one factor side by side."""
-        term = self.design.terms[0]
-        names = [n for t in self.design.terms for n in t.names]
-        return {term.factor: pd.DataFrame(np.hstack(self.modes), index=term.levels, columns=names)}
+        found: dict[str, list[pd.DataFrame]] = {}
+        for term, b in zip(self.design.terms, self.modes, strict=True):
+            found.setdefault(term.factor, []).append(pd.DataFrame(b, index=term.levels, columns=list(term.names)))
+        return {factor: pd.concat(tables, axis=1) if tables[1:] else tables[0] for factor, tables in found.items()}
 
     @property
     def ranef_cov(self) -> dict[str, np.ndarray]:
         """Var(b | y) at β̂ and θ̂ by grouping factor, shape (levels, q, q)."""
-        return {self.design.terms[0].factor: self.mode_cov}
+        return {self.design.terms[self.working.homes.index(f)].factor: cov for f, cov in enumerate(self.mode_cov)}
 
     @cached_property
     def _fitted(self) -> np.ndarray:
@@ -344,14 +351,14 @@ def summarize(criterion: Criterion, optimum: Optimum) -> LMMFit:
     """The fitted model at an optimum of its criterion, certificate and conditional modes included."""
     design, w = criterion.design, criterion.working
     factors = w.factors(optimum.working)
-    solution = criterion.solve(combine(optimum.working, criterion.working_map), w.groups)
-    d = criterion.differentiate(solution, w.groups)
+    exact = w.products.exact
+    solution = criterion.solve(w.own_factor(factors), exact)
+    d = criterion.differentiate(solution, exact)
     certificate = certify_point(criterion, optimum.working, solution, d)
-    R_inverse = np.linalg.inv(w.R) if w.blocks.p else w.R
+    R_inverse = np.linalg.inv(w.R) if w.products.p else w.R
     modes = conditional_modes(w, factors, solution)
     sigma = float(np.sqrt(solution.sigma2) * w.y_scale * w.noise_scale)
-    half = R_inverse @ solution.S_root if w.blocks.p else w.R
-    ends = np.cumsum([t.q for t in w.terms])[:-1]
+    half = R_inverse @ solution.S_root if w.products.p else w.R
     messages = (*design.messages, *design_notes(criterion), *_verdict(certificate))
     return LMMFit(
         design=design,
@@ -362,13 +369,22 @@ def summarize(criterion: Criterion, optimum: Optimum) -> LMMFit:
         Lambda=factors,
         sigma=sigma,
         criterion=criterion.total(solution),
-        modes=tuple(np.split(modes.b, ends, axis=1)),
-        mode_cov=modes.cov,
+        modes=_by_term(w, modes),
+        mode_cov=tuple(m.cov for m in modes),
         certificate=certificate,
         messages=messages,
         n_evaluations=optimum.n_evaluations,
         working=w,
     )
+
+
+def _by_term(working: Working, modes: tuple[Modes, ...]) -> tuple[np.ndarray, ...]:
+    """Modes of each term, shape (levels, q), from those of its factor, where terms stand side by side."""
+    place, found = [0] * len(modes), []
+    for term, home in zip(working.terms, working.homes, strict=True):
+        found.append(modes[home].b[:, place[home] : place[home] + term.q])
+        place[home] += term.q
+    return tuple(found)
 
 
 def _verdict(certificate: Certificate) -> tuple[str, ...]:

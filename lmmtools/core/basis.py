@@ -90,16 +90,15 @@ def _well_conditioned(G: np.ndarray) -> bool:
     return bool(values[0] > _WELL_CONDITIONED * values[-1])
 
 
-def random_basis(design: Any, columns: Columns) -> tuple[list[int], list[np.ndarray]]:
-    """Indices of Z̃'s columns, and each term's K with Z_k = Z̃K_k.
+def random_basis(terms: Any, columns: Columns) -> tuple[list[int], list[np.ndarray]]:
+    """Indices of the Z̃'s columns of one factor's terms, and each term's K with Z_k = Z̃K_k.
 
     Columns are centred when the factor has a constant column in one of its terms, for then the means are
     absorbed there.
     """
-    centre = any(is_constant(t.matrix[:, j]) for t in design.terms for j in range(t.matrix.shape[1]))
+    centre = any(is_constant(t.matrix[:, j]) for t in terms for j in range(t.matrix.shape[1]))
     entries = [
-        [columns.add(t.names[j], t.matrix[:, j], centre=centre) for j in range(t.matrix.shape[1])]
-        for t in design.terms
+        [columns.add(t.names[j], t.matrix[:, j], centre=centre) for j in range(t.matrix.shape[1])] for t in terms
     ]
     order = list(dict.fromkeys(where for term in entries for where, _, _ in term))
     K = [np.zeros((len(order), len(term))) for term in entries]

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmmtools.core.covariance import combine, factor_basis, lower_factor, theta_of
-from lmmtools.core.working import Term, Working, stack_maps
+from lmmtools.core.terms import Term, stack_maps
+from lmmtools.core.working import Working
 
 __all__ = ["ZERO", "Chart", "chart"]
 

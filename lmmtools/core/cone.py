@@ -15,9 +15,8 @@ import numpy as np
 from lmmtools.core.charts import ZERO
 from lmmtools.core.covariance import cholesky_psd, theta_of
 from lmmtools.core.criterion import Criterion
-from lmmtools.core.derivatives import TDerivatives
-from lmmtools.core.pls import Solution
-from lmmtools.core.working import Term
+from lmmtools.core.solution import Solution, TDerivatives
+from lmmtools.core.terms import Term
 
 __all__ = ["Escape", "null_space", "steepest_escape"]
 

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.core.blocks import Blocks
 from lmmtools.core.covariance import combine
-from lmmtools.core.derivatives import TDerivatives, derivatives, theta_gradient, theta_hessian
-from lmmtools.core.pls import Solution, solve_pls
+from lmmtools.core.solution import Products, Solution, TDerivatives, theta_gradient, theta_hessian
 from lmmtools.core.working import Working, working_model
 from lmmtools.errors import LMMError
 
@@ -22,7 +20,7 @@ class Criterion:
     Parameters
     ----------
     design : Design
-        As `build_design` makes it, with one grouping factor.
+        As `build_design` makes it, with random effects.
     reml : bool
 
     Raises
@@ -69,13 +67,13 @@ class Criterion:
         Lambda = self._factor(theta)
         return theta_hessian(self.differentiate(self.solve(Lambda)), Lambda, self._theta_map)
 
-    def solve(self, Lambda: np.ndarray, blocks: Blocks | None = None) -> Solution:
-        """Penalised least squares at a factor in the working basis, shape (r, q); value without constants."""
-        return solve_pls(blocks or self.working.blocks, Lambda, reml=self.reml)
+    def solve(self, Lambda: np.ndarray, products: Products | None = None) -> Solution:
+        """Penalised least squares at a factor in the working basis, shape (R, W); value without constants."""
+        return (products or self.working.products).solve(Lambda, reml=self.reml)
 
-    def differentiate(self, solution: Solution, blocks: Blocks | None = None) -> TDerivatives:
+    def differentiate(self, solution: Solution, products: Products | None = None) -> TDerivatives:
         """Derivatives in T at a solution of the same cross-products."""
-        return derivatives(blocks or self.working.blocks, solution)
+        return (products or self.working.products).derivatives(solution)
 
     def total(self, solution: Solution) -> float:
         """The criterion with all constants."""

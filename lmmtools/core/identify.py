@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmmtools.core.blocks import Blocks
-
-__all__ = ["Gram", "gram"]
+__all__ = ["Gram"]
 
 # Gram matrices of identified designs, scaled to a unit diagonal, stay far above this; rounding far below.
 _RELATIVE_ZERO = 1e-11
@@ -68,14 +66,3 @@ class Gram:
     def subset(self, keep: np.ndarray) -> Gram:
         """The Gram matrix of some of the directions."""
         return Gram(self.between[np.ix_(keep, keep)], self.with_residual[keep], self.n)
-
-
-def gram(blocks: Blocks, D: np.ndarray) -> Gram:
-    """Gram matrix of the directions D, shape (m, r, r)."""
-    m, r, _ = D.shape
-    flat = blocks.A.reshape(r * r, -1)
-    AA = ((flat * blocks.counts) @ flat.T).reshape(r, r, r, r)  # Σ A_ab A_cd
-    pairs = AA.transpose(1, 2, 3, 0).reshape(r * r, r * r)  # contracted with D_bc D_da
-    vec = D.reshape(m, r * r)
-    between = vec @ pairs @ vec.T
-    return Gram(0.5 * (between + between.T), vec @ (flat @ blocks.counts), blocks.n)

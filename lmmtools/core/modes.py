@@ -1,15 +1,39 @@
-"""Conditional modes of the random effects, their covariances, and how they depend on β̂."""
+"""Conditional modes of the random effects, their covariances, and how they depend on β̂.
+
+All from the spherical effects u, b = Λu, whose modes are u = M⁻¹Λ̃'Z̃'(y − Xβ̂) with covariances σ²M⁻¹ given β̂ and θ̂
+(Bates, Mächler, Bolker & Walker 2015, J. Stat. Softw. 67(1), eqs. 56 and 58).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from lmmtools.core.pls import Solution, inverse_root
-from lmmtools.core.working import Working
+__all__ = ["Modes", "Spherical", "conditional_modes", "mode_sensitivity", "random_variance"]
 
-__all__ = ["Modes", "conditional_modes", "mode_sensitivity"]
+
+@dataclass(frozen=True)
+class Spherical:
+    """Modes of the spherical effects of one factor, level by level.
+
+    Attributes
+    ----------
+    u : ndarray, shape (W, J)
+    M_inverse : ndarray, shape (W, W, J)
+        Diagonal blocks of M⁻¹: Var(u | y) over σ².
+    sensitivity : ndarray, shape (W, p, J)
+        M⁻¹Λ̃'Z̃'X: −∂u/∂β̂.
+
+    Notes
+    -----
+    With a known covariance A = LL' of the levels all three are those of (L ⊗ I)u.
+    """
+
+    u: np.ndarray
+    M_inverse: np.ndarray
+    sensitivity: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -28,8 +52,8 @@ class Modes:
     cov: np.ndarray
 
 
-def conditional_modes(working: Working, factors: tuple[np.ndarray, ...], solution: Solution) -> Modes:
-    """Modes and covariances at the factors Λ_k of the terms.
+def conditional_modes(working: Any, factors: tuple[np.ndarray, ...], solution: Any) -> tuple[Modes, ...]:
+    """Modes and covariances of each grouping factor.
 
     Parameters
     ----------
@@ -37,44 +61,34 @@ def conditional_modes(working: Working, factors: tuple[np.ndarray, ...], solutio
     factors : tuple of ndarray, shape (q_k, q_k)
         Λ of each term in its own columns.
     solution : Solution
-        Of the uncompressed cross-products `working.groups`, at the same Λ.
-
-    Notes
-    -----
-    With G = F'KΛ, M = I + G'G and M⁻¹ = L'L: b = ΛM⁻¹G'N(y − Xβ̂) and Var(b | y) = σ²ΛM⁻¹Λ'
-    (Bates et al. 2015, eqs. 56 and 58).
+        Of the exact products at `working.own_factor(factors)`.
     """
-    G, root, H = _spherical(working, factors)
-    Nv = np.matmul(np.append(-solution.beta, 1.0), working.groups.N)
-    u = np.einsum("klg,lg->kg", root, np.einsum("akg,ag->kg", G, Nv))
     scale = working.y_scale * working.noise_scale
-    b = np.einsum("akg,kg->ga", H, u) * scale
-    return Modes(b, solution.sigma2 * scale**2 * np.einsum("akg,bkg->gab", H, H))
+    found = []
+    for Lambda, part in zip(working.by_factor(factors), _spherical(working, factors, solution), strict=True):
+        half = np.matmul(Lambda, part.M_inverse.transpose(2, 0, 1))
+        cov = np.matmul(half, Lambda.T)
+        cov = 0.5 * (cov + cov.transpose(0, 2, 1))
+        found.append(Modes((Lambda @ part.u).T * scale, solution.sigma2 * scale**2 * cov))
+    return tuple(found)
 
 
-def mode_sensitivity(working: Working, factors: tuple[np.ndarray, ...]) -> np.ndarray:
-    """−∂b̂/∂β̂ = TZ'V⁻¹X in the original columns of X, shape (J, Q, p)."""
-    G, root, H = _spherical(working, factors)
-    half = np.einsum("klg,ljg->kjg", root, np.einsum("akg,ajg->kjg", G, working.groups.N[:, :-1]))
-    return np.einsum("akg,kjg->gaj", H, half) @ working.R * working.noise_scale
+def mode_sensitivity(working: Any, factors: tuple[np.ndarray, ...], solution: Any) -> tuple[np.ndarray, ...]:
+    """−∂b̂/∂β̂ = TZ'V⁻¹X in the original columns of X, shape (J, Q, p) for each factor."""
+    parts = zip(working.by_factor(factors), _spherical(working, factors, solution), strict=True)
+    return tuple(
+        np.matmul(Lambda, part.sensitivity.transpose(2, 0, 1)) @ working.R * working.noise_scale
+        for Lambda, part in parts
+    )
 
 
-def _spherical(
-    working: Working, factors: tuple[np.ndarray, ...]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """G = F'KΛ (r, Q, J); L (Q, Q, J) with L'L = (I + G'G)⁻¹; H = ΛL' (Q, Q, J)."""
-    Lambda, F = _block_diagonal(factors), working.groups.F
-    r, q = len(F), len(Lambda)
-    KL = np.hstack([t.K for t in working.terms]) @ Lambda
-    G = np.ascontiguousarray((KL.T @ F.reshape(r, -1)).reshape(q, r, -1).transpose(1, 0, 2))
-    root, _ = inverse_root(G)
-    return G, root, (Lambda @ root.transpose(1, 0, 2).reshape(q, -1)).reshape(q, q, -1)
+def random_variance(
+    working: Any, factors: tuple[np.ndarray, ...], solution: Any, rows: list[tuple[np.ndarray, np.ndarray]]
+) -> np.ndarray:
+    """z'Var(b | y)z over σ² of rows (z, codes) of each factor, z of shape (n, Q); a code of −1 adds nothing."""
+    spherical = [(z @ Lambda, codes) for (z, codes), Lambda in zip(rows, working.by_factor(factors), strict=True)]
+    return working.products.exact.spherical_variance(working.own_factor(factors), solution, spherical)
 
 
-def _block_diagonal(blocks: tuple[np.ndarray, ...]) -> np.ndarray:
-    size = sum(len(b) for b in blocks)
-    out, i = np.zeros((size, size)), 0
-    for b in blocks:
-        out[i : i + len(b), i : i + len(b)] = b
-        i += len(b)
-    return out
+def _spherical(working: Any, factors: tuple[np.ndarray, ...], solution: Any) -> tuple[Spherical, ...]:
+    return working.products.exact.spherical(working.own_factor(factors), solution)

@@ -15,8 +15,7 @@ import numpy as np
 from lmmtools.core.charts import chart
 from lmmtools.core.cone import steepest_escape
 from lmmtools.core.criterion import Criterion
-from lmmtools.core.derivatives import TDerivatives, theta_gradient, theta_hessian
-from lmmtools.core.pls import Solution
+from lmmtools.core.solution import Solution, TDerivatives, theta_gradient, theta_hessian
 
 __all__ = ["Optimality", "examine"]
 

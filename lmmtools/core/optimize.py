@@ -11,8 +11,7 @@ from lmmtools.core.charts import Chart, chart
 from lmmtools.core.cone import Escape, null_space, steepest_escape
 from lmmtools.core.covariance import cholesky_psd, combine, theta_of
 from lmmtools.core.criterion import Criterion
-from lmmtools.core.derivatives import theta_gradient, theta_hessian
-from lmmtools.core.pls import Solution
+from lmmtools.core.solution import Solution, theta_gradient, theta_hessian
 from lmmtools.core.starts import other_starts, starts
 from lmmtools.errors import ModelError
 
@@ -99,7 +98,7 @@ def _doubtful(criterion: Criterion, optimum: Optimum) -> bool:
         return True
     w = criterion.working
     parts = zip(w.terms, w.slices, strict=True)
-    return w.blocks.n <= _FEW_ROWS and any(null_space(t, optimum.working[s]).shape[1] for t, s in parts)
+    return w.products.n <= _FEW_ROWS and any(null_space(t, optimum.working[s]).shape[1] for t, s in parts)
 
 
 def _lowest(found: list[Optimum]) -> Optimum:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmmtools.core.blocks import within_residual
 from lmmtools.core.covariance import combine, covariance_basis, theta_of
 from lmmtools.core.working import Working
 
@@ -53,19 +52,18 @@ def minque0(working: Working) -> np.ndarray:
 
         Σ_l t_l ⟨ZD_kZ', ZD_lZ'⟩ + s²⟨ZD_kZ', I⟩ = Σ e'ZD_kZ'e     and     Σ_l t_l tr(ZD_lZ') + s²(n − p) = e'e
     """
-    m, D, G = working.blocks, working.covariance_map, working.gram
-    e = m.B[:, -1]
-    ee = e @ e.T
+    m, D, G = working.products, working.covariance_map, working.gram
+    ee = m.residual_products()
     lhs = np.block([[G.between, G.with_residual[:, None]], [G.with_residual[None, :], np.array([[m.n - m.p]])]])
-    rhs = np.append(D.reshape(len(D), -1) @ ee.reshape(-1), m.C[-1, -1])
+    rhs = np.append(D.reshape(len(D), -1) @ ee.reshape(-1), m.n)  # e has unit mean square
     scale = np.sqrt(np.diagonal(lhs))
     scale[scale == 0.0] = 1.0  # a direction that V does not have; lstsq leaves it at zero
     t = np.linalg.lstsq(lhs / np.outer(scale, scale), rhs / scale, rcond=1e-10)[0] / scale
-    left, dof = within_residual(m)
-    s2 = max(t[-1], 0.3 * left / dof if dof > 0 else _START_RELIABILITY * m.C[-1, -1] / m.n)
-    floor = _START_RELIABILITY * m.counts.sum() / m.n
-    parts = zip(working.terms, working.slices, strict=True)
-    return np.concatenate([_into_cone(term.structure, term.q, t[:-1][part] / s2, floor) for term, part in parts])
+    left, dof = m.within_residual()
+    s2 = max(t[-1], 0.3 * left / dof if dof > 0 else _START_RELIABILITY)
+    floors = _START_RELIABILITY * np.array(working.levels)[list(working.homes)] / m.n
+    parts = zip(working.terms, working.slices, floors, strict=True)
+    return np.concatenate([_into_cone(term.structure, term.q, t[:-1][s] / s2, low) for term, s, low in parts])
 
 
 def _into_cone(structure: str, q: int, t: np.ndarray, floor: float) -> np.ndarray:

@@ -7,11 +7,9 @@ X and Z are centred and scaled, y is replaced by its least-squares residual e, a
 * X = X̃R: β = R⁻¹β̃, and under REML log|X'V⁻¹X| = log|X̃'V⁻¹X̃| + 2 log|det R|;
 * y = Xβ₀ + s·e with β₀ the least-squares estimate: the criterion profiles β out and so sees only e;
 * weights are taken over their mean w̄, and √w̄ goes into K: the criterion does not depend on the scale of V;
-* Z_k = Z̃K_k for each term k of the factor: ZTZ' = Z̃(ΣK_kΛ_kΛ_k'K_k')Z̃', so the factor K_kΛ_k is carried
-  through, never T itself (which would lose twice the digits).
-
-An unstructured term whose columns are a basis of part of Z̃ is parameterised there directly: its working θ
-fills the lower triangle of K_kΛ_k. The others keep their own Λ, with columns scaled.
+* Z_k = Z̃K_k for each term k of a factor: ZTZ' = Z̃(ΣK_kΛ_kΛ_k'K_k')Z̃', so the factor K_kΛ_k is carried
+  through, never T itself (which would lose twice the digits). The working columns of all factors stand side by
+  side, R of them, and each K has its rows where its factor's columns are.
 """
 
 from __future__ import annotations
@@ -24,66 +22,20 @@ from typing import Any
 import numpy as np
 
 from lmmtools.core.basis import Columns, fixed_basis, least_squares, random_basis
-from lmmtools.core.blocks import Blocks, blocks_of, merge, within_by_rows, within_estimate, within_residual
-from lmmtools.core.covariance import combine, covariance_basis, factor_basis, lower_factor, n_theta, theta_of
-from lmmtools.core.identify import Gram, gram
-from lmmtools.core.moments import group_moments
+from lmmtools.core.covariance import covariance_basis, factor_basis, n_theta, theta_of
+from lmmtools.core.identify import Gram
+from lmmtools.core.onefactor.products import one_factor, one_factor_within
+from lmmtools.core.solution import Products
+from lmmtools.core.terms import Term, stack_maps, working_term
 from lmmtools.errors import ModelError
 
-__all__ = ["Term", "Working", "stack_maps", "working_model"]
+__all__ = ["Working", "working_model"]
 
 
 # Size of a residual against the response below which it is rounding.
 _EXACT = 1e-14
-
-
-@dataclass(frozen=True)
-class Term:
-    """One random-effects term in the working basis.
-
-    Attributes
-    ----------
-    structure : str
-    K : ndarray, shape (r, q)
-        Z_k = Z̃K.
-    S : ndarray, shape (r, q)
-        The term's working columns: its part of Λ̃ is SΛ(θ̃).
-    scale : ndarray, shape (q,) or (q, q)
-        Λ(θ̃) = scale × Λ: column scales (S = K/scale), or the square part of K for a term that is its own basis.
-    spread : ndarray, shape (q,)
-        Standard deviation of each working column over its root mean square: 1 where centred, small where a slope's
-        column lies far from zero, so that slope and intercept are hard to tell apart.
-    """
-
-    structure: str
-    K: np.ndarray
-    S: np.ndarray
-    scale: np.ndarray
-    spread: np.ndarray
-
-    @property
-    def q(self) -> int:
-        """Number of effects a level."""
-        return self.K.shape[1]
-
-    def working_factor(self, theta: np.ndarray) -> np.ndarray:
-        """Λ(θ̃), shape (q, q)."""
-        return combine(theta, factor_basis(self.structure, self.q))
-
-    def factor(self, theta: np.ndarray) -> np.ndarray:
-        """Λ in the term's own columns, lower triangular with a non-negative diagonal, from working parameters."""
-        Lambda = self.working_factor(theta)
-        if self.scale.ndim == 2:
-            return lower_factor(np.linalg.solve(self.scale, Lambda))
-        Lambda = Lambda / self.scale[:, None]
-        return lower_factor(Lambda) if self.structure == "us" else np.abs(Lambda)
-
-    def working(self, theta: np.ndarray) -> np.ndarray:
-        """Working parameters of a θ in lme4's parameterisation."""
-        Lambda = self.working_factor(theta)  # the same filling: only the columns it stands for differ
-        if self.scale.ndim == 2:
-            return theta_of(self.structure, lower_factor(self.scale @ Lambda))
-        return theta_of(self.structure, self.scale[:, None] * Lambda)
+# Size of what several factors leave of the response beside it, below which its square is lost in differences.
+_LOST = 1e-7
 
 
 @dataclass(frozen=True)
@@ -92,9 +44,13 @@ class Working:
 
     Attributes
     ----------
-    blocks, groups : Blocks
-        Merged by pattern, for the optimiser; one block a group, for the certificate and the modes.
+    products : Products
+        Cross-products of one factor, or of several.
     terms : tuple of Term
+    homes : tuple of int
+        Grouping factor of each term, in the order of the products' factors.
+    levels : tuple of int
+        Number of levels of each grouping factor.
     R : ndarray, shape (p, p)
         X = X̃R.
     beta_shift : ndarray, shape (p,)
@@ -108,9 +64,10 @@ class Working:
         Σ log(w/w̄).
     """
 
-    blocks: Blocks
-    groups: Blocks
+    products: Products
     terms: tuple[Term, ...]
+    homes: tuple[int, ...]
+    levels: tuple[int, ...]
     R: np.ndarray
     beta_shift: np.ndarray
     y_scale: float
@@ -119,7 +76,7 @@ class Working:
 
     def constant(self, *, reml: bool) -> float:
         """What the working criterion lacks: scale of y, transform of X, weights."""
-        n, p = self.blocks.n, self.blocks.p
+        n, p = self.products.n, self.products.p
         value = 2.0 * (n - p if reml else n) * np.log(self.y_scale) - self.log_weights
         if reml:
             value += 2.0 * np.linalg.slogdet(self.R)[1] if p else 0.0
@@ -162,60 +119,130 @@ class Working:
     @cached_property
     def gram(self) -> Gram:
         """Inner products of the directions in which V can move."""
-        return gram(self.blocks, self.covariance_map)
+        return self.products.gram(self.covariance_map)
 
+    def own_factor(self, factors: tuple[np.ndarray, ...]) -> np.ndarray:
+        """Λ̃ of shape (R, Σq) from Λ of each term in its own columns, a factor's terms side by side."""
+        order = sorted(range(len(self.terms)), key=lambda k: self.homes[k])
+        return np.hstack([self.terms[k].K @ factors[k] for k in order])
 
-def stack_maps(blocks: list[np.ndarray]) -> np.ndarray:
-    """Maps (m_k, r, w_k) of the terms as one (Σm, r, Σw), each acting on its own columns of Λ̃."""
-    m, q = sum(len(b) for b in blocks), sum(b.shape[2] for b in blocks)
-    F = np.zeros((m, blocks[0].shape[1], q))
-    i = j = 0
-    for b in blocks:
-        F[i : i + len(b), :, j : j + b.shape[2]] = b
-        i, j = i + len(b), j + b.shape[2]
-    return F
+    def by_factor(self, factors: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+        """Block-diagonal Λ of each grouping factor, its terms side by side."""
+        found = []
+        for home in range(max(self.homes) + 1):
+            mine = [L for L, f in zip(factors, self.homes, strict=True) if f == home]
+            ends = np.cumsum([0, *(len(L) for L in mine)])
+            found.append(np.zeros((ends[-1], ends[-1])))
+            for L, (a, b) in zip(mine, pairwise(ends), strict=True):
+                found[-1][a:b, a:b] = L
+        return found
 
 
 def working_model(design: Any) -> Working:
-    """Whiten, centre and scale a design of one grouping factor and form its cross-products.
+    """Whiten, centre and scale a design and form its cross-products.
 
     Parameters
     ----------
     design : Design
         Anything with `y`, `X`, `fixed_names`, `weights`, `offset` and `terms` (each with `matrix`, `names`,
-        `structure`, `codes`, `levels`); X of full column rank.
+        `structure`, `factor`, `codes`, `levels`); X of full column rank.
 
     Raises
     ------
     ModelError
-        If the response is reproduced to rounding, by the fixed effects or within every group.
+        If the response is reproduced to rounding, by the fixed effects or within every group, or the products would
+        not fit in memory.
     """
     y = design.y if design.offset is None else design.y - design.offset
     weight = 1.0 if design.weights is None else float(np.mean(design.weights))
     root = None if design.weights is None else np.sqrt(design.weights / weight)
     columns = Columns(len(y), root)
     R, x_index, Xw, G = fixed_basis(design, columns)
-    z_index, K = random_basis(design, columns)
+    homes = _homes(design.terms)
+    bases = [
+        random_basis([t for t, h in zip(design.terms, homes, strict=True) if h == f], columns)
+        for f in range(max(homes) + 1)
+    ]
     beta, e = least_squares(y, Xw, G, columns)
     digits = float(np.linalg.norm(e) / max(np.linalg.norm(y if root is None else root * y), np.finfo(float).tiny))
     _refuse_exact(design, digits <= _EXACT, "the fixed effects reproduce")
-    codes, n_groups = design.terms[0].codes, len(design.terms[0].levels)
+    if len(bases) == 1 and _known_root(design.terms[0]) is None:
+        products, shift, scale = _one_factor(design, columns, bases[0][0], x_index, e, digits)
+        beta = beta if shift is None else beta + shift
+    else:
+        products, scale = _several(design, columns, [order for order, _ in bases], homes, x_index, e, digits)
+    terms = _terms(design, homes, bases, np.sqrt(weight))
     log_weights = 0.0 if design.weights is None else float(np.log(design.weights / weight).sum())
+    levels = tuple(len(design.terms[homes.index(f)].levels) for f in range(len(bases)))
+    return Working(products, terms, homes, levels, R, beta, scale, np.sqrt(weight), log_weights)
 
-    def blocks_about(e: np.ndarray) -> tuple[Blocks, float, tuple[Any, ...]]:
-        scale = float(np.sqrt(e @ e / len(e))) or 1.0
-        rows = ([*columns.whitened, e / scale], z_index, [*x_index, len(columns.whitened)], codes)
-        return blocks_of(group_moments(*rows, n_groups)), scale, rows
 
-    groups, e_scale, rows = blocks_about(e)
-    if (shift := within_estimate(groups)) is not None:
-        beta += e_scale * shift
-        groups, e_scale, rows = blocks_about(e - e_scale * sum(b * x for b, x in zip(shift, Xw, strict=True)))
-        groups = within_by_rows(groups, *rows)
-        left, dof = within_residual(groups)
-        _refuse_exact(design, dof > 0 and left <= (_EXACT / digits) ** 2 * groups.n, "the model reproduces")
-    terms = tuple(_term(t, np.sqrt(weight) * k) for t, k in zip(design.terms, K, strict=True))
-    return Working(merge(groups), groups, terms, R, beta, e_scale, np.sqrt(weight), log_weights)
+def _homes(terms: Any) -> tuple[int, ...]:
+    """Number of each term's grouping factor; one with a known covariance of its levels stands apart."""
+    keys: dict[tuple[str, int], int] = {}
+    return tuple(keys.setdefault((t.factor, id(_known_root(t))), len(keys)) for t in terms)
+
+
+def _known_root(term: Any) -> np.ndarray | None:
+    return getattr(term, "known_root", None)
+
+
+def _unit(e: np.ndarray) -> float:
+    return float(np.sqrt(e @ e / len(e))) or 1.0
+
+
+def _one_factor(
+    design: Any, columns: Columns, z: list[int], x_index: list[int], e: np.ndarray, digits: float
+) -> tuple[Products, np.ndarray | None, float]:
+    """Products, what to add to β, and the scale of the response's residual."""
+    codes, n_groups = design.terms[0].codes, len(design.terms[0].levels)
+    xy = [*x_index, len(columns.whitened)]
+    scale = _unit(e)
+    products, within = one_factor([*columns.whitened, e / scale], z, xy, codes, n_groups)
+    if within is None:
+        return products, None, scale
+    shift = scale * within
+    e = e - sum(b * columns.whitened[i] for b, i in zip(shift, x_index, strict=True))
+    scale = _unit(e)
+    products = one_factor_within([*columns.whitened, e / scale], z, xy, codes, n_groups)
+    left, dof = products.within_residual()
+    _refuse_exact(design, dof > 0 and left <= (_EXACT / digits) ** 2 * products.n, "the model reproduces")
+    return products, shift, scale
+
+
+def _several(
+    design: Any, columns: Columns, z: list[list[int]], homes: tuple[int, ...], x_index: list[int], e: np.ndarray,
+    digits: float,
+) -> tuple[Products, float]:  # fmt: skip
+    """Products and the scale of the response's residual."""
+    from lmmtools.core.several import FactorColumns, several_products
+
+    scale = _unit(e)
+    owners = [design.terms[homes.index(f)] for f in range(len(z))]
+    factors = tuple(
+        FactorColumns(order, t.codes, len(t.levels), _known_root(t)) for order, t in zip(z, owners, strict=True)
+    )
+    names = [t.factor for t in owners]
+    xy = [*x_index, len(columns.whitened)]
+    products = several_products([*columns.whitened, e / scale], factors, xy, names)
+    left, dof = products.within_residual()
+    exact = dof > 0 and left <= max(_EXACT / digits, _LOST) ** 2 * products.n
+    _refuse_exact(design, exact, "the model reproduces")
+    return products, scale
+
+
+def _terms(
+    design: Any, homes: tuple[int, ...], bases: list[tuple[list[int], list[np.ndarray]]], weight_root: float
+) -> tuple[Term, ...]:
+    """Every term with its K among the working columns of all factors."""
+    starts = np.cumsum([0, *(len(order) for order, _ in bases)])
+    taken = [iter(K) for _, K in bases]
+    terms = []
+    for term, f in zip(design.terms, homes, strict=True):
+        K = np.zeros((starts[-1], term.matrix.shape[1]))
+        K[starts[f] : starts[f + 1]] = weight_root * next(taken[f])
+        terms.append(working_term(term, K))
+    return tuple(terms)
 
 
 def _refuse_exact(design: Any, exact: bool, what: str) -> None:
@@ -226,39 +253,3 @@ def _refuse_exact(design: Any, exact: bool, what: str) -> None:
             "computed from the other columns, or carries a constant so large that its digits are lost; otherwise "
             "leave out fixed or random effects."
         )
-
-
-def _term(term: Any, K: np.ndarray) -> Term:
-    """Working parameterisation of a term: its own block of Z̃ where K is square there, else scaled columns."""
-    q = K.shape[1]
-    rows = np.flatnonzero(np.abs(K).sum(axis=1))
-    if term.structure == "us" and len(rows) == q and _invertible(K[rows]):
-        S = np.zeros_like(K)
-        S[rows, np.arange(q)] = 1.0
-        return Term("us", K, S, K[rows], np.ones(q) if _absorbs_means(K) else _spreads(term))
-    size = np.sqrt((K**2).sum(axis=0))
-    size[size == 0.0] = 1.0  # a column of zeros has no effect, and is named as a flat direction
-    scale = np.full(q, np.sqrt(np.mean(size**2))) if term.structure == "homdiag" else size
-    return Term(term.structure, K, K / scale, scale, _spreads(term))
-
-
-def _invertible(K: np.ndarray) -> bool:
-    """Whether distinct columns of Z̃ stand behind a term's; means of any size do not matter."""
-    size = np.abs(K).max(axis=0)
-    return bool(np.all(size > 0)) and np.linalg.matrix_rank(K / size) == len(K)
-
-
-def _absorbs_means(K: np.ndarray) -> bool:
-    """Whether a square term has an intercept of its own, so that its other columns are centred."""
-    return bool(np.any(np.count_nonzero(K, axis=1) > 1)) or np.count_nonzero(K) == 1
-
-
-def _spreads(term: Any) -> np.ndarray:
-    return np.array([_relative_spread(column) for column in term.matrix.T])
-
-
-def _relative_spread(column: np.ndarray) -> float:
-    """Standard deviation over root mean square; 1 for a constant, which is told from nothing else."""
-    square, mean = float(column @ column) / len(column), float(column.mean())
-    variance = square - mean**2
-    return float(np.sqrt(variance / square)) if variance > 1e-14 * square else 1.0

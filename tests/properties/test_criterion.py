@@ -60,7 +60,7 @@ def _slope(function, theta: np.ndarray, h: float = 1e-3) -> np.ndarray:
 
 @given(st.integers(0, 2**31), st.integers(1, 3))
 def test_moments_of_a_union_are_the_sum(seed, q):
-    from lmmtools.core.moments import group_moments
+    from lmmtools.core.onefactor.moments import group_moments
 
     rng = np.random.default_rng(seed)
     columns = list(rng.normal(size=(q + 2, 60)))
@@ -78,9 +78,9 @@ def test_moments_of_a_union_are_the_sum(seed, q):
 @pytest.mark.parametrize("reml", [True, False])
 def test_merging_groups_of_equal_design_changes_nothing(formula, reml, balanced):
     criterion = Criterion(build_design(formula, balanced), reml=reml)
-    merged, groups = criterion.working.blocks, criterion.working.groups
-    assert merged.A.shape[-1] == 1
-    assert groups.A.shape[-1] == 1000
+    merged, groups = criterion.working.products, criterion.working.products.exact
+    assert merged.blocks.A.shape[-1] == 1
+    assert groups.blocks.A.shape[-1] == 1000
     Lambda = criterion.working_map.sum(axis=0)
     a, b = criterion.solve(Lambda, merged), criterion.solve(Lambda, groups)
     assert a.value == pytest.approx(b.value, rel=1e-13)

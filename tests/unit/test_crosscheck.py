@@ -334,7 +334,7 @@ def test_doctored_modes_are_unexplained(unbalanced):
     found = verdicts(check)
     assert found["conditional modes Subject"] == "unexplained"
     assert found["their covariances Subject"] == "equal"
-    check = lt.cross_check(doctored(unbalanced, mode_cov=unbalanced.mode_cov * (1 + 1e-6)), engine="dense")
+    check = lt.cross_check(doctored(unbalanced, mode_cov=tuple(c * (1 + 1e-6) for c in unbalanced.mode_cov)), engine="dense")
     assert verdicts(check)["their covariances Subject"] == "unexplained"
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmmtools.core.moments import Moments
+from lmmtools.core.onefactor.moments import Moments
 
-__all__ = ["Blocks", "blocks_of", "merge", "within_by_rows", "within_estimate", "within_residual"]
+__all__ = ["Blocks", "blocks_of", "factorise", "merge", "within_by_rows", "within_estimate", "within_residual"]
 
 # Below this many groups there is nothing to gain from looking for groups of equal design.
 _MIN_GROUPS = 200
@@ -81,7 +81,7 @@ class Blocks:
 
 def blocks_of(moments: Moments) -> Blocks:
     """One block a group."""
-    F, N = _factorise(moments.A, moments.B)
+    F, N = factorise(moments.A, moments.B)
     flat = N.transpose(1, 0, 2).reshape(len(moments.C), -1)
     return Blocks(
         moments.A, F, N, moments.C - flat @ flat.T, moments.C, np.ones(moments.A.shape[-1]), None, moments.n
@@ -112,7 +112,7 @@ def _regress_within(blocks: Blocks) -> tuple[np.ndarray, float, int]:
     return beta, float(W[p, p] - W[:p, p] @ beta), int(rank)
 
 
-def _factorise(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def factorise(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """F and N with A = FF', FN = B for every group; rows of N without a pivot are zero."""
     r = len(A)
     F, N = np.zeros_like(A), np.zeros_like(B)

@@ -17,56 +17,29 @@ Softw. 67(1), eqs. 34 and 41, written for V)::
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from lmmtools.core.blocks import Blocks
+from lmmtools.core.onefactor.blocks import Blocks
+from lmmtools.core.solution import Solution, profile
 
-__all__ = ["Solution", "inverse_root", "solve_pls"]
+__all__ = ["Roots", "inverse_root", "solve_pls"]
 
 
 @dataclass(frozen=True)
-class Solution:
-    """The penalised least squares solution at one Λ.
+class Roots:
+    """What a solution keeps.
 
     Attributes
     ----------
-    value : float
-        The criterion d.
-    beta : ndarray, shape (p,)
-        β̂, in the basis of the cross-products.
-    r2 : float
-        [y − Xβ̂]'V⁻¹[y − Xβ̂].
-    nu : int
-        Divisor of r² in σ̂².
-    reml : bool
-    S_root : ndarray, shape (p, p)
-        A square root of S_XX⁻¹ = S_root S_root'; σ²S_XX⁻¹ is Var(β̂).
     root : ndarray, shape (r, r, P)
         R̂⁻ᵀ, lower triangular: M⁻¹ = root' root.
     shrunk : ndarray, shape (r, p + 1, K)
         R̂⁻ᵀN.
     """
 
-    value: float
-    beta: np.ndarray
-    r2: float
-    nu: int
-    reml: bool
-    S_root: np.ndarray
     root: np.ndarray
     shrunk: np.ndarray
-
-    @cached_property
-    def S_inverse(self) -> np.ndarray:
-        """S_XX⁻¹, shape (p, p)."""
-        return self.S_root @ self.S_root.T
-
-    @property
-    def sigma2(self) -> float:
-        """σ̂² = r²/ν."""
-        return self.r2 / self.nu
 
 
 def solve_pls(blocks: Blocks, Lambda: np.ndarray, *, reml: bool) -> Solution:
@@ -82,15 +55,7 @@ def solve_pls(blocks: Blocks, Lambda: np.ndarray, *, reml: bool) -> Solution:
     shrunk = np.einsum("abg,bjg->ajg", blocks.spread(root), blocks.N)
     flat = shrunk.transpose(1, 0, 2).reshape(p + 1, -1)
     S = blocks.within + flat @ flat.T
-    S_factor = np.linalg.cholesky(S[:p, :p])
-    S_root = np.linalg.solve(S_factor, np.eye(p)).T
-    beta = S_root @ (S_root.T @ S[:p, p])
-    r2 = float(S[p, p] - S[:p, p] @ beta)
-    nu = blocks.n - p if reml else blocks.n
-    value = blocks.counts @ logdet + nu * (1.0 + np.log(2.0 * np.pi * max(r2, np.finfo(float).tiny) / nu))
-    if reml:
-        value += 2.0 * np.log(np.diagonal(S_factor)).sum()
-    return Solution(float(value), beta, r2, nu, reml, S_root, root, shrunk)
+    return profile(S, blocks.n, float(blocks.counts @ logdet), reml=reml, inner=Roots(root, shrunk))
 
 
 def inverse_root(G: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

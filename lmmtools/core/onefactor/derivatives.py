@@ -1,4 +1,4 @@
-"""Exact first and second derivatives of the criterion in T, and their chain rule to any linear Λ(θ).
+"""Exact first and second derivatives of the criterion in T.
 
 With v = (−β̂, 1), w = Wv and K = (ν/r²)vv' [+ S_XX⁻¹ padded with zeros under REML]::
 
@@ -18,14 +18,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmmtools.core.blocks import Blocks
-from lmmtools.core.pls import Solution
+from lmmtools.core.onefactor.blocks import Blocks
+from lmmtools.core.solution import Solution
 
-__all__ = ["TDerivatives", "derivatives", "theta_gradient", "theta_hessian"]
+__all__ = ["BlockDerivatives", "derivatives"]
 
 
 @dataclass(frozen=True)
-class TDerivatives:
+class BlockDerivatives:
     """What every directional derivative in T is made of.
 
     Attributes
@@ -62,54 +62,35 @@ class TDerivatives:
             value -= SE.reshape(m, p * p) @ SE.transpose(0, 2, 1).reshape(m, p * p).T
         return 0.5 * (value + value.T)
 
+    exact_steering = True
+    steering = hessian
+
     def beta_derivative(self, dT: np.ndarray) -> np.ndarray:
         """dβ̂ = −S_XX⁻¹D along each direction, shape (m, p)."""
         return -self._mean_shift(dT)[0] @ self.solution.S_inverse
 
     def _mean_shift(self, dT: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """D = Σ W_X'dT w, shape (m, p), and Σ w'dT w, shape (m,)."""
-        v = np.append(-self.solution.beta, 1.0)
+        v = self.solution.contrast
         Ww = self.WW @ v
         flat = dT.reshape(len(dT), dT.shape[1] ** 2)
         D = flat @ Ww[:, :-1].transpose(0, 2, 1).reshape(flat.shape[1], -1)
         return D, flat @ (Ww.transpose(0, 2, 1) @ v).reshape(-1)
 
 
-def derivatives(blocks: Blocks, solution: Solution) -> TDerivatives:
+def derivatives(blocks: Blocks, solution: Solution) -> BlockDerivatives:
     """Gradient in T and the moments that give its second derivatives."""
     r, _, n_patterns = blocks.A.shape
     p = blocks.p
-    HP = np.einsum("abg,cbg->acg", blocks.F, solution.root)  # FR̂⁻¹, P = HP HP'
+    HP = np.einsum("abg,cbg->acg", blocks.F, solution.inner.root)  # FR̂⁻¹, P = HP HP'
     P = np.einsum("akg,bkg->abg", HP, HP)
-    W = np.einsum("akg,kjg->ajg", blocks.spread(HP), solution.shrunk)
+    W = np.einsum("akg,kjg->ajg", blocks.spread(HP), solution.inner.shrunk)
     flat_W = W.reshape(r * (p + 1), -1)
     WW = (flat_W @ flat_W.T).reshape(r, p + 1, r, p + 1)
-    kappa = _kappa(solution)
+    kappa = solution.kappa()
     WK = np.matmul(kappa.T, W)
     Y = blocks.by_pattern(np.einsum("akg,bkg->abg", WK, WK))
     P_flat, Y_flat = P.reshape(r * r, n_patterns), Y.reshape(r * r, n_patterns)
     G = (P_flat @ blocks.counts - Y_flat.sum(axis=1)).reshape(r, r)
     curvature = 2.0 * Y_flat @ P_flat.T - (P_flat * blocks.counts) @ P_flat.T
-    return TDerivatives(solution, 0.5 * (G + G.T), curvature.reshape(r, r, r, r), WW)
-
-
-def _kappa(solution: Solution) -> np.ndarray:
-    """A factor of K = κκ': (√(ν/r²) v, and under REML a square root of S_XX⁻¹), shape (p + 1, k)."""
-    p = len(solution.beta)
-    v = np.append(-solution.beta, 1.0) * np.sqrt(solution.nu / solution.r2)
-    if not (solution.reml and p):
-        return v[:, None]
-    return np.column_stack([v, np.vstack([solution.S_root, np.zeros(p)])])
-
-
-def theta_gradient(d: TDerivatives, Lambda: np.ndarray, F: np.ndarray) -> np.ndarray:
-    """Gradient in θ of a linear map Λ(θ) = Σ θ_k F_k: 2⟨GΛ, F_k⟩, shape (m,)."""
-    return 2.0 * F.reshape(len(F), Lambda.size) @ (d.gradient @ Lambda).reshape(-1)
-
-
-def theta_hessian(d: TDerivatives, Lambda: np.ndarray, F: np.ndarray) -> np.ndarray:
-    """Hessian in θ of a linear map: H(dT_k, dT_l) + 2⟨G, F_kF_l'⟩ with dT_k = F_kΛ' + ΛF_k'."""
-    FL = np.matmul(F, Lambda.T)
-    width = F.shape[1] * F.shape[2]
-    bend = 2.0 * np.matmul(d.gradient, F).reshape(len(F), width) @ F.reshape(len(F), width).T
-    return d.hessian(FL + FL.transpose(0, 2, 1)) + 0.5 * (bend + bend.T)
+    return BlockDerivatives(solution, 0.5 * (G + G.T), curvature.reshape(r, r, r, r), WW)

@@ -1,0 +1,112 @@
+"""One random-effects term in the working basis, and how terms stand side by side in Λ̃.
+
+An unstructured term whose columns are a basis of part of Z̃ is parameterised there directly: its working θ
+fills the lower triangle of K_kΛ_k. The others keep their own Λ, with columns scaled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lmmtools.core.covariance import combine, factor_basis, lower_factor, theta_of
+
+__all__ = ["Term", "stack_maps", "working_term"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One random-effects term in the working basis.
+
+    Attributes
+    ----------
+    structure : str
+    K : ndarray, shape (r, q)
+        Z_k = Z̃K.
+    S : ndarray, shape (r, q)
+        The term's working columns: its part of Λ̃ is SΛ(θ̃).
+    scale : ndarray, shape (q,) or (q, q)
+        Λ(θ̃) = scale × Λ: column scales (S = K/scale), or the square part of K for a term that is its own basis.
+    spread : ndarray, shape (q,)
+        Standard deviation of each working column over its root mean square: 1 where centred, small where a slope's
+        column lies far from zero, so that slope and intercept are hard to tell apart.
+    """
+
+    structure: str
+    K: np.ndarray
+    S: np.ndarray
+    scale: np.ndarray
+    spread: np.ndarray
+
+    @property
+    def q(self) -> int:
+        """Number of effects a level."""
+        return self.K.shape[1]
+
+    def working_factor(self, theta: np.ndarray) -> np.ndarray:
+        """Λ(θ̃), shape (q, q)."""
+        return combine(theta, factor_basis(self.structure, self.q))
+
+    def factor(self, theta: np.ndarray) -> np.ndarray:
+        """Λ in the term's own columns, lower triangular with a non-negative diagonal, from working parameters."""
+        Lambda = self.working_factor(theta)
+        if self.scale.ndim == 2:
+            return lower_factor(np.linalg.solve(self.scale, Lambda))
+        Lambda = Lambda / self.scale[:, None]
+        return lower_factor(Lambda) if self.structure == "us" else np.abs(Lambda)
+
+    def working(self, theta: np.ndarray) -> np.ndarray:
+        """Working parameters of a θ in lme4's parameterisation."""
+        Lambda = self.working_factor(theta)  # the same filling: only the columns it stands for differ
+        if self.scale.ndim == 2:
+            return theta_of(self.structure, lower_factor(self.scale @ Lambda))
+        return theta_of(self.structure, self.scale[:, None] * Lambda)
+
+
+def stack_maps(blocks: list[np.ndarray]) -> np.ndarray:
+    """Maps (m_k, r, w_k) of the terms as one (Σm, r, Σw), each acting on its own columns of Λ̃."""
+    m, q = sum(len(b) for b in blocks), sum(b.shape[2] for b in blocks)
+    F = np.zeros((m, blocks[0].shape[1], q))
+    i = j = 0
+    for b in blocks:
+        F[i : i + len(b), :, j : j + b.shape[2]] = b
+        i, j = i + len(b), j + b.shape[2]
+    return F
+
+
+def working_term(term: Any, K: np.ndarray) -> Term:
+    """Working parameterisation of a term: its own block of Z̃ where K is square there, else scaled columns."""
+    q = K.shape[1]
+    rows = np.flatnonzero(np.abs(K).sum(axis=1))
+    if term.structure == "us" and len(rows) == q and _invertible(K[rows]):
+        S = np.zeros_like(K)
+        S[rows, np.arange(q)] = 1.0
+        return Term("us", K, S, K[rows], np.ones(q) if _absorbs_means(K) else _spreads(term))
+    size = np.sqrt((K**2).sum(axis=0))
+    size[size == 0.0] = 1.0  # a column of zeros has no effect, and is named as a flat direction
+    scale = np.full(q, np.sqrt(np.mean(size**2))) if term.structure == "homdiag" else size
+    return Term(term.structure, K, K / scale, scale, _spreads(term))
+
+
+def _invertible(K: np.ndarray) -> bool:
+    """Whether distinct columns of Z̃ stand behind a term's; means of any size do not matter."""
+    size = np.abs(K).max(axis=0)
+    return bool(np.all(size > 0)) and np.linalg.matrix_rank(K / size) == len(K)
+
+
+def _absorbs_means(K: np.ndarray) -> bool:
+    """Whether a square term has an intercept of its own, so that its other columns are centred."""
+    return bool(np.any(np.count_nonzero(K, axis=1) > 1)) or np.count_nonzero(K) == 1
+
+
+def _spreads(term: Any) -> np.ndarray:
+    return np.array([_relative_spread(column) for column in term.matrix.T])
+
+
+def _relative_spread(column: np.ndarray) -> float:
+    """Standard deviation over root mean square; 1 for a constant, which is told from nothing else."""
+    square, mean = float(column @ column) / len(column), float(column.mean())
+    variance = square - mean**2
+    return float(np.sqrt(variance / square)) if variance > 1e-14 * square else 1.0
