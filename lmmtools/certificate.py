@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from lmmtools.arguments import check_count
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.optimality import Optimality, examine
 from lmmtools.core.solution import Solution, TDerivatives
+from lmmtools.errors import LMMError
 from lmmtools.estimable import flat_directions
-from lmmtools.formats import shown
+from lmmtools.formats import counted, shown
 
-__all__ = ["Certificate", "certify_point"]
+__all__ = ["Certificate", "certify", "certify_point"]
 
 # Deviance that may be left: a thousandth of a thousandth changes no printed digit of any test.
 _DEVIANCE_LEFT = 1e-6
@@ -41,6 +44,8 @@ class Certificate:
     flat_by : str
         ``"design"`` where the marginal covariance is the same all along them, so that everything but what `flat`
         names is determined; ``"data"`` where only the criterion is the same; empty where nothing is flat.
+    restarts : int
+        Other starts from which the model was fitted again; none of them ended lower, unless the sentence says so.
     """
 
     status: str
@@ -51,6 +56,60 @@ class Certificate:
     beta_shift: np.ndarray
     flat: tuple[str, ...]
     flat_by: str
+    restarts: int = 0
+
+
+def certify(fit: Any, restarts: int = 0) -> Certificate:
+    """Certify a fit again, from its parameters alone, and refit it from other starts.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    restarts : int
+        Number of other starts: small, large and correlated relative covariances, the same in every call.
+
+    Returns
+    -------
+    Certificate
+        ``not an optimum`` where another start ends more than 1e-6 of deviance lower.
+
+    Raises
+    ------
+    LMMError
+        If `fit` is no fitted model or `restarts` no whole number from 0 on.
+
+    Examples
+    --------
+    >>> import lmmtools as lt
+    >>> fit = lt.fit_lmm("Reaction ~ Days + (Days | Subject)", lt.load_dataset("sleepstudy"))
+    >>> lt.certify(fit, restarts=3).status
+    'certified'
+    """
+    if not isinstance(getattr(fit, "certificate", None), Certificate):
+        raise LMMError(f"certify: takes a fit, as fit_lmm returns it; got {type(fit).__name__}.")
+    restarts = check_count(restarts, "certify: restarts, the number of other starts,", at_least=0)
+    criterion = Criterion(fit.design, reml=fit.reml, working=fit.working)
+    solution = fit.solution
+    d = criterion.differentiate(solution, fit.working.products.exact)
+    found = certify_point(criterion, fit.working.from_theta(fit.theta), solution, d)
+    if not restarts:
+        return found
+    from lmmtools.core.algorithms.restarts import lowest_of, restart_points
+
+    best = lowest_of(criterion, restart_points(fit.working, restarts))
+    return _after_restarts(found, fit.criterion - best.value, restarts)
+
+
+def _after_restarts(found: Certificate, lower: float, restarts: int) -> Certificate:
+    starts = counted(restarts, "other start")
+    if lower > _DEVIANCE_LEFT:
+        sentence = (
+            f"This is not the lowest optimum: of {starts} one ends {shown(lower, 2)} of deviance lower; fit again from "
+            "there, by minimize(criterion, start) and summarize."
+        )
+        return replace(found, status="not an optimum", sentence=sentence, deviance_left=lower, restarts=restarts)
+    sentence = f"{found.sentence} From {starts} the search ended no lower."
+    return replace(found, sentence=sentence, restarts=restarts)
 
 
 def certify_point(

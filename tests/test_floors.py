@@ -20,7 +20,7 @@ FLOORS = (
     ("core", "formats", "formula", "tables", "figures", "bibliography"),
     ("estimable", "certificate", "design", "frames", "datasets", "sources"),
     ("residuals", "predict", "simulate", "inference", "summary"),  # functions of a fit's numbers
-    ("results", "fit", "nesting", "comparison", "lattices", "models", "variants"),
+    ("results", "fit", "singular", "nesting", "comparison", "lattices", "models", "variants"),
     ("explore", "plots", "prose", "crosscheck"),
     ("findings", "records", "report", "__main__"),
 )

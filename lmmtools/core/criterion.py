@@ -22,6 +22,8 @@ class Criterion:
     design : Design
         As `build_design` makes it, with random effects.
     reml : bool
+    working : Working, optional
+        The same design's cross-products, where they are known already.
 
     Raises
     ------
@@ -43,12 +45,12 @@ class Criterion:
     319.7256
     """
 
-    def __init__(self, design: Any, *, reml: bool = True) -> None:
+    def __init__(self, design: Any, *, reml: bool = True, working: Working | None = None) -> None:
         if not getattr(design, "terms", ()):
             raise LMMError(f"Criterion: takes a design with random effects, made by build_design; got {design!r}.")
         self.design = design
         self.reml = bool(reml)
-        self.working: Working = working_model(design)
+        self.working: Working = working or working_model(design)
         self._constant = self.working.constant(reml=self.reml)
         self._theta_map = self.working.theta_map
         self.working_map = self.working.working_map

@@ -1,0 +1,228 @@
+"""Singular fits explained: what has no variance, in names and units, and what each simpler model would change.
+
+A term is singular where z'b has variance zero for some z ≠ 0, that is T z = 0. Such a z is a combination of the term's
+columns, and z'b is in units of the response, so it is told as one: an effect without variance, or effects that
+are multiples of one another (a correlation of ±1, lines that all meet in one point).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.core.basis import is_constant
+from lmmtools.core.charts import ZERO
+from lmmtools.errors import LMMError, ModelError
+from lmmtools.formats import shown
+from lmmtools.frames import Frame, frame
+from lmmtools.results import estimate
+
+__all__ = ["ZeroDirection", "explain_singular", "zero_directions"]
+
+
+@dataclass(frozen=True)
+class ZeroDirection:
+    """A combination z'b of one term's random effects that has variance zero.
+
+    Attributes
+    ----------
+    group : str
+        The term's name in `varcorr`.
+    effects : tuple of str
+        The effects that take part.
+    z : ndarray, shape (q,)
+        Values of the term's columns at which z'b is zero in every group.
+    sentence : str
+        The same in words.
+    """
+
+    group: str
+    effects: tuple[str, ...]
+    z: np.ndarray
+    sentence: str
+
+
+def zero_directions(fit: Any) -> tuple[ZeroDirection, ...]:
+    """Every combination of random effects with variance zero.
+
+    Parameters
+    ----------
+    fit : LMMFit
+
+    Returns
+    -------
+    tuple of ZeroDirection
+        Empty where the fit is not singular.
+    """
+    found = []
+    for term, Lambda in zip(fit.design.terms, fit.Lambda, strict=True):
+        size = np.sqrt(np.mean(term.matrix**2, axis=0))
+        size[size == 0.0] = 1.0
+        for null in _sparse_null_space(size[:, None] * Lambda):
+            z = null * size
+            takes_part = np.abs(null) > 1e-5 * np.abs(null).max()
+            effects = tuple(n for n, part in zip(term.names, takes_part, strict=True) if part)
+            z = np.where(takes_part, z, 0.0)
+            found.append(ZeroDirection(term.group, effects, z, _sentence(fit, term, Lambda, z, takes_part)))
+    return tuple(found)
+
+
+def _sparse_null_space(L: np.ndarray) -> np.ndarray:
+    """Rows v with v'LL'v = 0, with as few elements in each as elimination gives."""
+    U, s, _ = np.linalg.svd(L)
+    s = np.append(s, np.zeros(len(L) - len(s)))
+    basis = U[:, s <= ZERO].T.copy()
+    for i in range(len(basis)):
+        pivot = int(np.argmax(np.abs(basis[i])))
+        others = np.arange(len(basis)) != i
+        basis[i] /= basis[i, pivot]
+        basis[others] -= np.outer(basis[others, pivot], basis[i])
+        basis[np.abs(basis) < 1e-9] = 0.0
+    return basis
+
+
+def _sentence(fit: Any, term: Any, Lambda: np.ndarray, z: np.ndarray, part: np.ndarray) -> str:
+    """One sentence: an effect without variance, two that are multiples, or a combination of several."""
+    places = np.flatnonzero(part)
+    names = [f"`{term.names[i]}`" for i in places]
+    if len(places) == 1:
+        return f"{names[0]} by {term.factor} has variance zero: it is the same in every level of `{term.factor}`."
+    if len(places) == 2:
+        return _two(fit, term, Lambda, z, places, names)
+    pivot = places[np.argmax(np.abs(z[places] * np.linalg.norm(Lambda[places], axis=1)))]
+    rest = [f"{shown(-z[i] / z[pivot], 3)} × `{term.names[i]}`" for i in places if i != pivot]
+    return (
+        f"`{term.names[pivot]}` by {term.factor} is determined by the term's other effects: in every level it equals "
+        f"{' + '.join(rest)}."
+    )
+
+
+def _two(fit: Any, term: Any, Lambda: np.ndarray, z: np.ndarray, places: np.ndarray, names: list[str]) -> str:
+    i, j = places
+    ratio, unit = -z[i] / z[j], fit.design.units.get(fit.response, "")
+    sd = fit.sigma * float(np.linalg.norm(Lambda[i]))
+    sign = "+1" if ratio > 0 else "−1"
+    text = (
+        f"{names[1]} by {term.factor} is {shown(ratio, 3)} × {names[0]} in every level of `{term.factor}` (correlation "
+        f"{sign}): the levels differ in one way only, with a standard deviation of {shown(sd, 3)}"
+        f"{' ' + unit if unit else ''} in {names[0]}"
+    )
+    if is_constant(term.matrix[:, i]) and not is_constant(term.matrix[:, j]):
+        meet = z[j] / z[i] * term.matrix[0, i]
+        return f"{text}, and all their lines meet at {names[1]} = {shown(meet, 3)}."
+    return f"{text}."
+
+
+def explain_singular(fit: Any) -> Frame:
+    """What is singular in a fit, and what β̂ and its standard errors are under each simpler model.
+
+    Parameters
+    ----------
+    fit : LMMFit
+
+    Returns
+    -------
+    Frame
+        A row for each coefficient under each simpler model: ``model, criterion_change, npar, coefficient, estimate,
+        std_error, shift, se_ratio``, the shift in standard errors of the fit. The notes name what has no variance.
+        Models are the fit's own less a term's correlations, one of its effects, or the term; those that the design
+        cannot tell apart are left out. Empty where the fit is not singular.
+
+    Raises
+    ------
+    LMMError
+        If `fit` is no fitted model.
+
+    Examples
+    --------
+    >>> import lmmtools as lt
+    >>> fit = lt.fit_lmm("Yield ~ 1 + (1 | Batch)", lt.load_dataset("Dyestuff2"))
+    >>> lt.explain_singular(fit).notes[0]
+    '`Intercept` by Batch has variance zero: it is the same in every level of `Batch`.'
+    """
+    if not hasattr(fit, "design") or not hasattr(fit, "Lambda"):
+        raise LMMError(f"explain_singular: takes a fit, as fit_lmm returns it; got {type(fit).__name__}.")
+    zero = zero_directions(fit)
+    rows, failed = [], []
+    for label, terms in _simpler(fit, {direction.group for direction in zero}):
+        try:
+            rows += _rows(fit, label, *_refit(fit, terms))
+        except ModelError:
+            failed.append(label)
+    columns = ["model", "criterion_change", "npar", "coefficient", "estimate", "std_error", "shift", "se_ratio"]
+    notes = [direction.sentence for direction in zero] or ["No combination of random effects has variance zero."]
+    if failed:
+        notes.append(f"Not estimable with these data: {'; '.join(failed)}.")
+    return frame(
+        pd.DataFrame(rows, columns=columns),
+        caption=f"Fixed effects under simpler random effects ({fit.method})",
+        label="tbl-singular",
+        notes=tuple(notes),
+        index=False,
+        headings={
+            "model": "Without", "criterion_change": "Criterion +", "npar": "Parameters", "coefficient": "Coefficient",
+            "estimate": "Estimate", "std_error": "Std. error", "shift": "Shift (SE)", "se_ratio": "SE ratio",
+        },
+        formats={"estimate": "estimate", "std_error": "estimate", "criterion_change": "fixed4",
+                 "shift": "fixed4", "se_ratio": "fixed4"},
+    )  # fmt: skip
+
+
+def _simpler(fit: Any, groups: set[str]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """What to leave out and the terms that remain, for each singular term."""
+    terms = fit.design.terms
+    for k, term in enumerate(terms):
+        if term.group not in groups:
+            continue
+        others = (terms[:k], terms[k + 1 :])
+        if term.structure == "us" and len(term.names) > 1:
+            yield f"correlations in {term.label}", (*others[0], replace(term, structure="diag"), *others[1])
+        if term.structure in ("us", "diag"):
+            for label, keep in _less_one_effect(term):
+                less = replace(term, names=tuple(term.names[i] for i in keep), matrix=term.matrix[:, keep])
+                yield f"{label} by {term.factor}", (*others[0], less, *others[1])
+        yield f"{term.label}", (*others[0], *others[1])
+
+
+def _less_one_effect(term: Any) -> Iterator[tuple[str, list[int]]]:
+    """Effects that may go without what they are marginal to: not the intercept; a factor's columns together."""
+    variables = [name.split("[", 1)[0] for name in term.names]
+    for variable in dict.fromkeys(variables):
+        keep = [i for i, other in enumerate(variables) if other != variable]
+        contains = any(variable in other.split(":") for other in variables if other != variable)
+        if variable != "Intercept" and keep and not contains:
+            yield variable, keep
+
+
+def _refit(fit: Any, terms: tuple[Any, ...]) -> tuple[float, int, np.ndarray, np.ndarray]:
+    """Criterion, number of parameters, β̂ and its standard errors with other random effects."""
+    design = replace(fit.design, terms=terms)
+    if terms:
+        other = estimate(design, reml=fit.reml)
+        return other.criterion, other.npar, other.beta, np.sqrt(np.diagonal(other.beta_cov))
+    return _least_squares(design, reml=fit.reml)
+
+
+def _least_squares(design: Any, *, reml: bool) -> tuple[float, int, np.ndarray, np.ndarray]:
+    """The same without random effects: weighted least squares, the criterion with all constants."""
+    n, p = design.X.shape
+    y = design.y if design.offset is None else design.y - design.offset
+    root = np.ones(n) if design.weights is None else np.sqrt(design.weights)
+    Q, R = np.linalg.qr(root[:, None] * design.X)
+    beta = np.linalg.solve(R, Q.T @ (root * y)) if p else np.empty(0)
+    r2 = float(np.sum((root * (y - design.X @ beta)) ** 2))
+    nu = n - p if reml else n
+    value = nu * (1.0 + np.log(2.0 * np.pi * r2 / nu)) - 2.0 * np.log(root).sum()
+    value += 2.0 * np.log(np.abs(np.diagonal(R))).sum() if reml else 0.0
+    half = np.linalg.inv(R) if p else R
+    return float(value), p + 1, beta, np.sqrt(r2 / nu * np.sum(half**2, axis=1))
+
+
+def _rows(fit: Any, label: str, criterion: float, npar: int, beta: np.ndarray, stderr: np.ndarray) -> list[tuple]:
+    own = fit.stderr.to_numpy()
+    parts = zip(fit.design.fixed_names, beta, stderr, (beta - fit.beta) / own, stderr / own, strict=True)
+    return [(label, criterion - fit.criterion, npar, *part) for part in parts]
