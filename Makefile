@@ -51,6 +51,9 @@ bench-peers: ## Install the Python engines that `make bench` compares with, in a
 	   benchmarks/.venv-peers/$(BIN)/python -m pip install --quiet --only-binary :all: $$peer \
 	   || echo "$$peer cannot be installed here: the benchmark goes without it"; \
 	 done < benchmarks/peers.txt
+	@mkdir -p benchmarks/.openblas && cd benchmarks/.openblas \
+	 && { apt-get download libopenblas0-pthread && dpkg -x libopenblas0-pthread_*.deb .; } > /dev/null 2>&1 \
+	 || echo "no OpenBLAS unpacked for lme4, which will have R's own BLAS unless the system has one"
 
 env: $(PACKAGE) ## Set up the environment and nothing else
 
@@ -65,7 +68,7 @@ lock: ## Write requirements.lock anew from pyproject.toml (newest versions; need
 
 clean: ## Remove the environments and caches (reports stay)
 	@if [ -f $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
-	@rm -rf benchmarks/.venv-peers benchmarks/.cases build dist .pytest_cache .ruff_cache .hypothesis
+	@rm -rf benchmarks/.venv-peers benchmarks/.openblas benchmarks/.cases build dist .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(LOCKED):

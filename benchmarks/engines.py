@@ -25,12 +25,14 @@ def theta_of(T: np.ndarray) -> np.ndarray:
     return np.concatenate([Lambda[j:, j] for j in range(len(Lambda))])
 
 
-def by_columns(theta: np.ndarray) -> np.ndarray:
-    """θ of one unstructured term from the lower triangle by rows."""
-    q = int(np.sqrt(2 * len(theta)))
-    Lambda = np.zeros((q, q))
-    Lambda[np.tril_indices(q)] = theta
-    return np.concatenate([Lambda[j:, j] for j in range(q)])
+def by_columns(theta: np.ndarray, sizes: list[int]) -> np.ndarray:
+    """θ of unstructured terms with so many effects each, from lower triangles by rows."""
+    parts, start = [], 0
+    for q in sizes:
+        Lambda = np.zeros((q, q))
+        Lambda[np.tril_indices(q)] = theta[start : (start := start + q * (q + 1) // 2)]
+        parts += [Lambda[j:, j] for j in range(q)]
+    return np.concatenate(parts)
 
 
 def lmmtools(case: Case, frame: pd.DataFrame) -> Ready:
@@ -39,6 +41,7 @@ def lmmtools(case: Case, frame: pd.DataFrame) -> Ready:
 
     def fit():
         result = lt.fit_lmm(case.formula, frame)
+        result.beta_cov, result.modes, result.ranef_cov, result.certificate.status  # noqa: B018 - none may be put off
         return lambda: result.theta
 
     return fit
@@ -48,10 +51,11 @@ def mixedlm_rs(case: Case, frame: pd.DataFrame) -> Ready:
     """The mixedlm-rs wheel: statsmodels' interface, a compiled engine."""
     import mixedlm_rs as engine
 
-    terms = "~" + (" + ".join(case.effects) or "1")
+    ((effects, group),) = case.terms
+    terms = "~" + (" + ".join(effects) or "1")
 
     def fit():
-        result = engine.mixedlm(case.fixed, frame, groups=case.group, re_formula=terms).fit()
+        result = engine.mixedlm(case.fixed, frame, groups=group, re_formula=terms).fit()
         result.bse_fe  # noqa: B018 - standard errors are part of what is timed
         return lambda: theta_of(np.asarray(result.cov_re) / result.scale)
 
@@ -65,7 +69,7 @@ def mixedlm(case: Case, frame: pd.DataFrame) -> Ready:
     def fit():
         result = engine.lmer(case.formula, frame)
         result.vcov()
-        return lambda: by_columns(np.asarray(result.theta, float))
+        return lambda: by_columns(np.asarray(result.theta, float), [1 + len(effects) for effects, _ in case.terms])
 
     return fit
 
@@ -75,8 +79,8 @@ def lme_python(case: Case, frame: pd.DataFrame) -> Ready:
     import lme_python as engine
     import polars as pl
 
-    columns = {name: frame[name].to_numpy() for name in frame if name != case.group}
-    own = pl.DataFrame(columns | {case.group: frame[case.group].astype(str).to_list()})
+    labels = {name: frame[name].astype(str).to_list() for name in case.groups}
+    own = pl.DataFrame({name: frame[name].to_numpy() for name in frame} | labels)
 
     def fit():
         result = engine.lmer(case.formula, own)
@@ -90,10 +94,11 @@ def statsmodels(case: Case, frame: pd.DataFrame) -> Ready:
     """statsmodels' MixedLM, the engine that cross-checks use."""
     import statsmodels.formula.api as engine
 
-    terms = "~" + (" + ".join(case.effects) or "1")
+    ((effects, group),) = case.terms
+    terms = "~" + (" + ".join(effects) or "1")
 
     def fit():
-        result = engine.mixedlm(case.fixed, frame, groups=frame[case.group], re_formula=terms).fit()
+        result = engine.mixedlm(case.fixed, frame, groups=frame[group], re_formula=terms).fit()
         return lambda: theta_of(np.asarray(result.cov_re) / result.scale)
 
     return fit
@@ -103,16 +108,12 @@ def gpboost(case: Case, frame: pd.DataFrame) -> Ready:
     """The gpboost wheel, by maximum likelihood, the only criterion it has; random intercepts only."""
     import gpboost as engine
 
-    names = [name.strip() for name in case.fixed.split("~")[1].split("+")]
-
     def fit():
-        X = np.column_stack([np.ones(len(frame)), *(frame[name] for name in names)])
-        model = engine.GPModel(
-            group_data=frame[[case.group]].to_numpy(), likelihood="gaussian", num_parallel_threads=1
-        )
+        X = np.column_stack([np.ones(len(frame)), *(frame[name] for name in case.predictors)])
+        model = engine.GPModel(group_data=frame[case.groups].to_numpy(), likelihood="gaussian", num_parallel_threads=1)
         model.fit(y=frame["y"].to_numpy(), X=X)
         variances = np.ravel(model.get_cov_pars())
-        return lambda: np.sqrt(variances[1:2] / variances[0])
+        return lambda: np.sqrt(variances[1:] / variances[0])
 
     return fit
 

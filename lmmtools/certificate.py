@@ -13,7 +13,7 @@ from lmmtools.core.optimality import Optimality, examine
 from lmmtools.core.solution import Solution, TDerivatives
 from lmmtools.errors import LMMError
 from lmmtools.estimable import flat_directions
-from lmmtools.formats import counted, shown
+from lmmtools.formats import counted, listed, shown
 
 __all__ = ["Certificate", "certify", "certify_point"]
 
@@ -32,7 +32,8 @@ class Certificate:
     sentence : str
         The same for a reader, with its numbers.
     gradient : ndarray, shape (f,)
-        Of the criterion along the free directions, in working parameters (columns centred and of unit size).
+        Of the criterion along the free directions, in working parameters (columns centred and of unit size), those
+        of effects that vary more than the residuals relative to their standard deviation.
     hessian_eigenvalues : ndarray, shape (f,)
         Of the observed Hessian there, increasing.
     deviance_left : float
@@ -96,7 +97,7 @@ def certify(fit: Any, restarts: int = 0) -> Certificate:
         return found
     from lmmtools.core.algorithms.restarts import lowest_of, restart_points
 
-    best = lowest_of(criterion, restart_points(fit.working, restarts))
+    best, _ = lowest_of(criterion, restart_points(fit.working, restarts))
     return _after_restarts(found, fit.criterion - best.value, restarts)
 
 
@@ -125,7 +126,7 @@ def certify_point(
     if status == "flat direction":
         sentence = _flat_by_design(flat) if flat_by == "design" else _flat_by_data(flat)
     else:
-        sentence = _sentence(status, found)
+        sentence = _sentence(status, found, _held(criterion, found))
     return Certificate(
         status,
         sentence,
@@ -148,10 +149,16 @@ def _status(found: Optimality, flat: tuple[str, ...]) -> str:
         return "not an optimum"
     if flat:
         return "flat direction"
-    return "certified at the boundary" if found.singular else "certified"
+    return "certified at the boundary" if found.singular or found.held else "certified"
 
 
-def _sentence(status: str, found: Optimality) -> str:
+def _held(criterion: Criterion, found: Optimality) -> list[str]:
+    """Names of the parameters of structures that are on a bound."""
+    w = criterion.working
+    return [f"`{criterion.theta_names[w.slices[k].start + i]}`" for k, i in found.held]
+
+
+def _sentence(status: str, found: Optimality, held: list[str]) -> str:
     """One sentence that an applied reader understands."""
     left, directions = found.deviance_left, len(found.gradient)
     rest = f"at most {shown(left, 1)} of deviance is left to gain" if left > 1e-12 else "no deviance is left to gain"
@@ -161,10 +168,12 @@ def _sentence(status: str, found: Optimality) -> str:
         return f"This is an optimum: the criterion's slope is {slope} at most, it rises {rises}, and {rest}."
     if status == "certified at the boundary":
         inside = f"along it the criterion rises {rises}, " if directions else ""
-        return (
-            "This is an optimum on the boundary, where some random effect, or combination of random effects, has "
-            f"variance zero: {inside}no step off it leads down, and {rest}."
+        where = (
+            "some random effect, or combination of random effects, has variance zero"
+            if found.singular
+            else f"{listed(held)} {'are' if len(held) > 1 else 'is'} at the end of what the structure allows"
         )
+        return f"This is an optimum on the boundary, where {where}: {inside}no step off it leads down, and {rest}."
     if not left <= _DEVIANCE_LEFT:
         where = " along a direction off the boundary or" if found.off_boundary else ""
         gain = f"about {shown(left, 2)} of deviance could still be gained"

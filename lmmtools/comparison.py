@@ -238,4 +238,5 @@ def _require_nested(small: Any, large: Any) -> Nesting:
         return found
     names = "the smaller model", "the larger"
     why = found.why_not(*names, quoted) or "the larger model's further parameters change nothing that data can show"
-    raise ModelError(f"lrt: `{small.formula}` is not nested in `{large.formula}`: {why}; compare them by compare(…).")
+    known = "not nested" if found.decided else "not known to be nested"
+    raise ModelError(f"lrt: `{small.formula}` is {known} in `{large.formula}`: {why}; compare them by compare(…).")

@@ -8,6 +8,7 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
+from lmmtools.core.structures import structure_name
 from lmmtools.errors import LMMError
 from lmmtools.formats import counted, is_missing
 from lmmtools.models import Models
@@ -128,7 +129,8 @@ def data_sha256(design: Any) -> str:
     """Return the SHA-256 of the rows a fit used.
 
     The hash runs over names and values of response, fixed columns, weights, offset and, for each
-    random term, its columns, group codes and level labels: what two equal fits have in common.
+    random term, its columns, group codes, level labels, positions and known covariances: what two
+    equal fits have in common.
     """
     digest = hashlib.sha256()
 
@@ -143,8 +145,11 @@ def data_sha256(design: Any) -> str:
     add("weights", design.weights)
     add("offset", design.offset)
     for term in design.terms:
-        add(f"{term.label}\0{term.structure}\0" + "\0".join(term.names), term.matrix)
+        add(f"{term.label}\0{structure_name(term.structure)}\0" + "\0".join(term.names), term.matrix)
         add("\0".join(str(level) for level in term.levels), term.codes)
+        for name in ("positions", "known_root"):
+            if getattr(term, name) is not None:
+                add(name, getattr(term, name))
     return digest.hexdigest()
 
 

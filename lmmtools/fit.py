@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lmmtools.arguments import check_flag
@@ -21,7 +22,8 @@ def fit_lmm(
     weights: Any = None,
     offset: Any = None,
     residual: str | None = None,
-    known: dict[str, Any] | None = None,
+    known: Mapping[str, Any] | None = None,
+    structures: Mapping[str, Any] | None = None,
     contrasts: dict[str, Any] | None = None,
     missing: str = "drop",
 ) -> LMMFit:
@@ -41,8 +43,16 @@ def fit_lmm(
         Added to the mean with coefficient one; adds to ``offset(…)`` in the formula.
     residual : str, optional
         Structure of R within groups; not supported by this version.
-    known : dict, optional
-        Known covariance matrices of grouping factors; not supported by this version.
+    known : Mapping[str, object], optional
+        Known covariance matrices of grouping factors' levels (kinship, phylogeny, space): Var(b) = σ²(T ⊗ A) instead of
+        σ²(T ⊗ I). A DataFrame with the levels as index and columns, or a pair (labels, matrix), which may be of
+        scipy.sparse: ``{"animal": A}``. Levels are matched by name; levels of A without rows are left out. A key is a
+        grouping factor, or a term's name in ``varcorr``: with ``(1 | id) + (1 | id)`` and
+        ``{"id": A, "id.1": B}`` the covariance is ω₁²A + ω₂²B + σ²I; without ``"id.1"`` the second term's levels are
+        independent.
+    structures : Mapping[str, object], optional
+        Covariance structures of your own, by their names in the formula: with ``{"mine": structure}``,
+        ``mine(0 + f | g)`` is a random term; see `lmmtools.Structure`.
     contrasts : dict, optional
         Coding of factors, such as ``{"temp": "poly", "recipe": "sum"}``; treatment contrasts otherwise, for
         ordered factors too (R's default for those is ``"poly"``).
@@ -55,8 +65,15 @@ def fit_lmm(
 
     Raises
     ------
-    FormulaError, DataError, ModelError, NotYetSupported
-        Each with what was found, what it means and what to do.
+    FormulaError
+        If the formula cannot be read, or has no random effects.
+    DataError
+        If the data do not hold what the formula needs, or a known matrix is no covariance matrix of the levels.
+    ModelError
+        If the data cannot identify the model: a variance confounded with the residual's, more fixed effects than
+        rows, a response without residual variance; with the largest model that can be estimated, where there is one.
+    NotYetSupported
+        With `residual`.
 
     References
     ----------
@@ -68,6 +85,12 @@ def fit_lmm(
     >>> fit = lt.fit_lmm("Reaction ~ Days + (Days | Subject)", lt.load_dataset("sleepstudy"))
     >>> round(fit.criterion, 4), round(float(fit.fixef["Days"]), 4)
     (1743.6283, 10.4673)
+
+    Two crossed factors:
+
+    >>> fit = lt.fit_lmm("diameter ~ 1 + (1 | plate) + (1 | sample)", lt.load_dataset("Penicillin"))
+    >>> fit.ngroups, round(fit.criterion, 4)
+    ({'plate': 24, 'sample': 6}, 330.8606)
     """
     check_flag(reml, "reml")
     if residual is not None:
@@ -76,10 +99,8 @@ def fit_lmm(
             f"fit_lmm: residual={residual!r}: residual structures are understood but not fitted by this version; "
             "fit with independent residuals (leave `residual` out), with `weights` where variances are known."
         )
-    if known is not None:
-        raise NotYetSupported(
-            f"fit_lmm: known covariance matrices (for {', '.join(map(str, known))}) are not fitted by this version; "
-            "leave `known` out to treat the levels as independent."
-        )
-    design = build_design(formula, data, weights=weights, offset=offset, contrasts=contrasts, missing=missing)
+    design = build_design(
+        formula, data, weights=weights, offset=offset, known=known, structures=structures, contrasts=contrasts,
+        missing=missing,
+    )  # fmt: skip
     return estimate(design, reml=reml)

@@ -163,7 +163,7 @@ def _relation(small: str, large: str, fits: Mapping[str, Any]) -> tuple[Nesting 
     if step.inside and back.inside:
         return None, ""
     # Groups and covariances are said once, with the smaller model's means.
-    means = replace(back, inside=True, groups=True)
+    means = replace(back, inside=True, random=(), decided=True)
     reasons = (step.why_not(small, large, _some), means.why_not(large, small, _some))
     return None, "; ".join(dict.fromkeys(filter(None, reasons))) or "neither is a special case of the other"
 

@@ -1,28 +1,33 @@
 """Is every model of one design a model of another? Decided from column spaces, never from the formula's text.
 
-A model is a set of normal distributions: means in the column space of X, covariances σ²(I + Σ t_k ZD_kZ') with T in
-a cone. Both are free of coding, so contrasts, units and the order of terms make no difference here.
+A model is a set of normal distributions: means in the column space of X, covariances σ²(I + Σ Z_kT_kZ_k') with each T_k
+of its structure. Both are free of coding, so contrasts, units, the order of terms and how groups are written make no
+difference here: `(1 | a:b)` is found inside `homcs(0 + b | a)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
 
-from lmmtools.core.covariance import combine, covariance_basis, n_theta
 from lmmtools.core.rank import column_rank
-from lmmtools.core.working import Working, working_model
+from lmmtools.covariances import examples, hull, is_cone, is_covariance, is_known
+from lmmtools.directions import Space, root_of, same_groups, space_of
 from lmmtools.formats import listed
 
 __all__ = ["Nesting", "dimension", "nesting", "outside"]
 
 # An eigenvalue of T this small beside the largest is a variance of zero, in units in which columns have size one.
 _ZERO = 1e-6
-# Columns that finer groups may take in coarser ones; cross-products of directions take their fourth power.
-_MOST_COLUMNS = 20
+# Share of a direction's square outside a space below which it lies in the space, and of an eigenvalue that is zero.
+_OUTSIDE, _NULL = 1e-9, 1e-11
+# Terms of the larger model of which every choice is tried, where they leave a choice of covariances.
+_MOST_TERMS = 4
 
 
 @dataclass(frozen=True)
@@ -39,24 +44,30 @@ class Nesting:
         By how many dimensions the larger goes further.
     fixed : tuple of str
         Fixed effects of the smaller that are no combination of the larger's.
-    groups : bool
-        Whether both group the rows alike, or one more finely in a way that the other's groups can hold.
+    random : tuple of str
+        Random terms of the smaller whose covariances no combination of the larger's directions gives.
+    decided : bool
+        Whether the covariances could be compared; where not, nothing is said to be inside.
     """
 
     inside: bool
     boundary: bool
     df: int
     fixed: tuple[str, ...]
-    groups: bool
+    random: tuple[str, ...]
+    decided: bool = True
 
     def why_not(self, small: str, large: str, say: Callable[[Sequence[str]], str]) -> str:
-        """Why the one is not nested in the other, as a clause about the two names; `say` lists fixed effects."""
+        """Why the one is not nested in the other, as a clause about the two names; `say` lists effects."""
         found = []
         if self.fixed:
             effect = "fixed effect" if len(self.fixed) == 1 else "fixed effects"
             found.append(f"{small} has the {effect} {say(self.fixed)}, which {large} has not")
-        if not self.groups:
-            found.append(f"{small} and {large} group the rows differently")
+        if self.random:
+            term = "random term" if len(self.random) == 1 else "random terms"
+            found.append(f"{small} has the {term} {say(self.random)}, which {large} cannot express")
+        elif not self.decided:
+            found.append(f"whether the random effects of {small} are a special case of those of {large} is not decided")
         elif not self.inside and not self.fixed:
             found.append(f"the random effects of {small} are no special case of those of {large}")
         return listed(found) if found else ""
@@ -73,13 +84,26 @@ def nesting(small: Any, large: Any) -> Nesting:
     Returns
     -------
     Nesting
+
+    Notes
+    -----
+    The larger's covariances are known by the linear space that they span and by what in it is a covariance of the
+    structures. Edges and typical points of the smaller's are looked for there; where the larger's terms leave a choice
+    of T, so that one that fits could be missed, `decided` is false.
     """
     fixed = outside(small.design, large.design)
-    ours, theirs = _in_common_groups(small.design.terms, large.design.terms)
-    # What is already settled by the means needs no cross-products of all rows.
-    boundary = _at_boundary(ours, theirs, large.design) if ours and not fixed else None
     df = sum(dimension(large)) - sum(dimension(small))
-    return Nesting(boundary is not None, bool(boundary), df, fixed, bool(ours))
+    ours, theirs = small.design.terms, large.design.terms
+    if _are_equal(ours, theirs):  # as where models differ in fixed effects alone: nothing to compute
+        return Nesting(not fixed, False, df, fixed, ())
+    if fixed:  # what is already settled by the means needs no cross-products of all rows
+        return Nesting(False, False, df, fixed, ())
+    found = _Joint(space_of((*theirs, *ours), large.design.weights), theirs, ours)
+    beyond = found.beyond()
+    if beyond:
+        return Nesting(False, False, df, fixed, beyond)
+    inside, boundary, decided = found.verdict()
+    return Nesting(inside, boundary, df, fixed, (), decided)
 
 
 def dimension(fit: Any) -> tuple[int, int]:
@@ -96,122 +120,142 @@ def outside(small: Any, large: Any) -> tuple[str, ...]:
     return tuple(small.fixed_names[j - p] for j in kept if j >= p)
 
 
-def _partitions_are_same(first: Any, second: Any) -> bool:
-    pairs = np.unique(first.codes.astype(np.int64) * len(second.levels) + second.codes)
-    return len(pairs) == len(first.levels) == len(second.levels)
-
-
-def _in_common_groups(ours: Sequence[Any], theirs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Terms of two models over one grouping of the rows, the coarser of theirs; empty where neither holds the other."""
-    home = theirs[0]
-    if _partitions_are_same(ours[0], home):
-        return [replace(t, codes=home.codes, levels=home.levels) for t in ours], theirs
-    if finer := _in_groups_of(ours, home):
-        return finer, theirs
-    finer = _in_groups_of(theirs, ours[0])
-    return (ours, finer) if finer else ((), ())
-
-
-def _in_groups_of(terms: Sequence[Any], home: Any) -> list[Any]:
-    """Terms of finer groups in the coarser ones of another term; empty where these cannot hold them.
-
-    Finer groups fit into coarser ones if none lies in two: the effects of the fine groups of one coarse group are
-    then effects of that group, one for each place in it, which are independent and have one variance: `(1 | a:b)` is
-    `homdiag(0 + b | a)`. With several effects that covary, no structure here says that.
-    """
-    fine = terms[0].codes.astype(np.int64)
-    pairs, codes = np.unique(fine * len(home.levels) + home.codes, return_inverse=True)
-    if len(pairs) != len(terms[0].levels):
-        return []
-    coarse = pairs % len(home.levels)
-    order = np.argsort(coarse, kind="stable")
-    places = np.empty(len(coarse), dtype=np.intp)
-    places[order] = np.arange(len(coarse)) - np.searchsorted(coarse[order], coarse[order])
-    effects = [(t, j) for t in terms for j in range(len(t.names))]
-    covary = any(t.structure != "diag" and len(t.names) > 1 for t in terms)
-    if covary or (int(places.max()) + 1) * len(effects) > _MOST_COLUMNS:
-        return []
-    return [_by_place(t, j, places[codes], home) for t, j in effects]
-
-
-def _by_place(term: Any, effect: int, place: np.ndarray, home: Any) -> Any:
-    """One effect of fine groups as effects of coarse ones, a column for each place."""
-    matrix = np.asfortranarray((place[:, None] == np.arange(place.max() + 1)) * term.matrix[:, [effect]])
-    names = tuple(f"{term.names[effect]} {k + 1}" for k in range(matrix.shape[1]))
-    return replace(term, structure="homdiag", names=names, matrix=matrix, codes=home.codes, levels=home.levels)
-
-
-def _at_boundary(terms: Sequence[Any], own: Sequence[Any], design: Any) -> bool | None:
-    """None where covariances are not nested; else whether the smaller's all lie on the larger's boundary.
-
-    The terms of both models, the smaller's and the larger's own, are put side by side in one design. The smaller is
-    nested if its directions ZD_kZ' add nothing to the rank of the larger's Gram matrix, and if the edges of its
-    cone, written in the larger's directions, are covariances there too. Its T = I, an interior point of its own
-    cone, then says where it lies.
-    """
-    if _are_equal(terms, own):
-        return False  # as where models differ in fixed effects alone: nothing to compute
-    joint = working_model(replace(design, terms=(*own, *terms)))
-    m = sum(n_theta(t.structure, len(t.names)) for t in own)
-    rank = joint.gram.subset(np.arange(m)).rank
-    if joint.gram.rank != rank:
-        return None
-    edges = _edges(joint, len(own))
-    for without in (None, *range(len(own) if len(own) > 1 else 0)):  # a term that repeats another leaves a choice of T
-        keep = _places(joint, [k for k in range(len(own)) if k != without])
-        if joint.gram.subset(keep).rank == rank and all(_smallest(joint, keep, m, edge) > -_ZERO for edge in edges):
-            return _smallest(joint, keep, m, _inside(joint, len(own))) < _ZERO
-    return None
-
-
 def _are_equal(ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
     """Whether random terms are the same, number for number."""
-    return len(ours) == len(theirs) and all(
-        a.structure == b.structure and np.array_equal(a.matrix, b.matrix) and np.array_equal(a.codes, b.codes)
-        for a, b in zip(ours, theirs, strict=True)
+    return len(ours) == len(theirs) and all(_is_same(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    roots = (root_of(a), root_of(b))
+    return (
+        _same_structure(a, b)
+        and np.array_equal(a.matrix, b.matrix)
+        and np.array_equal(a.codes, b.codes)
+        and ((roots[0] is None) == (roots[1] is None) and (roots[0] is None or np.array_equal(*roots)))
     )
 
 
-def _places(joint: Working, terms: list[int]) -> np.ndarray:
-    """Where the directions of some terms stand."""
-    return np.array([j for k in terms for j in range(joint.slices[k].start, joint.slices[k].stop)], dtype=np.intp)
+def _same_structure(a: Any, b: Any) -> bool:
+    places = [t.positions if t.positions is not None else np.arange(len(t.names)) for t in (a, b)]
+    return (a.structure is b.structure or a.structure == b.structure) and np.array_equal(*places)
 
 
-def _smallest(joint: Working, keep: np.ndarray, m: int, t: np.ndarray) -> float:
-    """Smallest eigenvalue, beside the largest, of the covariances T of some directions that equal the smaller's t."""
-    between = joint.gram.between
-    found = np.zeros(m)
-    found[keep] = np.linalg.lstsq(between[np.ix_(keep, keep)], between[keep, m:] @ t, rcond=1e-10)[0]
-    values = []
-    for term, part in zip(joint.terms, joint.slices, strict=True):
-        if part.start < m and np.isin(part.start, keep):
-            values += list(np.linalg.eigvalsh(combine(found[part], covariance_basis(term.structure, term.q))))
+class _Joint:
+    """The terms of two models, the larger's first, over the same rows."""
+
+    def __init__(self, space: Space, theirs: Sequence[Any], ours: Sequence[Any]) -> None:
+        self.space, self.theirs, self.ours = space, theirs, ours
+        self.mine = range(len(theirs), len(theirs) + len(ours))
+        self.hulls = [hull(term) for term in space.terms]
+        self.directions = [(k, D) for k, basis in enumerate(self.hulls) for D in basis]
+        self.owner = np.array([k for k, _ in self.directions])
+        self.gram = space.inner(self.directions)
+        self.bases: dict[tuple[int, ...], tuple[np.ndarray, np.ndarray]] = {}
+
+    @cached_property
+    def points(self) -> tuple[list[dict[int, np.ndarray]], list[dict[int, np.ndarray]]]:
+        """Covariances of the smaller's terms: typical ones of all together, and edges of each."""
+        own = {k: examples(self.space.terms[k]) for k in self.mine}
+        together = []
+        for i in range(max(len(some.typical) for some in own.values())):
+            one = {}
+            for j, (k, some) in enumerate(own.items()):
+                one[k] = (1.0 + 0.3 * j) * some.typical[(i + j) % len(some.typical)]
+            together.append(one)
+        return together, [{k: T} for k, some in own.items() for T in some.edges]
+
+    def _inner(self, point: dict[int, np.ndarray]) -> tuple[np.ndarray, float]:
+        """Inner products of all directions with a point, and of the point with itself."""
+        t = np.zeros(len(self.directions))
+        for k, T in point.items():
+            where = self.owner == k
+            t[where] = _coordinates(self.hulls[k], T)
+        return self.gram @ t, float(t @ self.gram @ t)
+
+    def _basis(self, terms: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Which directions are some of the larger's terms', and combinations of them that are orthonormal in V."""
+        if terms not in self.bases:
+            keep = np.flatnonzero(np.isin(self.owner, terms))
+            scale = np.sqrt(np.diagonal(self.gram)[keep])
+            scale[scale == 0.0] = 1.0
+            values, vectors = np.linalg.eigh(self.gram[np.ix_(keep, keep)] / np.outer(scale, scale))
+            held = values > _NULL * max(values[-1], 1.0)
+            self.bases[terms] = keep, vectors[:, held] / np.sqrt(values[held]) / scale[:, None]
+        return self.bases[terms]
+
+    def _solve(self, point: dict[int, np.ndarray], terms: tuple[int, ...]) -> dict[int, np.ndarray] | None:
+        """Covariances of some of the larger's terms that give the same V as a point, if there are any."""
+        keep, basis = self._basis(terms)
+        with_point, square = self._inner(point)
+        along = basis.T @ with_point[keep]
+        if square - along @ along > _OUTSIDE * square:
+            return None
+        t = basis @ along
+        owner = self.owner[keep]
+        return {k: np.tensordot(t[owner == k], self.hulls[k], 1) for k in terms}
+
+    def unique(self) -> bool:
+        """Whether V says what each of the larger's T is."""
+        keep, basis = self._basis(tuple(range(len(self.theirs))))
+        return basis.shape[1] == len(keep)
+
+    def beyond(self) -> tuple[str, ...]:
+        """Labels of the smaller's terms that leave the space the larger spans."""
+        every = tuple(range(len(self.theirs)))
+        found = []
+        for k, term in zip(self.mine, self.ours, strict=True):
+            some = examples(self.space.terms[k])
+            if all(self._solve({k: T}, every) is None for T in some.typical):
+                found.append(term.label if root_of(term) is None else f"{term.label} with known covariances")
+        return tuple(found)
+
+    def verdict(self) -> tuple[bool, bool, bool]:
+        """Whether the smaller is inside, whether on the boundary, and whether that is decided."""
+        together, edges = self.points
+        made = [self._found(point) for point in together]
+        if all(made) and all(self._found(edge) for edge in edges):
+            return True, all(_smallest(one) < _ZERO for one in made), True
+        if homes := self._assigned():
+            return True, len(homes) < len(self.theirs), True
+        theirs = self.space.terms[: len(self.theirs)]
+        return False, False, all(is_known(term) for term in theirs) and (self.unique() or all(map(is_cone, theirs)))
+
+    def _found(self, point: dict[int, np.ndarray], among: Sequence[int] | None = None) -> dict[int, np.ndarray] | None:
+        """Covariances of the larger's structures that give the V of a point; fewer terms where all leave a choice."""
+        n, among = len(self.theirs), range(len(self.theirs)) if among is None else among
+        for size in range(len(among), 0, -1) if n <= _MOST_TERMS else [len(among)]:
+            for terms in combinations(among, size):
+                made = self._solve(point, terms)
+                largest = max(np.linalg.norm(T, 2) for T in made.values()) if made else 0.0
+                if made and all(is_covariance(self.space.terms[k], T, _ZERO * largest) for k, T in made.items()):
+                    none = {k: np.zeros((self.space.terms[k].q,) * 2) for k in range(n)}
+                    return none | made
+        return None
+
+    def _assigned(self) -> dict[int, int] | None:
+        """A term of the larger for each of the smaller's that holds it by itself, no term for two."""
+        theirs = range(len(self.theirs))
+        holds = {k: [j for j in theirs if self._holds(j, k)] for k in self.mine}
+        for homes in permutations(theirs, len(self.ours)):
+            if all(j in holds[k] for k, j in zip(self.mine, homes, strict=True)):
+                return dict(zip(self.mine, homes, strict=True))
+        return None
+
+    def _holds(self, j: int, k: int) -> bool:
+        """Whether each covariance of the smaller's term k is one of the larger's term j."""
+        a, b = self.ours[k - len(self.theirs)], self.theirs[j]
+        if same_groups(a, b) and _same_structure(a, b) and np.array_equal(a.matrix, b.matrix):
+            return True
+        some = examples(self.space.terms[k])
+        return all(self._found({k: T}, [j]) is not None for T in (*some.typical, *some.edges))
+
+
+def _coordinates(basis: np.ndarray, T: np.ndarray) -> np.ndarray:
+    """Coordinates of T in a basis of a space that holds it."""
+    return np.linalg.lstsq(basis.reshape(len(basis), -1).T, T.ravel(), rcond=None)[0]
+
+
+def _smallest(made: dict[int, np.ndarray]) -> float:
+    """Smallest eigenvalue of some covariances beside the largest."""
+    values = [value for T in made.values() for value in np.linalg.eigvalsh(T)]
     return float(min(values) / max(max(values), np.finfo(float).tiny))
-
-
-def _inside(joint: Working, skip: int) -> np.ndarray:
-    """Coordinates of T = I of the smaller model's terms, those after the first `skip`."""
-    parts = [covariance_basis(t.structure, t.q) for t in joint.terms[skip:]]
-    return np.concatenate([[float(np.trace(d) > 0.0) for d in D] for D in parts])
-
-
-def _edges(joint: Working, skip: int) -> list[np.ndarray]:
-    """Coordinates of edges of the smaller model's cone: vv' for unit vectors and sums and differences of two."""
-    start, size = joint.slices[skip].start, joint.slices[-1].stop
-    edges = []
-    for term, part in zip(joint.terms[skip:], joint.slices[skip:], strict=True):
-        for coordinates in _edges_of(term.structure, term.q):
-            edge = np.zeros(size - start)
-            edge[part.start - start : part.stop - start] = coordinates
-            edges.append(edge)
-    return edges
-
-
-def _edges_of(structure: str, q: int) -> list[np.ndarray]:
-    if structure != "us":
-        return list(np.eye(q) if structure == "diag" else np.ones((1, 1)))
-    unit = np.eye(q)
-    pairs = [(unit[i], sign * unit[j]) for i in range(q) for j in range(i) for sign in (1.0, -1.0)]
-    vectors = [*unit, *(a + b for a, b in pairs)]
-    rows, columns = np.triu_indices(q)
-    return [v[rows] * v[columns] for v in vectors]

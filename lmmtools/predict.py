@@ -49,7 +49,8 @@ def predict(
     DataError
         If new rows lack a column, or a level is new and `unseen` is ``"raise"``.
     LMMError
-        For an unknown `unseen` or `interval`, or a level outside (0, 1).
+        For an unknown `unseen` or `interval`, a level outside (0, 1), or an interval that takes in the effect of a new
+        level of a factor with a known covariance matrix.
 
     Notes
     -----
@@ -112,9 +113,19 @@ def _by_factor(fit: Any, rows: Any) -> list[tuple[np.ndarray, np.ndarray]]:
 def _between_variance(fit: Any, rows: Any, *, unseen: bool = False) -> np.ndarray:
     """z'Var(b)z of all terms, or of those whose level was not in the data."""
     value = np.zeros(len(rows.X))
-    for t, L in zip(rows.terms, fit.Lambda, strict=True):
+    for t, term, L in zip(rows.terms, fit.design.terms, fit.Lambda, strict=True):
+        new = t.codes < 0
+        if unseen and not new.any():
+            continue
         own = fit.sigma**2 * np.sum((t.matrix @ L) ** 2, axis=1)
-        value += np.where(t.codes < 0, own, 0.0) if unseen else own
+        if term.known_root is not None:
+            if new.any():
+                raise LMMError(
+                    f"predict: an interval needs the variance of a level, and `{term.factor}` has one for those in its "
+                    "known covariance matrix only; predict rows of those, or without `interval`."
+                )
+            own = own * np.sum(term.known_root**2, axis=1)[t.codes]
+        value += np.where(new, own, 0.0) if unseen else own
     return value
 
 

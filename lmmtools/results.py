@@ -16,18 +16,19 @@ from lmmtools.certificate import Certificate, certify_point
 from lmmtools.core.charts import ZERO
 from lmmtools.core.covariance import theta_names
 from lmmtools.core.criterion import Criterion
-from lmmtools.core.modes import Modes, conditional_modes
+from lmmtools.core.modes import Modes, across_homes, conditional_modes
 from lmmtools.core.optimize import Optimum, minimize
 from lmmtools.core.solution import Solution
 from lmmtools.core.working import Working
 from lmmtools.design import Design
 from lmmtools.errors import FormulaError, LMMError, LMMWarning, NotYetSupported
 from lmmtools.estimable import design_notes, refuse_confounded
-from lmmtools.frames import Frame, frame
+from lmmtools.frames import Frame
 from lmmtools.inference.wald import coef_table, wald_confint
 from lmmtools.predict import predict
 from lmmtools.residuals import residuals
 from lmmtools.simulate import simulate
+from lmmtools.varcorr import variance_table
 
 __all__ = ["LMMFit", "estimate", "summarize"]
 
@@ -131,8 +132,15 @@ class LMMFit:
 
     @cached_property
     def theta_names(self) -> tuple[str, ...]:
-        """Names of θ: ``Subject.Intercept``, ``Subject.Days.Intercept`` and so on."""
-        return tuple(n for t in self.design.terms for n in theta_names(t.structure, t.factor, t.names))
+        """Names of θ: ``Subject.Intercept``, ``Subject.Days.Intercept`` and so on; a repeated one by `varcorr`'s group.
+
+        See `lmmtools.core.covariance.theta_names` for the structures.
+        """
+        found: list[str] = []
+        for term in self.design.terms:
+            names = theta_names(term.structure, term.factor, term.names)
+            found += theta_names(term.structure, term.group, term.names) if set(names) & set(found) else names
+        return tuple(found)
 
     @property
     def random_covariance(self) -> dict[str, pd.DataFrame]:
@@ -144,40 +152,13 @@ class LMMFit:
 
     @property
     def varcorr(self) -> Frame:
-        """Variances and covariances (`vcov`), standard deviations and correlations (`sdcor`), lme4's layout."""
-        rows, covariances = [], self.random_covariance
-        for term in self.design.terms:
-            cov = covariances[term.group].to_numpy()
-            sd = np.sqrt(np.diagonal(cov))
-            rows += [(term.group, name, "", cov[i, i], sd[i]) for i, name in enumerate(term.names)]
-            if term.structure == "us":
-                rows += [
-                    (term.group, a, term.names[j], cov[i, j], cov[i, j] / (sd[i] * sd[j]) if sd[i] * sd[j] else np.nan)
-                    for i, a in enumerate(term.names)
-                    for j in range(i + 1, len(term.names))
-                ]
-        rows.append(("Residual", "", "", self.sigma**2, self.sigma))
-        return frame(
-            pd.DataFrame(rows, columns=["grp", "var1", "var2", "vcov", "sdcor"]),
-            caption=f"Variances and covariances of the random effects ({self.method})",
-            label="tbl-varcorr",
-            notes=self._undetermined,
-            index=False,
-            headings={
-                "grp": "Group",
-                "var1": "Effect",
-                "var2": "with",
-                "vcov": "(Co)variance",
-                "sdcor": "SD or correlation",
-            },
-            formats={"vcov": "estimate", "sdcor": "estimate"},
-        )
+        """Variances and covariances (`vcov`), standard deviations and correlations (`sdcor`), lme4's layout.
 
-    @property
-    def _undetermined(self) -> tuple[str, ...]:
-        """A note for tables of (co)variances where the data do not determine them all."""
-        flat = self.certificate.flat
-        return (f"Not determined by the data, one choice among equals: {'; '.join(flat)}.",) if flat else ()
+        A row for each variance and, but for `diag` and `homdiag`, each pair of effects. Structures with one
+        correlation over more than four effects have the first variance, where it is that of all, and the pair of
+        effects that are nearest; the notes say what follows from them, and `random_covariance` has everything.
+        """
+        return variance_table(self)
 
     @property
     def loglik(self) -> float:
@@ -227,16 +208,38 @@ class LMMFit:
 
     @property
     def ranef(self) -> dict[str, pd.DataFrame]:
-        """Conditional modes by grouping factor, a row a level, the terms of one factor side by side."""
-        found: dict[str, list[pd.DataFrame]] = {}
-        for term, b in zip(self.design.terms, self.modes, strict=True):
-            found.setdefault(term.factor, []).append(pd.DataFrame(b, index=term.levels, columns=list(term.names)))
-        return {factor: pd.concat(tables, axis=1) if tables[1:] else tables[0] for factor, tables in found.items()}
+        """Conditional modes by grouping factor, a row a level, the terms of one factor side by side.
+
+        Effects that several terms of a factor have are told apart by the term's number: ``Intercept``,
+        ``Intercept.1``.
+        """
+        found = {}
+        for factor, places in self._by_factor.items():
+            names: list[str] = []
+            for k in places:
+                term = self.design.terms[k]
+                number = term.group.removeprefix(term.factor)
+                names += [f"{name}{number}" if name in names else name for name in term.names]
+            modes = np.hstack([self.modes[k] for k in places])
+            found[factor] = pd.DataFrame(modes, index=self.design.terms[places[0]].levels, columns=names)
+        return found
 
     @property
     def ranef_cov(self) -> dict[str, np.ndarray]:
-        """Var(b | y) at β̂ and θ̂ by grouping factor, shape (levels, q, q)."""
-        return {self.design.terms[self.working.homes.index(f)].factor: cov for f, cov in enumerate(self.mode_cov)}
+        """Var(b | y) at β̂ and θ̂ by grouping factor, shape (levels, q, q), columns as in `ranef`."""
+        found = {}
+        for factor, places in self._by_factor.items():
+            homes = list(dict.fromkeys(self.working.homes[k] for k in places))
+            found[factor] = self.mode_cov[homes[0]] if len(homes) == 1 else across_homes(self, homes)
+        return found
+
+    @property
+    def _by_factor(self) -> dict[str, list[int]]:
+        """Places of each grouping factor's terms."""
+        found: dict[str, list[int]] = {}
+        for k, term in enumerate(self.design.terms):
+            found.setdefault(term.factor, []).append(k)
+        return found
 
     @cached_property
     def _fitted(self) -> np.ndarray:

@@ -40,8 +40,10 @@ def simulate(fit: Any, n: int, rng: np.random.Generator) -> np.ndarray:
     scale = fit.sigma if design.weights is None else fit.sigma / np.sqrt(design.weights)[:, None]
     draws = mean[:, None] + scale * rng.standard_normal((fit.nobs, n))
     for term, Lambda in zip(design.terms, fit.Lambda, strict=True):
-        levels, q = len(term.levels), len(Lambda)
+        root = term.known_root
+        levels, q = len(term.levels) if root is None else root.shape[1], len(Lambda)
         for k in range(n):
             b = fit.sigma * rng.standard_normal((levels, q)) @ Lambda.T
+            b = b if root is None else root @ b
             draws[:, k] += np.einsum("iq,iq->i", term.matrix, b[term.codes])
     return draws

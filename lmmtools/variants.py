@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ def fit_models(
     reml: bool = False,
     weights: Any = None,
     offset: Any = None,
+    known: Mapping[str, Any] | None = None,
+    structures: Mapping[str, Any] | None = None,
     contrasts: Mapping[str, Any] | None = None,
     missing: str = "drop",
 ) -> Models:
@@ -46,6 +49,8 @@ def fit_models(
         Maximum likelihood (default), so that models with different fixed effects can be compared, or REML.
     weights, offset, contrasts, missing
         As for `fit_lmm`, for all models.
+    known, structures
+        As for `fit_lmm`, each for the models that have the grouping factor, or name the structure.
 
     Returns
     -------
@@ -59,7 +64,7 @@ def fit_models(
     FormulaError
         If formulas cannot be read, with all that is wrong.
     ModelError
-        If names are doubled or none of the models can be fitted.
+        If names are doubled, `known` has a factor that no formula has, or none of the models can be fitted.
 
     Examples
     --------
@@ -70,9 +75,10 @@ def fit_models(
     (['M1', 'M2'], 'M2')
     """
     named = dict(zip(_names(formulas, names), formulas, strict=True))
-    parsed = _parse(named)
+    parsed = _parse(named, structures)
+    _check_known(known, parsed)
     failures = _other_responses(parsed)
-    request = _Request(data, check_flag(reml, "reml"), weights, offset, contrasts, missing)
+    request = _Request(data, check_flag(reml, "reml"), weights, offset, known, structures, contrasts, missing)
     able = {name: one for name, one in parsed.items() if name not in failures}
     fits, found, messages = _fit_common(able, request)
     failures |= found
@@ -103,11 +109,11 @@ def _names(formulas: Any, names: Sequence[str] | None) -> list[str]:
     return list(names)
 
 
-def _parse(formulas: Mapping[str, str]) -> dict[str, ParsedFormula]:
+def _parse(formulas: Mapping[str, str], structures: Mapping[str, Any] | None) -> dict[str, ParsedFormula]:
     parsed, wrong = {}, {}
     for name, formula in formulas.items():
         try:
-            parsed[name] = parse_formula(formula)
+            parsed[name] = parse_formula(formula, structures)
         except FormulaError as error:
             wrong[name] = str(error)
     if wrong:
@@ -135,8 +141,16 @@ class _Request:
     reml: bool
     weights: Any
     offset: Any
+    known: Mapping[str, Any] | None
+    structures: Mapping[str, Any] | None
     contrasts: Mapping[str, Any] | None
     missing: str
+
+    def known_of(self, parsed: ParsedFormula) -> dict[str, Any] | None:
+        """The known covariances of one model's grouping factors."""
+        if not isinstance(self.known, Mapping):
+            return self.known  # refused by the fit, if it is something else
+        return {name: A for name, A in self.known.items() if name in _terms(parsed)}
 
     @property
     def own_columns(self) -> list[str]:
@@ -236,6 +250,25 @@ def _cost(needed: Mapping[str, Columns], keep: np.ndarray, missing: str, apart: 
     ]  # fmt: skip
 
 
+def _terms(parsed: ParsedFormula) -> set[str]:
+    """Grouping factors of a formula, and the names in `varcorr` of their later terms."""
+    seen: Counter[str] = Counter()
+    for bar in parsed.random:
+        seen[bar.factor] += 1
+    return {factor if not k else f"{factor}.{k}" for factor, n in seen.items() for k in range(n)}
+
+
+def _check_known(known: Any, parsed: Mapping[str, ParsedFormula]) -> None:
+    """Refuse a matrix that none of the models has a use for."""
+    names = set().union(*map(_terms, parsed.values()))
+    unused = [name for name in known if name not in names] if isinstance(known, Mapping) else []
+    if unused:
+        raise ModelError(
+            f"fit_models: known has {quoted(map(str, unused))}, no grouping factor of any of the formulas; these have "
+            f"{quoted(sorted(names))}."
+        )
+
+
 def _fit_one(parsed: ParsedFormula, rows: _Rows, request: _Request) -> LMMFit:
     return fit_lmm(
         parsed.text,
@@ -243,6 +276,8 @@ def _fit_one(parsed: ParsedFormula, rows: _Rows, request: _Request) -> LMMFit:
         reml=request.reml,
         weights=rows.values(request.weights),
         offset=rows.values(request.offset),
+        known=request.known_of(parsed),
+        structures=request.structures,
         contrasts=request.contrasts,
         missing=request.missing,
     )

@@ -3,12 +3,14 @@
 from dataclasses import fields
 
 import numpy as np
+from scipy.optimize import minimize
 
 from lmmtools.crosscheck import dense
 from lmmtools.crosscheck.dense import DenseFit, DenseTerm
 from lmmtools.crosscheck.derivatives import derivatives, descend
+from lmmtools.crosscheck.structures import numerical
 
-__all__ = ["DenseFit", "DenseModel", "DenseTerm", "dense_model", "derivatives", "descend"]
+__all__ = ["DenseFit", "DenseModel", "DenseTerm", "dense_model", "derivatives", "descend", "numerical", "units"]
 
 
 class DenseModel(dense.DenseModel):
@@ -27,23 +29,68 @@ class DenseModel(dense.DenseModel):
 
         `rows` has (matrix (m, q), codes (m,)) for each term, code -1 for a level that was not in the data: its
         effect is predicted by zero, and its whole variance counts. Without `random` the mean is the population's
-        X0 beta, and an observation is of a level not yet seen.
+        X0 beta, and an observation is of levels not yet seen.
         """
         fit = self.fit_at(theta)
         sigma2 = fit.sigma**2
         parts = zip(rows, self.blocks(theta), strict=True)
-        new = sigma2 * sum(((M @ factor) ** 2).sum(axis=1) for (M, _), (factor, _) in parts)
+        new = [sigma2 * ((M @ factor) ** 2).sum(axis=1) for (M, _), (factor, _) in parts]
         if not random:
             mean = np.einsum("ij,jk,ik->i", X0, fit.vcov, X0)
-            return mean, mean + new + sigma2
+            return mean, mean + sum(new) + sigma2
         Z0 = np.hstack([self.spread(M, codes, t) for (M, codes), t in zip(rows, self.terms, strict=True)])
         L = self.Lambda(theta)
         cov = self.Z @ L @ L.T @ Z0.T  # Cov(y, z0'b) over sigma^2
         weights = np.linalg.solve(self.V(theta), cov)  # z0'b is predicted by weights'(y - X beta)
         d = X0 - weights.T @ self.X
         known = sigma2 * (((Z0 @ L) ** 2).sum(axis=1) - (cov * weights).sum(axis=0))
-        mean = known + np.einsum("ij,jk,ik->i", d, fit.vcov, d) + np.where(rows[0][1] < 0, new, 0.0)
+        unseen = sum(np.where(codes < 0, variance, 0.0) for (_, codes), variance in zip(rows, new, strict=True))
+        mean = known + np.einsum("ij,jk,ik->i", d, fit.vcov, d) + unseen
         return mean, mean + sigma2
+
+    def start(self, rng):
+        """Some theta inside its bounds: sds about one for each column's size, correlations anywhere."""
+        low, high = self.bounds.T
+        between = np.isfinite(high - low)
+        theta = units(self) * np.exp(rng.normal(0.0, 1.0, len(low)))
+        theta[between] = low[between] + (high - low)[between] * rng.uniform(0.05, 0.95, between.sum())
+        return theta
+
+    def lowest(self, starts=5, seed=0):
+        """The lowest criterion from several random starts, and theta there: scipy's L-BFGS-B, then `descend`."""
+        rng, found = np.random.default_rng(seed), []
+        unit = units(self)
+        bounds = [(a / u, b / u) for (a, b), u in zip(self.bounds, unit, strict=True)]
+        for _ in range(starts):
+            with np.errstate(all="ignore"):
+                try:
+                    end = minimize(lambda t: self.value_and_slope(t * unit, unit), self.start(rng) / unit, jac=True,
+                                   method="L-BFGS-B", bounds=bounds, options={"maxiter": 200})  # fmt: skip
+                    there = descend(self, end.x * unit, rounds=10)
+                except np.linalg.LinAlgError:  # on the way to an infinite variance
+                    continue
+            found.append((there.lowest, there.theta))
+        return min(found, key=lambda pair: pair[0])
+
+    def value_and_slope(self, theta, unit):
+        """Criterion and gradient, for an optimiser that moves in multiples of `unit`."""
+        return self.criterion(theta), derivatives(self, theta)[0] * unit
+
+
+def units(model):
+    """The theta (m,) with which each column's part of V is about the residual variance."""
+    out = []
+    for term in model.terms:
+        size = 1.0 / np.sqrt(np.maximum((term.matrix**2).mean(axis=0), 1e-30))
+        q = len(size)
+        if not isinstance(term.structure, str):
+            out += [1.0] * term.n_theta
+        elif term.structure == "us":
+            out += [size[i] for j in range(q) for i in range(j, q)]
+        else:
+            out += [size.min()] if term.structure in ("homdiag", "homcs", "ar1") else list(size)
+            out += [1.0] * (term.structure in ("cs", "homcs", "ar1", "hetar1") and q > 1)
+    return np.array(out)
 
 
 def dense_model(design, *, reml=True):

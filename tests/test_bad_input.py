@@ -15,7 +15,7 @@ import pytest
 
 from lmmtools.datasets import load_dataset
 from lmmtools.design import build_design
-from lmmtools.errors import DataError, FormulaError, LMMError, ModelError, NotYetSupported
+from lmmtools.errors import DataError, FormulaError, LMMError, ModelError
 from lmmtools.fit import fit_lmm
 
 N = 24
@@ -50,13 +50,20 @@ def design(name: str, formula: str, data: object, error: type[LMMError], *says: 
     return Case(name, lambda: build_design(formula, data, **arguments), error, says)
 
 
-def fitting(name: str, formula: str, data: object, error: type[LMMError], *says: str) -> Case:
+def fitting(name: str, formula: str, data: object, error: type[LMMError], *says: str, **arguments) -> Case:
     """A case of `fit_lmm`: the design can be built, but not estimated."""
-    return Case(name, lambda: fit_lmm(formula, data), error, says)
+    return Case(name, lambda: fit_lmm(formula, data, **arguments), error, says)
+
+
+def known(name: str, matrix: object, *says: str) -> Case:
+    """A case of a known covariance of the levels of `f`, which are a, b, c and d."""
+    return design(name, "y ~ x + (1 | f)", frame(), DataError, "known['f']", *says, known={"f": matrix})
 
 
 F = "y ~ x + (1 | g)"
 X, G = frame()["x"], frame()["g"]
+A = pd.DataFrame(np.eye(4) + 0.5, list("abcd"), list("abcd"))
+TWO = "y ~ x + (1 | g) + (1 | f)"
 DAYS = pd.date_range("2024-01-01", periods=N)
 
 CASES = [
@@ -213,6 +220,47 @@ CASES = [
     design("python in the formula", "y ~ __import__('os') + (1 | g)", frame(), FormulaError, "`__import__` is not"),
     design("unknown function", "y ~ sqr(x) + (1 | g)", frame(), FormulaError, "did you mean `sqrt`"),
     design("power of a column", "y ~ x^2 + (1 | g)", frame(), FormulaError, "I(x^2)"),
+    design(
+        "unknown structure", "y ~ ar2(x | g)", frame(), FormulaError, "`ar2` is not", "did you mean `ar1`", "hetar1"
+    ),
+    design(
+        "misspelt own structure", "y ~ mi(x | g)", frame(), FormulaError, "us, diag, ", "mine", structures={"mine": 1}
+    ),
+    design("built-in structure", F, frame(), FormulaError, "`us` is the name of a built-in", structures={"us": 1}),
+    design("no structure", "y ~ mine(x | g)", frame(), ModelError, "mine(1 + x | g)", "lacks", structures={"mine": 1}),
+    # positions
+    design(
+        "uneven positions",
+        "y ~ ar1(t | g)",
+        frame(t=[0, 1, 2, 3, 4.5, 5.17] * 4),
+        DataError,
+        "`4.5`, `5.17` do not fit",
+    ),
+    design("one position", "y ~ ar1(t | g)", frame(t=3), DataError, "`t` has one position only (3)"),
+    design("positions as dates", "y ~ ar1(t | g)", frame(t=DAYS), DataError, "position `t` is a date", "days since"),
+    design("infinite position", "y ~ ar1(x | g)", frame(x=X.where(X > 1, np.inf)), DataError, "`x` is infinite in 4"),
+    # known covariances
+    known("known without labels", np.eye(4), "ndarray, without labels", "(labels, matrix)"),
+    known("known not square", A.iloc[:3], "3 × 4", "square"),
+    known("known no numbers", A.astype(str) + "a", "no real numbers"),
+    known("known lacks levels", A.iloc[:2, :2], "lacks 2 of the 4 levels of `f`", "`c`, `d`"),
+    known(
+        "known of others",
+        (range(4), A.to_numpy()),
+        "lacks 4 of the 4 levels",
+        "its labels are `0`, `1`, `2` and 1 more",
+    ),
+    known("known with too few labels", (list("abc"), A.to_numpy()), "3 labels for 4 rows"),
+    known("known labels twice", A.rename(index={"b": "a"}), "`a` more than once"),
+    known("known labels differ", A.rename(columns={"d": "e"}), "on one side only are `d`, `e`"),
+    known("known not symmetric", A.where(A != A.iloc[0, 1], np.triu(A)), "not symmetric: it has", "`a` and `b`", "0.5"),
+    known("known indefinite", A - 1.2, "not positive semi-definite", "smallest eigenvalue is −1.8"),
+    known("known not finite", A.replace(1.5, np.nan), "not finite in 4 places", "`a` and `a`"),
+    known("known of zeros", A * 0, "zero everywhere"),
+    design(
+        "known of no factor", F, frame(), ModelError, "`G` is no grouping factor", "did you mean `g`", known={"G": A}
+    ),
+    design("known no mapping", F, frame(), ModelError, "DataFrame", "{'animal': A}", known=A),
     # what the design cannot identify
     fitting("no random effects", "y ~ x", frame(), FormulaError, "`y ~ x` has no random effects", "(1 | group)"),
     fitting("one row a group", F, frame(g=np.arange(N)), ModelError, "24 levels of `g`", "Fit `y ~ 1 + x`"),
@@ -224,11 +272,41 @@ CASES = [
         "24 rows carry 12 × 2 = 24 random effects",
         "`y ~ 1 + diag(1 + x | g)`",
     ),
+    fitting(
+        "as many levels as rows",
+        "y ~ x + (1 + x | g) + (1 | row)",
+        frame(row=np.arange(N)),
+        ModelError,
+        "the variance of (1 | row) cannot be told from the residual variance",
+        "each of the 24 levels of `row` has a single row",
+        "Estimable with these data: `y ~ 1 + x + (1 + x | g)`.",
+    ),
+    fitting(
+        "one row a combination",
+        "y ~ x + (1 | g/k)",
+        frame(k=np.tile(np.arange(6), 4)),
+        ModelError,
+        "24 levels of `g:k`",
+        "`y ~ 1 + x + (1 | g)`",
+    ),
+    fitting(
+        "an effect for every row",
+        "y ~ x + homcs(0 + factor(k) | g)",
+        frame(k=np.tile(np.arange(6), 4)),
+        ModelError,
+        "no two of the 24 rows share one of its 4 × 6 effects",
+        "`y ~ 1 + x + (1 | g)`",
+    ),
+    fitting(
+        "known to be independent",
+        "y ~ x + (1 | row)",
+        frame(row=np.arange(N)),
+        ModelError,
+        "24 levels of `row`",
+        known={"row": (range(N), np.eye(N))},
+    ),
+    design("zero weights of two factors", TWO, frame(w=[0.0] + [1.0] * 23), DataError, "1 of 24", "zero", weights="w"),
     fitting("response from the columns", F, frame(y=2 * X + G), ModelError, "reproduces the response `y` exactly"),
-    # understood, and not yet fitted
-    design("structure", "y ~ ar1(x | g)", frame(), NotYetSupported, "`ar1(x | g)`", "us, diag, homdiag"),
-    design("two factors", "y ~ (1 | g) + (1 | f)", frame(), NotYetSupported, "2 grouping factors (g, f)", "one"),
-    design("nested", "y ~ (1 | g/f)", frame(), NotYetSupported, "2 grouping factors (g:f, g)"),
     # data sets
     Case("data set", lambda: load_dataset("Orthodnt"), DataError, ("`Orthodnt`", "`Orthodont`", "sleepstudy")),
 ]
@@ -259,6 +337,35 @@ NOTED = [
     ("constant column", "y ~ x + c + (1 | g)", frame(c=5), ("`c` was dropped", "5 in every row")),
     ("category with one row", "y ~ f + (1 | g)", frame(f=["e", *frame()["f"][1:]]), ("one row only in `e`",)),
     ("unused level", "y ~ f + (1 | g)", frame(f=pd.Categorical(frame()["f"], list("abcde"))), ("level `e` of `f`",)),
+    (
+        "same groups twice",
+        "y ~ x + (1 | g) + (1 | h)",
+        frame(h=10 - G),
+        ("`g` and `h` group the rows alike (4 levels",),
+    ),
+    (
+        "nested the wrong way",
+        "y ~ x + (1 | h/g)",
+        frame(h=np.repeat(np.arange(8), 3)),
+        ("`h:g` groups the rows as `h` does (8 levels each)", "write (1 | g/h), the coarser factor first"),
+    ),
+    (
+        "nesting left out",
+        "y ~ x + (1 | g) + (1 | k)",
+        frame(k=[1, 1, 1, 2, 2, 2] * 2 + [1, 1, 2, 2, 3, 3] + [1] * 6),
+        ("`k` is numbered anew within each level of `g` (from 1 on, 1 to 3 of them)", "write (1 | g/k)"),
+    ),
+    (
+        "separate parts",
+        "y ~ x + (1 | g) + (1 | k)",
+        frame(k=[1, 2, 3] * 4 + [4, 5] * 6),
+        (
+            "`g` and `k` are crossed in 2 separate parts",
+            "12 rows with 2 of `g` (`1`, `2`) and 3 of `k` (`1`, `2`, `3`)",
+        ),
+    ),
+    ("positions by alphabet", "y ~ x + ar1(f | g)", frame(), ("positions are in alphabetical order: `a`, `b`",)),
+    ("wide steps", "y ~ x + ar1(t | g)", frame(t=[0, 7, 14, 28, 35, 42] * 4), ("multiples of 7, counted from 0",)),
 ]
 
 
@@ -272,6 +379,25 @@ NOTED_BY_FIT = [
         ("30 random effects are estimated from 24 rows",),
     ),
     ("few levels", F, frame(), ("`g` has only 4 levels",)),
+    ("few levels of two factors", TWO, frame(), ("`g` has only 4 levels", "`f` has only 4 levels")),
+    (
+        "slope constant within the second factor's levels",
+        "y ~ x + (1 | f) + (1 + b | h)",
+        frame(h=np.repeat(np.arange(8), 3), b=np.repeat(np.sin(np.arange(8)), 3)),
+        ("`b` varies only between the levels of `h`",),
+    ),
+    (
+        "many levels with one row",
+        F,
+        frame(g=[*range(14), *[14] * 5, *[15] * 5]),
+        ("14 of the 16 levels of `g` have a single row", "the rows of the other 2"),
+    ),
+    (
+        "more random effects than rows by two factors",
+        "y ~ 1 + (1 + x | h) + (1 + z | k)",
+        frame(h=np.arange(N) // 3, k=np.arange(N) * 7 % N % 8),
+        ("32 random effects together (16 by `h`, 16 by `k`), more than the 24 rows",),
+    ),
 ]
 
 

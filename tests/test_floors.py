@@ -19,8 +19,9 @@ FLOORS = (
     ("errors", "arguments"),
     ("core", "formats", "formula", "tables", "figures", "bibliography"),
     ("estimable", "certificate", "design", "frames", "datasets", "sources"),
-    ("residuals", "predict", "simulate", "inference", "summary"),  # functions of a fit's numbers
-    ("results", "fit", "singular", "nesting", "comparison", "lattices", "models", "variants"),
+    ("residuals", "predict", "simulate", "varcorr", "inference", "summary"),  # functions of a fit's numbers
+    ("results", "fit", "singular", "directions", "covariances", "nesting", "comparison", "lattices", "models", "variants",
+     "algorithms"),
     ("explore", "plots", "prose", "crosscheck"),
     ("findings", "records", "report", "__main__"),
 )

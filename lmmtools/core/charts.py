@@ -4,19 +4,27 @@ The lower triangle of Λ is a poor coordinate system where its first diagonal el
 has T₂₂ = b² + c², so (b, c) may turn freely. Pivoting removes this: with its rows in the order of a pivoted
 Cholesky factorisation, T of rank s has a lower trapezoidal factor with s positive pivots, largest first, and
 qs − s(s − 1)/2 free elements that determine T one to one.
+
+A structure whose T is not linear in θ (`structures/`) has its own θ for coordinates, within its bounds, and enters by
+dT and d²T: these stay finite where T becomes singular, and dΛ does not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
 
 import numpy as np
 
 from lmmtools.core.covariance import combine, factor_basis, lower_factor, theta_of
+from lmmtools.core.solution import TDerivatives, theta_gradient, theta_hessian
+from lmmtools.core.structures import Form
 from lmmtools.core.terms import Term, stack_maps
 from lmmtools.core.working import Working
 
-__all__ = ["ZERO", "Chart", "chart"]
+__all__ = ["ZERO", "Chart", "Curved", "chart", "own_chart"]
 
 # Relative sds below this, in working columns of unit size, are zero.
 ZERO = 1e-6
@@ -25,36 +33,134 @@ _SAFE_PIVOT = 0.2
 
 
 @dataclass(frozen=True)
+class Curved:
+    """Coordinates of one term whose T is not linear in θ.
+
+    Attributes
+    ----------
+    form : Form
+    theta : ndarray, shape (m,)
+    free : ndarray of int
+        Which parameters are coordinates.
+    at : ndarray of int
+        Where these stand among all coordinates.
+    columns : ndarray, shape (R, q)
+        The columns that T stands over.
+    """
+
+    form: Form
+    theta: np.ndarray
+    free: np.ndarray
+    at: np.ndarray
+    columns: np.ndarray
+
+    def first(self) -> np.ndarray:
+        """dT along each coordinate, in the working basis, shape (m, R, R)."""
+        return self.columns @ self.form.first(self.theta)[self.free] @ self.columns.T
+
+    def bend(self, G: np.ndarray) -> np.ndarray:
+        """⟨G, d²T⟩ for G of shape (R, R)."""
+        return self.form.bend(self.theta, self.columns.T @ G @ self.columns)[np.ix_(self.free, self.free)]
+
+    def moved(self, step: np.ndarray) -> np.ndarray:
+        """θ after a step, within the bounds."""
+        theta = self.theta.copy()
+        theta[self.free] += step[self.at]
+        return np.clip(theta, self.form.lower, self.form.upper)
+
+
+@dataclass(frozen=True)
 class Chart:
     """Coordinates around one point.
 
     Attributes
     ----------
-    Lambda : ndarray, shape (r, w)
+    Lambda : ndarray, shape (R, W)
         A factor of T̃ in the working basis.
-    F : ndarray, shape (m, r, w)
-        dΛ̃ along each coordinate; Λ̃ is linear in them.
-    owner : ndarray of int, shape (m,)
-        Term of each coordinate.
+    F : ndarray, shape (m, R, W)
+        dΛ̃ along each coordinate in which Λ̃ is linear; zero for the others.
+    ends : list of int
+        Where each term's coordinates start, and the number m of all.
     singular : bool
         Whether T of some term has a null space (only looked at where reduced).
-    parts : tuple of (Term, L, E)
-        Of each term, its factor (q, s) in working columns and its coordinate directions (m, q, s).
+    held : tuple of (int, int)
+        Term and place of each parameter that is on a bound (only looked at where reduced).
+    plain : bool
+        Whether the coordinates are the working parameters themselves.
+    parts : tuple
+        Of each term, how a step moves its parameters.
+    curved : tuple of Curved
+        The terms whose T is not linear in their parameters.
     """
 
     Lambda: np.ndarray
     F: np.ndarray
-    owner: np.ndarray
+    ends: list[int]
     singular: bool
-    parts: tuple[tuple[Term, np.ndarray, np.ndarray], ...]
+    held: tuple[tuple[int, int], ...]
+    plain: bool
+    parts: tuple[Callable[[np.ndarray], np.ndarray], ...]
+    curved: tuple[Curved, ...]
 
     def theta(self, step: np.ndarray) -> np.ndarray:
         """Working parameters after a step in these coordinates."""
-        moved = []
-        for k, (term, L, E) in enumerate(self.parts):
-            factor = L + combine(step[self.owner == k], E)
-            moved.append(theta_of(term.structure, lower_factor(factor) if term.structure == "us" else factor))
-        return np.concatenate(moved)
+        return np.concatenate([moved(step) for moved in self.parts])
+
+    @property
+    def owner(self) -> np.ndarray:
+        """Term of each coordinate, shape (m,)."""
+        return np.repeat(np.arange(len(self.parts)), np.diff(self.ends))
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Unit of each coordinate, shape (m,): its effect's relative standard deviation where that exceeds one.
+
+        Criterion and curvature change by powers of these units, so that without them an effect that varies a
+        thousandfold more than the residuals looks flat.
+        """
+        size = np.ones(len(self.F))
+        if self.Lambda.size and np.abs(self.Lambda).max() > 1.0:
+            rows = np.sqrt((self.Lambda**2).sum(axis=1))
+            size = np.maximum(size, (np.any(self.F != 0.0, axis=2) * rows).max(axis=1, initial=0.0))
+        for part in self.curved:
+            size[part.at] = np.maximum(1.0, np.abs(part.theta[part.free]))
+        return size
+
+    @cached_property
+    def directions(self) -> np.ndarray:
+        """dT̃ along each coordinate, shape (m, R, R)."""
+        FL = np.matmul(self.F, self.Lambda.T)
+        dT = FL + FL.transpose(0, 2, 1)
+        for part in self.curved:
+            dT[part.at] = part.first()
+        return dT
+
+    def gradient(self, d: TDerivatives) -> np.ndarray:
+        """The criterion's gradient, shape (m,)."""
+        gradient = theta_gradient(d, self.Lambda, self.F)
+        for part in self.curved:
+            gradient[part.at] = np.tensordot(self.directions[part.at], d.gradient)
+        return gradient
+
+    def hessian(self, d: TDerivatives, *, steering: bool = False) -> np.ndarray:
+        """Its Hessian, shape (m, m), or what steers in its place."""
+        if not self.curved:
+            return theta_hessian(d, self.Lambda, self.F, steering=steering)
+        flat = self.F.reshape(len(self.F), self.Lambda.size)
+        bend = 2.0 * np.matmul(d.gradient, self.F).reshape(flat.shape) @ flat.T
+        for part in self.curved:
+            bend[np.ix_(part.at, part.at)] = part.bend(d.gradient)
+        return (d.steering if steering else d.hessian)(self.directions) + 0.5 * (bend + bend.T)
+
+    def box(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """How far each coordinate may step down and up, each (m,); None where no bounds are near or far."""
+        if not self.curved:
+            return None
+        lower, upper = np.full(self.ends[-1], -np.inf), np.full(self.ends[-1], np.inf)
+        for part in self.curved:
+            lower[part.at] = (part.form.lower - part.theta)[part.free]
+            upper[part.at] = (part.form.upper - part.theta)[part.free]
+        return lower, upper
 
 
 def chart(working: Working, theta: np.ndarray, *, reduced: bool = False) -> Chart:
@@ -66,41 +172,106 @@ def chart(working: Working, theta: np.ndarray, *, reduced: bool = False) -> Char
     theta : ndarray, shape (m,)
     reduced : bool
         Leave out the directions in which T has no extent, so that the coordinates are those of the set of
-        covariances of the same rank; otherwise all m, those of a vanishing pivot included.
+        covariances of the same rank, and parameters on their bounds; otherwise all m, those of a vanishing pivot
+        included.
     """
     parts = [
-        (term, *_coordinates(term, theta[part], reduced))
+        _linear(term, theta[part], reduced) if term.form is None else _curved(term, term.S, theta[part], reduced)
         for term, part in zip(working.terms, working.slices, strict=True)
     ]
+    return _assemble([term.S for term in working.terms], parts)
+
+
+def own_chart(working: Working, theta: np.ndarray) -> Chart:
+    """Coordinates at θ of the terms' own columns: θ itself."""
+    parts = []
+    for term, part in zip(working.terms, working.slices, strict=True):
+        if term.form is None:
+            E = factor_basis(term.structure, term.q)
+            parts.append(_Part(combine(theta[part], E), E, False, True, None))
+        else:
+            parts.append(_curved(term, term.K, theta[part], False))
+    return _assemble([term.K for term in working.terms], parts)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One term's factor (q, s), its directions (m, q, s), and what else a chart says of it."""
+
+    L: np.ndarray
+    E: np.ndarray
+    singular: bool
+    plain: bool
+    structure: str | None
+    form: Form | None = None
+    theta: np.ndarray | None = None
+    free: np.ndarray | None = None
+    held: Sequence[int] = ()
+
+
+def _assemble(columns: list[np.ndarray], parts: list[_Part]) -> Chart:
+    ends = list(accumulate((len(part.E) for part in parts), initial=0))
+    moves, curved = [], []
+    for S, part, (start, stop) in zip(columns, parts, pairwise(ends), strict=True):
+        if part.form is None:
+            moves.append(_linear_move(part, slice(start, stop)))
+        else:
+            curved.append(Curved(part.form, part.theta, part.free, np.arange(start, stop), S))
+            moves.append(curved[-1].moved)
+    factors = [S @ part.L for S, part in zip(columns, parts, strict=True)]
+    maps = [np.matmul(S, part.E) for S, part in zip(columns, parts, strict=True)]
     return Chart(
-        Lambda=np.hstack([term.S @ L for term, L, _ in parts]),
-        F=stack_maps([np.matmul(term.S, E) for term, _, E in parts]),
-        owner=np.repeat(np.arange(len(parts)), [len(E) for _, _, E in parts]),
-        singular=any(L.shape[1] < term.q for term, L, _ in parts),
-        parts=tuple(parts),
+        Lambda=factors[0] if len(parts) == 1 else np.hstack(factors),
+        F=maps[0] if len(parts) == 1 else stack_maps(maps),
+        ends=ends,
+        singular=any(part.singular for part in parts),
+        held=tuple((k, int(i)) for k, part in enumerate(parts) for i in part.held),
+        plain=all(part.plain for part in parts),
+        parts=tuple(moves),
+        curved=tuple(curved),
     )
 
 
-def _coordinates(term: Term, theta: np.ndarray, reduced: bool) -> tuple[np.ndarray, np.ndarray]:
+def _linear_move(part: _Part, at: slice) -> Callable[[np.ndarray], np.ndarray]:
+    def moved(step: np.ndarray) -> np.ndarray:
+        factor = part.L + combine(step[at], part.E)
+        return theta_of(part.structure, lower_factor(factor) if part.structure == "us" else factor)
+
+    return moved
+
+
+def _curved(term: Term, columns: np.ndarray, theta: np.ndarray, reduced: bool) -> _Part:
+    """A structure's own θ as coordinates; where reduced, those parameters that are free and move T."""
+    form = term.form
+    q, free = columns.shape[1], np.arange(form.n_theta)
+    held, singular = (), False
+    if reduced:
+        on_bound = form.on_bound(theta) != 0
+        free = free[~(on_bound | form.inert(theta))]
+        held, singular = np.flatnonzero(on_bound), form.singular(theta)
+    return _Part(form.factor(theta), np.zeros((len(free), q, q)), singular, True, None, form, theta, free, held)
+
+
+def _linear(term: Term, theta: np.ndarray, reduced: bool) -> _Part:
     """Factor (q, s) of the term's T in working columns, and its coordinate directions (m, q, s)."""
-    Lambda, q = term.working_factor(theta), term.q
-    if term.structure != "us":
-        E = factor_basis(term.structure, q)
+    Lambda, q, structure = term.working_factor(theta), term.q, term.structure
+    if structure != "us":
+        E = factor_basis(structure, q)
         if not reduced:
-            return Lambda, E
+            return _Part(Lambda, E, False, True, structure)
         keep = np.abs(np.diagonal(Lambda)) > ZERO
         alive = np.abs(theta) > ZERO
-        return Lambda[:, keep], E[alive][:, :, keep]
+        return _Part(Lambda[:, keep], E[alive][:, :, keep], not keep.all(), False, structure)
     pivots = np.abs(np.diagonal(Lambda))
     if not reduced and pivots.min() > _SAFE_PIVOT * np.abs(Lambda).max():
-        return Lambda, factor_basis("us", q)
+        return _Part(Lambda, factor_basis("us", q), False, True, structure)
     L, order = _pivoted_cholesky(Lambda @ Lambda.T, ZERO**2 if reduced else -1.0)
     s = L.shape[1]
     places = [(order[i], j) for j in range(s) for i in range(j, q)]
     E = np.zeros((len(places), q, s))
     for k, (i, j) in enumerate(places):
         E[k, i, j] = 1.0
-    return L, E
+    return _Part(L, E, s < q, False, structure)
 
 
 def _pivoted_cholesky(T: np.ndarray, zero: float) -> tuple[np.ndarray, np.ndarray]:

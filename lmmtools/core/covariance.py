@@ -1,17 +1,20 @@
-"""Covariance structures of a random-effects term: θ ↦ Λ, linear in θ, with Var(b) = σ²ΛΛ'.
+"""Covariance structures of a random-effects term: θ ↦ Λ with Var(b) = σ²ΛΛ', those that are linear in θ.
 
 Each structure is its basis (E₁, …, E_m): Λ(θ) = Σ θ_k E_k, and its linear space of relative covariance
 matrices T = ΛΛ'. `us` fills the lower triangle column by column, as lme4 does (Bates, Mächler, Bolker & Walker
 2015, J. Stat. Softw. 67(1), eq. 12 ff.); `diag` has a free diagonal; `homdiag` is one number times the identity.
+The structures that are not linear stand in `structures/`.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 __all__ = [
+    "LINEAR",
     "STRUCTURES",
     "combine",
     "cholesky_psd",
@@ -23,7 +26,9 @@ __all__ = [
     "theta_of",
 ]
 
-STRUCTURES = ("us", "diag", "homdiag")
+LINEAR = ("us", "diag", "homdiag")
+_COMMON, _OWN = ("homcs", "ar1"), ("cs", "hetar1")  # one correlation, with one variance and with own ones
+STRUCTURES = LINEAR
 
 
 @lru_cache(maxsize=64)
@@ -35,8 +40,12 @@ def _positions(structure: str, q: int) -> tuple[np.ndarray, np.ndarray]:
     return (np.arange(q),) * 2 if structure == "diag" else (np.zeros(1, dtype=int),) * 2
 
 
-def n_theta(structure: str, q: int) -> int:
-    """Number of parameters of a structure over q effects."""
+def n_theta(structure: Any, q: int) -> int:
+    """Number of parameters of a structure over q effects; a user's own says it itself."""
+    if not isinstance(structure, str):
+        return int(structure.n_theta(q))
+    if structure in _COMMON + _OWN:
+        return (1 if structure in _COMMON else q) + (q > 1)
     return len(_positions(structure, q)[0])
 
 
@@ -72,8 +81,18 @@ def theta_of(structure: str, Lambda: np.ndarray) -> np.ndarray:
     return Lambda[_positions(structure, len(Lambda))]
 
 
-def theta_names(structure: str, factor: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of θ: ``Subject.Intercept``, ``Subject.Days.Intercept``, …; one name for `homdiag`."""
+def theta_names(structure: Any, factor: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of θ.
+
+    ``Subject.Intercept`` is the relative sd (or the diagonal element of Λ) of one effect, ``Subject`` that of all
+    effects of a structure with one variance, ``Subject.Days.Intercept`` an element of Λ below the diagonal, and
+    ``Subject.cor`` the correlation of `cs`, `homcs`, `ar1` and `hetar1`. A user's structure names its own.
+    """
+    if not isinstance(structure, str):
+        return tuple(f"{factor}.{name}" for name in structure.names(tuple(names)))
+    if structure in _COMMON + _OWN:
+        sds = (factor,) if structure in _COMMON else tuple(f"{factor}.{name}" for name in names)
+        return (*sds, f"{factor}.cor") if len(names) > 1 else sds
     if structure == "homdiag":
         return (factor,)
     return tuple(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from lmmtools.core.covariance import combine
-from lmmtools.core.solution import Products, Solution, TDerivatives, theta_gradient, theta_hessian
+from lmmtools.core.charts import Chart, own_chart
+from lmmtools.core.covariance import theta_names
+from lmmtools.core.solution import Products, Solution, TDerivatives
 from lmmtools.core.working import Working, working_model
 from lmmtools.errors import LMMError
 
@@ -52,22 +54,24 @@ class Criterion:
         self.reml = bool(reml)
         self.working: Working = working or working_model(design)
         self._constant = self.working.constant(reml=self.reml)
-        self._theta_map = self.working.theta_map
-        self.working_map = self.working.working_map
 
     def __call__(self, theta: Any) -> float:
         """The criterion at θ, shape (m,)."""
-        return self._constant + self.solve(self._factor(theta)).value
+        return self._constant + self.solve(self.working.stacked_own(self.check_theta(theta))).value
 
     def gradient(self, theta: Any) -> np.ndarray:
         """dd/dθ, shape (m,)."""
-        Lambda = self._factor(theta)
-        return theta_gradient(self.differentiate(self.solve(Lambda)), Lambda, self._theta_map)
+        here, d = self._at(theta)
+        return here.gradient(d)
 
     def hessian(self, theta: Any) -> np.ndarray:
         """d²d/dθdθ', shape (m, m): the observed information times two."""
-        Lambda = self._factor(theta)
-        return theta_hessian(self.differentiate(self.solve(Lambda)), Lambda, self._theta_map)
+        here, d = self._at(theta)
+        return here.hessian(d)
+
+    def _at(self, theta: Any) -> tuple[Chart, TDerivatives]:
+        here = own_chart(self.working, self.check_theta(theta))
+        return here, self.differentiate(self.solve(here.Lambda))
 
     def solve(self, Lambda: np.ndarray, products: Products | None = None) -> Solution:
         """Penalised least squares at a factor in the working basis, shape (R, W); value without constants."""
@@ -87,13 +91,27 @@ class Criterion:
         Raises
         ------
         LMMError
-            If it does not hold m finite numbers.
+            If it does not hold m finite numbers, or one of a structure's parameters is outside its bounds.
         """
         values = np.asarray(theta, dtype=float)
-        m = len(self._theta_map)
+        lower, upper = self.bounds
+        m = len(lower)
         if values.shape != (m,) or not np.all(np.isfinite(values)):
             raise LMMError(f"criterion: theta must hold {m} finite numbers; got {theta!r}.")
+        outside = np.flatnonzero((values < lower) | (values > upper))
+        if len(outside):
+            k = int(outside[0])
+            raise LMMError(
+                f"criterion: `{self.theta_names[k]}` must lie in [{lower[k]:g}, {upper[k]:g}]; got {values[k]:g}."
+            )
         return values
 
-    def _factor(self, theta: Any) -> np.ndarray:
-        return combine(self.check_theta(theta), self._theta_map)
+    @cached_property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bounds of θ, each (m,): infinite for `us`, `diag` and `homdiag`."""
+        return self.working.bounds
+
+    @property
+    def theta_names(self) -> tuple[str, ...]:
+        """Names of θ; see `lmmtools.core.covariance.theta_names`."""
+        return tuple(n for t in self.design.terms for n in theta_names(t.structure, t.factor, t.names))

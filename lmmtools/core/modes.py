@@ -7,11 +7,12 @@ All from the spherical effects u, b = Λu, whose modes are u = M⁻¹Λ̃'Z̃'(y
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Modes", "Spherical", "conditional_modes", "mode_sensitivity", "random_variance"]
+__all__ = ["Modes", "Spherical", "across_homes", "conditional_modes", "mode_sensitivity", "random_variance"]
 
 
 @dataclass(frozen=True)
@@ -90,5 +91,32 @@ def random_variance(
     return working.products.exact.spherical_variance(working.own_factor(factors), solution, spherical)
 
 
+def across_homes(fit: Any, homes: list[int]) -> np.ndarray:
+    """Var(b | y) of a factor whose terms stand apart, for their levels' covariances differ, shape (J, Q, Q).
+
+    Within each part it is known; across two, 2 Cov(a, b) = Var(a + b) − Var(a) − Var(b).
+    """
+    widths = [fit.mode_cov[h].shape[1] for h in homes]
+    starts, J = np.cumsum([0, *widths]), len(fit.mode_cov[homes[0]])
+    cov = np.zeros((J, starts[-1], starts[-1]))
+    place = {h: slice(a, a + w) for h, a, w in zip(homes, starts, widths, strict=False)}
+    for h in homes:
+        cov[:, place[h], place[h]] = fit.mode_cov[h]
+    empty = [(np.zeros((J, c.shape[1])), np.full(J, -1)) for c in fit.mode_cov]
+    for one, other in combinations(homes, 2):
+        for i in range(fit.mode_cov[one].shape[1]):
+            for j in range(fit.mode_cov[other].shape[1]):
+                rows = list(empty)
+                for home, k in ((one, i), (other, j)):
+                    z = np.zeros((J, fit.mode_cov[home].shape[1]))
+                    z[:, k] = 1.0
+                    rows[home] = (z, np.arange(J))
+                both = fit.sigma**2 * random_variance(fit.working, fit.Lambda, fit.solution, rows)
+                a, b = place[one].start + i, place[other].start + j
+                cov[:, a, b] = cov[:, b, a] = 0.5 * (both - cov[:, a, a] - cov[:, b, b])
+    return cov
+
+
 def _spherical(working: Any, factors: tuple[np.ndarray, ...], solution: Any) -> tuple[Spherical, ...]:
-    return working.products.exact.spherical(working.own_factor(factors), solution)
+    widths = [len(Lambda) for Lambda in working.by_factor(factors)]
+    return working.products.exact.spherical(working.own_factor(factors), solution, widths)

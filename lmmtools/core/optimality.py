@@ -15,7 +15,7 @@ import numpy as np
 from lmmtools.core.charts import chart
 from lmmtools.core.cone import steepest_escape
 from lmmtools.core.criterion import Criterion
-from lmmtools.core.solution import Solution, TDerivatives, theta_gradient, theta_hessian
+from lmmtools.core.solution import Solution, TDerivatives
 
 __all__ = ["Optimality", "examine"]
 
@@ -35,7 +35,8 @@ class Optimality:
     Attributes
     ----------
     gradient : ndarray, shape (f,)
-        Along the free directions, in working parameters (columns centred and of unit size).
+        Along the free directions, in working parameters (columns centred and of unit size), those of effects that
+        vary more than the residuals relative to their standard deviation.
     hessian_eigenvalues : ndarray, shape (f,)
         Of the observed Hessian there, increasing.
     curvature : float
@@ -48,6 +49,8 @@ class Optimality:
         What that Newton step would do to each β, in its standard errors.
     singular : bool
         Whether T of some term has a null space.
+    held : tuple of (int, int)
+        Term and place of each parameter on a bound, of structures that have bounds.
     flat : tuple of tuple of int
         For each flat direction, the terms whose parameters it moves.
     """
@@ -59,6 +62,7 @@ class Optimality:
     off_boundary: bool
     beta_shift: np.ndarray
     singular: bool
+    held: tuple[tuple[int, int], ...]
     flat: tuple[tuple[int, ...], ...]
 
 
@@ -77,16 +81,15 @@ def examine(
         Number of directions known from the design to be flat.
     """
     here = chart(criterion.working, working, reduced=True)
-    Lambda, F = here.Lambda, here.F
-    gradient, H = theta_gradient(d, Lambda, F), theta_hessian(d, Lambda, F)
+    size = here.sizes
+    gradient, H = size * here.gradient(d), here.hessian(d) * np.outer(size, size)
     values, vectors = np.linalg.eigh(H)
-    steep = _steep(values, Lambda, flat_by_design)
+    steep = _steep(values, flat_by_design)
     along = vectors.T @ gradient
-    step = -vectors[:, steep] @ (along[steep] / values[steep])
+    step = -size * (vectors[:, steep] @ (along[steep] / values[steep]))
     escape = steepest_escape(criterion, working, solution, d)
     off = escape.gain if escape else 0.0
-    FL = np.matmul(F, Lambda.T)
-    dbeta = step @ d.beta_derivative(FL + FL.transpose(0, 2, 1))
+    dbeta = step @ d.beta_derivative(here.directions)
     return Optimality(
         gradient=gradient,
         hessian_eigenvalues=values,
@@ -95,13 +98,14 @@ def examine(
         off_boundary=off > 0.0,
         beta_shift=dbeta / np.sqrt(solution.sigma2 * np.diagonal(solution.S_inverse)),
         singular=here.singular,
+        held=here.held,
         flat=tuple(_moved_terms(here.owner, vectors[:, k]) for k in np.flatnonzero(~steep)),
     )
 
 
-def _steep(values: np.ndarray, Lambda: np.ndarray, flat_by_design: int) -> np.ndarray:
+def _steep(values: np.ndarray, flat_by_design: int) -> np.ndarray:
     """Which eigenvalues are not those of flat directions."""
-    none = _NO_CURVATURE / (1.0 + np.max(Lambda**2, initial=0.0)) / _FLAT
+    none = _NO_CURVATURE / _FLAT
     relative = np.abs(values) / max(np.abs(values).max(initial=0.0), none)
     steep = relative > _FLAT
     smallest = np.argsort(relative)[:flat_by_design]

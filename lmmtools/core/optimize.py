@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from lmmtools.core.algorithms import algorithm, check_method, early_end
+from lmmtools.core.algorithms.points import deviance_left
+from lmmtools.core.algorithms.trace import Recorder, Trace
 from lmmtools.core.charts import Chart, chart
-from lmmtools.core.cone import Escape, null_space, steepest_escape
-from lmmtools.core.covariance import cholesky_psd, combine, theta_of
+from lmmtools.core.cone import Escape, on_boundary, steepest_escape
+from lmmtools.core.covariance import cholesky_psd, theta_of
 from lmmtools.core.criterion import Criterion
-from lmmtools.core.solution import Solution, theta_gradient, theta_hessian
+from lmmtools.core.newton import Secant, bounded_step, newton_step
+from lmmtools.core.solution import Solution
 from lmmtools.core.starts import other_starts, starts
-from lmmtools.errors import ModelError
+from lmmtools.errors import LMMWarning, ModelError
 
 __all__ = ["Optimum", "minimize"]
 
 # The criterion is a deviance: 1e-10 of it is far below anything statistical, and above its rounding.
 _TOLERANCE = 1e-10
-# A pure Newton step that promises less than this is the last.
-_LAST_STEP = 1e-7
+# A pure Newton step that promises less than this is the last; so is one on the average information that promises less
+# than the second number, and one of either kind that promises less than the third and is sure to leave less than the
+# fourth.
+_LAST_STEP, _LAST_STEERED, _SURE_STEP, _LEFT = 1e-7, 1e-8, 1e-6, 1e-9
+# A search that starts where so little is left to gain, and each evaluation is dear, ends there.
+_NEGLIGIBLE = 1e-7
 _MAX_STEPS = 100
 # Starts are tried beyond the first where a fit of at most so many rows ends on the boundary (in larger ones no second
 # minimum was met), or a relative sd exceeds the second number; beyond the third it is on its way to infinity.
@@ -28,6 +38,14 @@ _FEW_ROWS = 1000
 _LARGE = 1e4
 _INFINITE = 3e7
 _MAX_ESCAPES = 10
+_LOST = (
+    "the random effects and the fixed effects leave so little of the response that its residual variance is lost in "
+    "rounding: the differences between groups are some 10⁷ times those within them. Check the units and whether the "
+    "response was computed from the other columns; else leave out a random effect."
+)
+# A search from another start that comes this near a known optimum, and less than the second number above it, would only
+# find it again.
+_NEXT_TO, _LITTLE = 0.05, 0.05
 
 
 @dataclass(frozen=True)
@@ -46,6 +64,10 @@ class Optimum:
         Evaluations of the criterion.
     converged : bool
         Whether the search stopped because nothing was left to gain, by its own account.
+    ended : str
+        Where more than that was left, a sentence that says so; else empty.
+    trace : Trace or None
+        The iterations, if they were asked for, of the search that ended lowest; `lmmtools.iteration_table` shows them.
     """
 
     working: np.ndarray
@@ -53,9 +75,18 @@ class Optimum:
     value: float
     n_evaluations: int
     converged: bool
+    ended: str = ""
+    trace: Trace | None = None
 
 
-def minimize(criterion: Criterion, start: np.ndarray | None = None) -> Optimum:
+def minimize(
+    criterion: Criterion,
+    start: np.ndarray | None = None,
+    method: str = "newton",
+    *,
+    max_iterations: int | None = None,
+    trace: bool = False,
+) -> Optimum:
     """Minimise the criterion over the cone of admissible covariances.
 
     Parameters
@@ -63,6 +94,13 @@ def minimize(criterion: Criterion, start: np.ndarray | None = None) -> Optimum:
     criterion : Criterion
     start : array_like, shape (m,), optional
         θ to start from; MINQUE(0) by default.
+    method : str
+        ``"newton"``, the fastest by far, or for comparison ``"em"``, ``"ecme"``, ``"gls"``, ``"bfgs"``,
+        ``"nelder-mead"`` or ``"cobyqa"``; see `lmmtools.core.algorithms`.
+    max_iterations : int, optional
+        Where a search is stopped; by default where going on is of no use.
+    trace : bool
+        Whether to keep the iterations.
 
     Returns
     -------
@@ -71,7 +109,7 @@ def minimize(criterion: Criterion, start: np.ndarray | None = None) -> Optimum:
     Raises
     ------
     LMMError
-        If `start` does not hold m finite numbers.
+        If `start` does not hold m finite numbers, or there is no such method.
     ModelError
         If the criterion falls, or stays level, all the way to an infinite variance.
 
@@ -79,26 +117,59 @@ def minimize(criterion: Criterion, start: np.ndarray | None = None) -> Optimum:
     -----
     θ = 0 is stationary whatever the data, as is any rank-deficient Λ along its null directions: the gradient
     2GΛ vanishes there. So where Newton stops, G must also be positive semi-definite on the null space of T;
-    a negative direction is a way down, and the search goes on from a step along it.
+    a negative direction is a way down, and the search goes on from a step along it. The other methods are stuck
+    there in the same way, and are taken off in the same way.
     """
     w = criterion.working
     points = starts(w) if start is None else [w.from_theta(criterion.check_theta(start))]
-    found = [_descend(criterion, theta) for theta in points]
+    points = [_approached(criterion, theta) for theta in points] if start is None and method == "newton" else points
+    way = _Way(check_method(method), max_iterations, trace)
+    found = [_descend(criterion, theta, way=way) for theta in points]
     best = min(found, key=lambda optimum: optimum.value)
     if start is None and _doubtful(criterion, best):
-        found += [_descend(criterion, theta) for theta in other_starts(w)]
+        for theta in other_starts(w):
+            found.append(_descend(criterion, theta, found, way))
         best = _lowest(found)
     _refuse_infinite(criterion, best)
+    if best.ended:
+        warnings.warn(best.ended, LMMWarning, stacklevel=2)
     return dataclasses.replace(best, n_evaluations=sum(optimum.n_evaluations for optimum in found))
 
 
+@dataclass(frozen=True)
+class _Way:
+    """How to search: by which method, for how many iterations, and whether to keep them."""
+
+    method: str = "newton"
+    limit: int | None = None
+    trace: bool = False
+
+
+_NEWTON = _Way()
+
+
+def _approached(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
+    """A start nearer to the optimum, where the products know a way there that takes no factorisation."""
+    w = criterion.working
+    way = getattr(w.products, "approach", None)
+    if way is None or any(t.q != 1 or t.form is not None for t in w.terms) or len(set(w.homes)) < len(w.terms):
+        return theta
+    times = way(w.stacked(theta), reml=criterion.reml)
+    return theta if times is None else theta * times[list(w.homes)]
+
+
 def _doubtful(criterion: Criterion, optimum: Optimum) -> bool:
-    """Whether the criterion may well have another, lower minimum: little data, and an end at an extreme of the cone."""
+    """Whether the criterion may well have another, lower minimum.
+
+    So with little data at an end at an extreme of the cone, and wherever T is not linear in its parameters.
+    """
     if np.abs(optimum.working).max() > _LARGE:
         return True
     w = criterion.working
+    if w.products.n > _FEW_ROWS:
+        return False
     parts = zip(w.terms, w.slices, strict=True)
-    return w.products.n <= _FEW_ROWS and any(null_space(t, optimum.working[s]).shape[1] for t, s in parts)
+    return any(t.form is not None or on_boundary(t, optimum.working[s]) for t, s in parts)
 
 
 def _lowest(found: list[Optimum]) -> Optimum:
@@ -109,10 +180,19 @@ def _lowest(found: list[Optimum]) -> Optimum:
 
 
 def _refuse_infinite(criterion: Criterion, optimum: Optimum) -> None:
-    largest = np.abs(optimum.working).max()
+    size = np.abs(optimum.working)
+    largest = size.max()
     if largest <= _INFINITE:
         return
-    term = criterion.design.terms[0]
+    w = criterion.working
+    k = next(k for k, part in enumerate(w.slices) if np.argmax(size) < part.stop)
+    term, place = criterion.design.terms[k], int(np.argmax(size[w.slices[k]]))
+    if not isinstance(term.structure, str):
+        name = criterion.theta_names[w.slices[k].start + place]
+        raise ModelError(
+            f"the parameter `{name}` of `{term.label}` runs off to infinity (it has reached {largest:.1g}) while the "
+            "criterion falls or stays level: the data do not determine it. Give it a bound, or fix it."
+        )
     raise ModelError(
         f"the variance of the random effects of `{term.factor}` runs off to infinity against the residual variance "
         f"(their standard deviations' ratio has reached {largest:.1g}): the rows within its {len(term.levels)} levels "
@@ -121,13 +201,23 @@ def _refuse_infinite(criterion: Criterion, optimum: Optimum) -> None:
     )
 
 
-def _descend(criterion: Criterion, theta: np.ndarray) -> Optimum:
-    """Newton from one start, leaving the boundary wherever a feasible direction leads down."""
-    evaluations = 0
+def _descend(
+    criterion: Criterion, theta: np.ndarray, known: Sequence[Optimum] = (), way: _Way = _NEWTON
+) -> Optimum:
+    """One search from one start, leaving the boundary wherever a feasible direction leads down.
+
+    Given optima already `known`, it ends where it is plainly on its way to one of them.
+    """
+    evaluations, record = 0, Recorder(criterion, way.method) if way.trace else None
     for _ in range(_MAX_ESCAPES):
-        theta, solution, used, converged = _newton(criterion, theta)
+        theta, solution, used, converged = _search(criterion, theta, known, way, record)
+        if not converged and _leads_to(known, theta, criterion.total(solution)):
+            evaluations += used
+            break
         theta, solution, snapping = _snap_to_boundary(criterion, theta, solution)
         evaluations += used + snapping
+        if record:
+            record.at(theta, solution, evaluations)
         escape = steepest_escape(criterion, theta, solution)
         if escape is None or escape.gain <= _TOLERANCE:
             break
@@ -138,29 +228,75 @@ def _descend(criterion: Criterion, theta: np.ndarray) -> Optimum:
         theta = off
     else:
         solution, converged = criterion.solve(_factor(criterion, theta)), False
-    return Optimum(theta, criterion.working.to_theta(theta), criterion.total(solution), evaluations, converged)
+    ended = "" if converged or way == _NEWTON else _ended(criterion, theta, solution, way)
+    kept = record.trace() if record else None
+    value = criterion.total(solution)
+    return Optimum(theta, criterion.working.to_theta(theta), value, evaluations, converged, ended, kept)
+
+
+def _search(
+    criterion: Criterion, theta: np.ndarray, known: Sequence[Optimum], way: _Way, record: Recorder | None
+) -> tuple[np.ndarray, Solution, int, bool]:
+    """θ̃, the solution there, evaluations and whether nothing is left to gain, on the face of the cone it ends on."""
+    if way.method == "newton":
+        return _newton(criterion, theta, known, way.limit, record)
+    return algorithm(way.method)(criterion, theta, record or (lambda *_: None), way.limit)
+
+
+def _ended(criterion: Criterion, theta: np.ndarray, solution: Solution, way: _Way) -> str:
+    """What to say of an end at which more is left than the certificate allows."""
+    return early_end(way.method, deviance_left(criterion, theta, solution, criterion.differentiate(solution)))
 
 
 def _factor(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
-    return combine(theta, criterion.working_map)
+    return criterion.working.stacked(theta)
 
 
-def _newton(criterion: Criterion, theta: np.ndarray) -> tuple[np.ndarray, Solution, int, bool]:
+def _leads_to(known: Sequence[Optimum], theta: np.ndarray, value: float) -> bool:
+    """Whether θ̃ lies next to a known optimum, and above it."""
+    return any(
+        np.abs(theta - optimum.working).max() <= _NEXT_TO * max(1.0, np.abs(optimum.working).max())
+        and 0.0 < value - optimum.value - 1e-11 * abs(value) < _LITTLE
+        for optimum in known
+    )
+
+
+def _newton(
+    criterion: Criterion,
+    theta: np.ndarray,
+    known: Sequence[Optimum] = (),
+    limit: int | None = None,
+    record: Recorder | None = None,
+) -> tuple[np.ndarray, Solution, int, bool]:
     """Newton steps with the Hessian's eigenvalues made positive, each accepted only if it descends.
 
     Where the step is a pure Newton step and predicts a gain below `_LAST_STEP` it is the last: convergence is
-    quadratic, so what it leaves is of the order of gain^(3/2), and the certificate will see.
+    quadratic, so what it leaves is of the order of gain^(3/2), and the certificate will see. Steps on the average
+    information, corrected by what the gradient did along the last ones, must promise less to be the last.
     """
-    solution = criterion.solve(_factor(criterion, theta))
-    evaluations = 1
-    for _ in range(_MAX_STEPS):
+    solution = _attempt(criterion, theta)
+    if solution is None:
+        raise ModelError(_LOST)
+    evaluations, secant, before = 1, Secant(), 0.0
+    for _ in range(limit or _MAX_STEPS):
+        if record:
+            record(theta, solution.value, None, evaluations)
         if not np.abs(theta).max() <= _INFINITE:
             return theta, solution, evaluations, False
         here = chart(criterion.working, theta)
         d = criterion.differentiate(solution)
-        g, H = theta_gradient(d, here.Lambda, here.F), theta_hessian(d, here.Lambda, here.F)
-        step, gain, pure = _newton_step(g, H, theta)
-        if gain <= (_LAST_STEP if pure else _TOLERANCE):
+        g, H = here.gradient(d), here.hessian(d, steering=True)
+        if not d.exact_steering:
+            H = secant.correct(theta, here.plain, g, H)
+        box = here.box()
+        unit = here.sizes
+        scaled = g * unit, H * np.outer(unit, unit)
+        near = None if box is None else (box[0] / unit, box[1] / unit)
+        step, gain, pure = newton_step(*scaled) if near is None else bounded_step(*scaled, near)
+        step = step * unit
+        if evaluations == 1 and pure and not d.exact_steering and gain <= _NEGLIGIBLE:
+            return theta, solution, evaluations, True
+        if gain <= _enough(pure, gain, before, exact=d.exact_steering):
             return *_last_step(criterion, here, step, theta, solution), evaluations + 1, True
         for _ in range(40):
             trial = here.theta(step)
@@ -172,8 +308,21 @@ def _newton(criterion: Criterion, theta: np.ndarray) -> tuple[np.ndarray, Soluti
         else:
             # No step in the direction of descent descends: rounding is all that is left, or next to it.
             return theta, solution, evaluations, gain <= 1e-6
-        theta, solution = trial, attempt
+        theta, solution, before = trial, attempt, gain
+        if known and _leads_to(known, theta, criterion.total(solution)):
+            break
     return theta, solution, evaluations, False
+
+
+def _enough(pure: bool, gain: float, before: float, *, exact: bool) -> float:
+    """The predicted gain at which a step is the last.
+
+    Also where it will leave little even if convergence is linear, at the rate seen from the gain `before`.
+    """
+    if not pure:
+        return _TOLERANCE
+    sure = 3.0 * gain * gain <= _LEFT * before
+    return _SURE_STEP if sure else _LAST_STEP if exact else _LAST_STEERED
 
 
 def _attempt(criterion: Criterion, theta: np.ndarray) -> Solution | None:
@@ -196,21 +345,6 @@ def _last_step(
     return (trial, attempt) if attempt.value <= solution.value + rounding else (theta, solution)
 
 
-def _newton_step(g: np.ndarray, H: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, float, bool]:
-    """The step −|H|⁻¹g, bounded; the decrease it predicts; whether H was positive definite as it stood."""
-    values, vectors = np.linalg.eigh(H)
-    along = vectors.T @ g
-    floor = 1e-9 * max(np.abs(values).max(), 1e-300)
-    size = np.maximum(np.abs(values), floor)
-    # Along a flat direction gradient and curvature are both rounding: moving there only adds noise.
-    along = np.where(np.abs(values) <= floor, 0.0, along)
-    step = -vectors @ (along / size)
-    gain = 0.5 * float(np.sum(along**2 / size))
-    limit = 2.0 * max(1.0, np.abs(theta).max())
-    longest = np.abs(step).max()
-    return (step * (limit / longest) if longest > limit else step), gain, bool(values[0] > floor)
-
-
 def _follow(
     criterion: Criterion, theta: np.ndarray, value: float, escape: Escape
 ) -> tuple[np.ndarray | None, int]:
@@ -231,6 +365,9 @@ def _snap_to_boundary(
     """Set directions of T that are zero to rounding exactly to zero, if the criterion does not mind."""
     snapped = theta.copy()
     for term, part in zip(criterion.working.terms, criterion.working.slices, strict=True):
+        if term.form is not None:
+            snapped[part] = term.form.snap(theta[part])
+            continue
         U, s, _ = np.linalg.svd(term.working_factor(theta[part]))
         small = s <= 1e-4
         if small.any():

@@ -6,6 +6,7 @@ its derivatives in T = Λ̃Λ̃'. Λ̃ stands over the working columns of all fa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -88,15 +89,17 @@ def profile(S: np.ndarray, n: int, logdet: float, *, reml: bool, inner: Any) -> 
     Raises
     ------
     numpy.linalg.LinAlgError
-        If X'V⁻¹X is not positive definite, which a full-rank X excludes up to rounding.
+        If X'V⁻¹X is not positive definite, which a full-rank X excludes up to rounding, or r² is rounding itself.
     """
     p = len(S) - 1
     S_factor = np.linalg.cholesky(S[:p, :p])
     S_root = np.linalg.solve(S_factor, np.eye(p)).T
     beta = S_root @ (S_root.T @ S[:p, p])
     r2 = float(S[p, p] - S[:p, p] @ beta)
+    if r2 <= np.finfo(float).eps * S[p, p]:
+        raise np.linalg.LinAlgError("the residual sum of squares is lost in rounding")
     nu = n - p if reml else n
-    value = logdet + nu * (1.0 + np.log(2.0 * np.pi * max(r2, np.finfo(float).tiny) / nu))
+    value = logdet + nu * (1.0 + np.log(2.0 * np.pi * r2 / nu))
     if reml:
         value += 2.0 * np.log(np.diagonal(S_factor)).sum()
     return Solution(float(value), beta, r2, nu, reml, S_root, inner)
@@ -159,8 +162,8 @@ class Products(Protocol):
     def within_residual(self) -> tuple[float, int]:
         """What X and the groups leave of the response: its sum of squares and degrees of freedom."""
 
-    def spherical(self, Lambda: np.ndarray, solution: Solution) -> tuple[Spherical, ...]:
-        """Modes of the spherical effects of each factor at a factor Λ̃ of shape (R, W), with its solution."""
+    def spherical(self, Lambda: np.ndarray, solution: Solution, widths: Sequence[int]) -> tuple[Spherical, ...]:
+        """Modes of the spherical effects of each factor at Λ̃ of shape (R, W), `widths` of its columns for each."""
 
     def spherical_variance(
         self, Lambda: np.ndarray, solution: Solution, rows: list[tuple[np.ndarray, np.ndarray]]

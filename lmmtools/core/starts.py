@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmmtools.core.covariance import combine, covariance_basis, theta_of
+from lmmtools.core.covariance import combine, theta_of
+from lmmtools.core.terms import Term
 from lmmtools.core.working import Working
 
 __all__ = ["minque0", "other_starts", "starts"]
@@ -29,19 +30,41 @@ def starts(working: Working) -> list[np.ndarray]:
     for size in (0.3, 3.0):
         theta = first.copy()
         for term, part in zip(working.terms, working.slices, strict=True):
-            far = term.spread < _FAR_FROM_ZERO
-            if far.any() and term.structure != "homdiag":
-                diagonal = np.where(far, size / term.spread, np.abs(np.diagonal(term.working_factor(first[part]))))
-                theta[part] = theta_of(term.structure, np.diag(diagonal))
+            if (term.spread < _FAR_FROM_ZERO).any():
+                theta[part] = _larger_slopes(term, theta[part], size)
         points.append(theta)
     return points
 
 
+def _larger_slopes(term: Term, theta: np.ndarray, size: float) -> np.ndarray:
+    """θ̃ of a term with sds of `size`, before centring, where a column lies far from zero."""
+    far = term.spread < _FAR_FROM_ZERO
+    if term.form is not None:
+        sds = np.flatnonzero(far)
+        if term.form.n_theta <= term.q:  # one sd for all, or a user's own parameters
+            return theta
+        theta = theta.copy()
+        theta[sds] = np.clip(size / term.spread[sds], *(bound[sds] for bound in term.bounds))
+        return theta
+    if term.structure == "homdiag":
+        return theta
+    diagonal = np.where(far, size / term.spread, np.abs(np.diagonal(term.working_factor(theta))))
+    return theta_of(term.structure, np.diag(diagonal))
+
+
 def other_starts(working: Working) -> list[np.ndarray]:
-    """Equal relative sds, small, moderate and large, without correlation."""
-    return [
-        np.concatenate([theta_of(t.structure, size * np.eye(t.q)) for t in working.terms]) for size in (0.1, 1.0, 4.0)
+    """Equal relative sds, small, moderate and large, without correlation; where a structure has one, with several.
+
+    The last one has everything else small beside a structure with a negative correlation: the variance that terms
+    share can be all in one, and all in the other.
+    """
+    sizes = [(0.1, 0.1), (1.0, 1.0), (4.0, 4.0)] if working.linear else [(0.1, 0.1), (1, 1), (1, 1), (4, 4), (0.1, 2)]
+    smooth = [size for _, size in sizes]
+    of_terms = [
+        t.form.other_starts(smooth) if t.form else [theta_of(t.structure, size * np.eye(t.q)) for size, _ in sizes]
+        for t in working.terms
     ]
+    return [np.concatenate(parts) for parts in zip(*of_terms, strict=True)]
 
 
 def minque0(working: Working) -> np.ndarray:
@@ -51,8 +74,15 @@ def minque0(working: Working) -> np.ndarray:
     with a-priori weights zero; the projection off X is left out, which only moves the start)::
 
         Σ_l t_l ⟨ZD_kZ', ZD_lZ'⟩ + s²⟨ZD_kZ', I⟩ = Σ e'ZD_kZ'e     and     Σ_l t_l tr(ZD_lZ') + s²(n − p) = e'e
+
+    A structure that is not linear takes its moments in a linear space around it, and then what is nearest to them.
     """
-    m, D, G = working.products, working.covariance_map, working.gram
+    m, terms = working.products, working.terms
+    if working.linear:
+        D, G = working.covariance_map, working.gram
+    else:
+        D = np.concatenate([t.S @ t.moment_basis @ t.S.T for t in terms])
+        G = m.gram(D)
     ee = m.residual_products()
     lhs = np.block([[G.between, G.with_residual[:, None]], [G.with_residual[None, :], np.array([[m.n - m.p]])]])
     rhs = np.append(D.reshape(len(D), -1) @ ee.reshape(-1), m.n)  # e has unit mean square
@@ -62,12 +92,15 @@ def minque0(working: Working) -> np.ndarray:
     left, dof = m.within_residual()
     s2 = max(t[-1], 0.3 * left / dof if dof > 0 else _START_RELIABILITY)
     floors = _START_RELIABILITY * np.array(working.levels)[list(working.homes)] / m.n
-    parts = zip(working.terms, working.slices, floors, strict=True)
-    return np.concatenate([_into_cone(term.structure, term.q, t[:-1][s] / s2, low) for term, s, low in parts])
+    moments = np.split(t[:-1] / s2, np.cumsum([len(term.moment_basis) for term in terms])[:-1])
+    return np.concatenate([_into_cone(*args) for args in zip(terms, moments, floors, strict=True)])
 
 
-def _into_cone(structure: str, q: int, t: np.ndarray, floor: float) -> np.ndarray:
-    """Parameters of the positive definite T nearest to Σ t_kD_k with eigenvalues not below `floor`."""
-    values, vectors = np.linalg.eigh(combine(t, covariance_basis(structure, q)))
+def _into_cone(term: Term, t: np.ndarray, floor: float) -> np.ndarray:
+    """Parameters of the T nearest to Σ t_kD_k that is positive definite, with eigenvalues not below `floor`."""
+    T = combine(t, term.moment_basis)
+    if term.form is not None:
+        return term.form.start(T, floor)
+    values, vectors = np.linalg.eigh(T)
     T = (vectors * np.maximum(values, max(floor, 1e-3 * values[-1]))) @ vectors.T
-    return theta_of(structure, np.linalg.cholesky(T))
+    return theta_of(term.structure, np.linalg.cholesky(T))

@@ -7,11 +7,13 @@ fills the lower triangle of K_kΛ_k. The others keep their own Λ, with columns 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from lmmtools.core.covariance import combine, factor_basis, lower_factor, theta_of
+from lmmtools.core.covariance import combine, covariance_basis, factor_basis, lower_factor, n_theta, theta_of
+from lmmtools.core.structures import Form, form_of, structure_name
 
 __all__ = ["Term", "stack_maps", "working_term"]
 
@@ -23,15 +25,18 @@ class Term:
     Attributes
     ----------
     structure : str
-    K : ndarray, shape (r, q)
+        Name of the covariance structure.
+    K : ndarray, shape (R, q)
         Z_k = Z̃K.
-    S : ndarray, shape (r, q)
+    S : ndarray, shape (R, q)
         The term's working columns: its part of Λ̃ is SΛ(θ̃).
     scale : ndarray, shape (q,) or (q, q)
         Λ(θ̃) = scale × Λ: column scales (S = K/scale), or the square part of K for a term that is its own basis.
     spread : ndarray, shape (q,)
         Standard deviation of each working column over its root mean square: 1 where centred, small where a slope's
         column lies far from zero, so that slope and intercept are hard to tell apart.
+    form : Form or None
+        The structure itself where T is not linear in θ; None for `us`, `diag` and `homdiag`.
     """
 
     structure: str
@@ -39,30 +44,65 @@ class Term:
     S: np.ndarray
     scale: np.ndarray
     spread: np.ndarray
+    form: Form | None = None
 
     @property
     def q(self) -> int:
         """Number of effects a level."""
         return self.K.shape[1]
 
+    @cached_property
+    def n_theta(self) -> int:
+        """Number of parameters."""
+        return n_theta(self.structure, self.q) if self.form is None else self.form.n_theta
+
+    @cached_property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bounds of θ, each (m,); infinite for the linear structures, where signs mean nothing."""
+        if self.form is not None:
+            return self.form.lower, self.form.upper
+        return np.full(self.n_theta, -np.inf), np.full(self.n_theta, np.inf)
+
     def working_factor(self, theta: np.ndarray) -> np.ndarray:
         """Λ(θ̃), shape (q, q)."""
+        if self.form is not None:
+            return self.form.factor(theta)
         return combine(theta, factor_basis(self.structure, self.q))
 
     def factor(self, theta: np.ndarray) -> np.ndarray:
         """Λ in the term's own columns, lower triangular with a non-negative diagonal, from working parameters."""
+        if self.form is not None:
+            return self.form.factor(self.own(theta))
         Lambda = self.working_factor(theta)
         if self.scale.ndim == 2:
             return lower_factor(np.linalg.solve(self.scale, Lambda))
         Lambda = Lambda / self.scale[:, None]
         return lower_factor(Lambda) if self.structure == "us" else np.abs(Lambda)
 
+    def own(self, theta: np.ndarray) -> np.ndarray:
+        """θ of the term in its own columns, from working parameters."""
+        if self.form is not None:
+            return theta / self.form.parameter_scale(self.scale)
+        return theta_of(self.structure, self.factor(theta))
+
     def working(self, theta: np.ndarray) -> np.ndarray:
-        """Working parameters of a θ in lme4's parameterisation."""
+        """Working parameters, from θ in the term's own columns."""
+        if self.form is not None:
+            return theta * self.form.parameter_scale(self.scale)
         Lambda = self.working_factor(theta)  # the same filling: only the columns it stands for differ
         if self.scale.ndim == 2:
             return theta_of(self.structure, lower_factor(self.scale @ Lambda))
         return theta_of(self.structure, self.scale[:, None] * Lambda)
+
+    @cached_property
+    def directions(self) -> np.ndarray:
+        """Directions in which T can move in working columns, shape (m, q, q): its linear space, or at a generic θ."""
+        return covariance_basis(self.structure, self.q) if self.form is None else self.form.first(self.form.generic())
+
+    @cached_property
+    def moment_basis(self) -> np.ndarray:
+        """A linear space of T in working columns, in which moments are taken for a start; shape (k, q, q)."""
+        return covariance_basis(self.structure, self.q) if self.form is None else self.form.moment_basis()
 
 
 def stack_maps(blocks: list[np.ndarray]) -> np.ndarray:
@@ -80,14 +120,18 @@ def working_term(term: Any, K: np.ndarray) -> Term:
     """Working parameterisation of a term: its own block of Z̃ where K is square there, else scaled columns."""
     q = K.shape[1]
     rows = np.flatnonzero(np.abs(K).sum(axis=1))
-    if term.structure == "us" and len(rows) == q and _invertible(K[rows]):
+    if isinstance(term.structure, str) and term.structure == "us" and len(rows) == q and _invertible(K[rows]):
         S = np.zeros_like(K)
         S[rows, np.arange(q)] = 1.0
         return Term("us", K, S, K[rows], np.ones(q) if _absorbs_means(K) else _spreads(term))
     size = np.sqrt((K**2).sum(axis=0))
     size[size == 0.0] = 1.0  # a column of zeros has no effect, and is named as a flat direction
-    scale = np.full(q, np.sqrt(np.mean(size**2))) if term.structure == "homdiag" else size
-    return Term(term.structure, K, K / scale, scale, _spreads(term))
+    form = form_of(term.structure, term.names, getattr(term, "positions", None), term.label)
+    if form is not None:
+        scale = form.column_scale(size)
+    else:
+        scale = np.full(q, np.sqrt(np.mean(size**2))) if term.structure == "homdiag" else size
+    return Term(structure_name(term.structure), K, K / scale, scale, _spreads(term), form)
 
 
 def _invertible(K: np.ndarray) -> bool:

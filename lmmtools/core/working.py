@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from lmmtools.core.basis import Columns, fixed_basis, least_squares, random_basis
-from lmmtools.core.covariance import covariance_basis, factor_basis, n_theta, theta_of
+from lmmtools.core.covariance import combine, factor_basis
 from lmmtools.core.identify import Gram
 from lmmtools.core.onefactor.products import one_factor, one_factor_within
 from lmmtools.core.solution import Products
@@ -85,16 +85,15 @@ class Working:
     @cached_property
     def slices(self) -> tuple[slice, ...]:
         """Where each term's parameters stand in θ."""
-        ends = np.cumsum([0, *(n_theta(t.structure, t.q) for t in self.terms)])
+        ends = np.cumsum([0, *(t.n_theta for t in self.terms)])
         return tuple(slice(a, b) for a, b in pairwise(ends))
 
     def to_theta(self, working: np.ndarray) -> np.ndarray:
-        """θ as lme4 has it, from working parameters."""
-        factors = zip(self.terms, self.factors(working), strict=True)
-        return np.concatenate([theta_of(t.structure, L) for t, L in factors])
+        """θ in the terms' own columns (lme4's, where it has the structure), from working parameters."""
+        return np.concatenate([t.own(working[s]) for t, s in zip(self.terms, self.slices, strict=True)])
 
     def from_theta(self, theta: np.ndarray) -> np.ndarray:
-        """Working parameters, from θ as lme4 has it."""
+        """Working parameters, from θ in the terms' own columns."""
         return np.concatenate([t.working(theta[s]) for t, s in zip(self.terms, self.slices, strict=True)])
 
     def factors(self, working: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -102,19 +101,44 @@ class Working:
         return tuple(t.factor(working[s]) for t, s in zip(self.terms, self.slices, strict=True))
 
     @cached_property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bounds of θ, each (m,); see `Term.bounds`."""
+        lower, upper = zip(*(t.bounds for t in self.terms), strict=True)
+        return np.concatenate(lower), np.concatenate(upper)
+
+    @cached_property
+    def linear(self) -> bool:
+        """Whether Λ of every term is linear in θ."""
+        return all(t.form is None for t in self.terms)
+
+    def stacked(self, working: np.ndarray) -> np.ndarray:
+        """Λ̃ of shape (R, Σq) at working parameters."""
+        if self.linear:
+            return combine(working, self.working_map)
+        parts = zip(self.terms, self.slices, strict=True)
+        return np.hstack([t.S @ t.working_factor(working[s]) for t, s in parts])
+
+    def stacked_own(self, theta: np.ndarray) -> np.ndarray:
+        """The same at θ in the terms' own columns."""
+        if self.linear:
+            return combine(theta, self.theta_map)
+        parts = zip(self.terms, self.slices, strict=True)
+        return np.hstack([t.K @ t.working_factor(theta[s]) for t, s in parts])
+
+    @cached_property
     def working_map(self) -> np.ndarray:
-        """F with Λ̃(θ̃) = Σ θ̃_k F_k, shape (m, r, Σq)."""
+        """F with Λ̃(θ̃) = Σ θ̃_k F_k, shape (m, r, Σq), where all of Λ is linear."""
         return stack_maps([np.matmul(t.S, factor_basis(t.structure, t.q)) for t in self.terms])
 
     @cached_property
     def theta_map(self) -> np.ndarray:
-        """F with Λ̃(θ) = Σ θ_k F_k for lme4's θ, shape (m, r, Σq)."""
+        """F with Λ̃(θ) = Σ θ_k F_k for θ in the terms' own columns, shape (m, r, Σq), where all of Λ is linear."""
         return stack_maps([np.matmul(t.K, factor_basis(t.structure, t.q)) for t in self.terms])
 
     @cached_property
     def covariance_map(self) -> np.ndarray:
-        """D with T̃ = Σ t_k D_k, shape (m, r, r)."""
-        return np.concatenate([t.S @ covariance_basis(t.structure, t.q) @ t.S.T for t in self.terms])
+        """Directions in which T̃ can move, shape (m, r, r): where all of T is linear in them, T̃ = Σ t_k D_k."""
+        return np.concatenate([t.S @ t.directions @ t.S.T for t in self.terms])
 
     @cached_property
     def gram(self) -> Gram:

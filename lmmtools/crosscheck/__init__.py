@@ -1,7 +1,9 @@
 """Is the fit right? The same model by other code, with every difference classified.
 
-``engine="statsmodels"`` fits it in statsmodels' MixedLM; ``engine="dense"`` evaluates the definition (V built
-explicitly, up to 2000 rows) at our parameters, and follows its own slope and curvature downhill from there.
+``engine="statsmodels"`` fits it in statsmodels' MixedLM, where nested factors are variance components and crossed ones
+components of one group of all rows; correlated effects of a second factor, covariance structures, known matrices and
+weights cannot be said there, and the table says so. ``engine="dense"`` takes every model: it evaluates the definition
+(V built explicitly, up to 2000 rows) at our parameters, and follows its own slope and curvature downhill from there.
 """
 
 from __future__ import annotations

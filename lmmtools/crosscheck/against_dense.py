@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.crosscheck.bygroup import grouped_model, relative_factor
 from lmmtools.crosscheck.dense import MAX_ROWS, DenseModel, dense_model, square
 from lmmtools.crosscheck.derivatives import descend
 from lmmtools.crosscheck.verdicts import EQUAL, ILL, MEANINGS, NOT_RUN, UNEXPLAINED, Row
@@ -45,9 +44,9 @@ def check_dense(fit: Any) -> tuple[list[Row], list[str]]:
 
 def _compare(fit: Any, model: DenseModel) -> tuple[list[Row], list[str]]:
     dense = model.fit_at(fit.theta)
-    point = grouped_model(fit.design, reml=fit.reml).at(relative_factor(fit.design, fit.theta))
-    loss, relative = point.rounding()
-    spread = min(point.variance_rounding, _SIX)
+    digits = model.rounding(fit.theta)
+    loss, relative = digits.fixed()
+    spread = min(digits.variance, _SIX)
     rows = []
     for j, name in enumerate(fit.fixef.index):
         # no number is held better than to its own last digits, whatever its standard error
@@ -59,7 +58,8 @@ def _compare(fit: Any, model: DenseModel) -> tuple[list[Row], list[str]]:
         rows.append(_row(f"standard error {name}", fit.stderr.iloc[j], dense.stderr[j], bound))
     rows.append(_row("residual variance", fit.sigma**2, dense.sigma**2, spread * dense.sigma**2))
     size = 1e-9 * max(fit.nobs, abs(dense.criterion))
-    rows.append(_row("criterion", fit.criterion, dense.criterion, size))
+    # log sigma^2 stands in the criterion once for each degree of freedom, and brings the rounding of sigma^2 with it
+    rows.append(_row("criterion", fit.criterion, dense.criterion, size + model.dof * spread))
     rows += [*_modes(fit, model, dense, spread), *_optimum(fit, model, size)]
     used = [MEANINGS[v] for v in MEANINGS if any(row.verdict == v for row in rows)]
     return rows, [*used, "Conditional modes, their covariances and fitted values: the farthest one is shown."]

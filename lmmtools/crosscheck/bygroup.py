@@ -1,12 +1,13 @@
-"""The normal law of one grouping factor, group by group: an independent witness for any number of rows.
+"""The normal law of a model, group by group: an independent witness for any number of rows.
 
-V is block-diagonal over the groups, V_i = Z_i T Z_i' + I. Each block is applied through the QR factorisation
-[Z_i Lambda; I] = Q R, for which V_i^-1 = I - Q_1 Q_1' (Q_1 the upper rows of Q) and det V_i = det R^2: on the
-rows themselves, without cross-products of Z, and with Lambda allowed to be singular.
+V is block-diagonal over the groups of `layout` (levels of the outermost factor; one group where factors cross),
+V_i = Z_i T Z_i' + I, T the relative covariance of each term, once for each of its levels in the group. Each block is
+applied through the QR factorisation [Z_i Lambda; I] = Q R, for which V_i^-1 = I - Q_1 Q_1' (Q_1 the upper rows of Q)
+and det V_i = det R^2: on the rows themselves, without cross-products of Z, and with Lambda allowed to be singular.
 
 `joint_information` is what statsmodels inverts for its standard errors: half the second derivatives of
--2 log-likelihood in (beta, tau), sigma profiled out, tau the free elements of T (Lindstrom & Bates 1988 have
-the same derivatives). With E_k the derivative of T in tau_k, V_k = Z E_k Z', r = y - X beta, q = r'V^-1 r,
+-2 log-likelihood in (beta, tau), sigma profiled out, tau the free elements of T, term by term (Lindstrom & Bates 1988
+have the same derivatives). With E_k the derivative of T in tau_k, V_k = Z E_k Z', r = y - X beta, q = r'V^-1 r,
 S = X'V^-1 X and nu = n - p (REML) or n (ML):
 
     beta, beta :  (2 nu/q) S
@@ -19,28 +20,35 @@ References
 ----------
 Lindstrom, M. J., Bates, D. M. (1988). Newton-Raphson and EM algorithms for linear mixed-effects models for
 repeated-measures data. J. Amer. Statist. Assoc. 83, 1014-1022.
-Higham, N. J. (2002). Accuracy and Stability of Numerical Algorithms, 2nd ed., SIAM (the rounding bounds).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg import block_diag
 
+from lmmtools.crosscheck.layout import Layout, layout_of
+from lmmtools.crosscheck.rounding import Rounding
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["GroupedModel", "Point", "condition_of", "directions", "grouped_model", "relative_factor"]
+_NARROW = 8  # columns of a group up to which one product over all rows is faster than one each group
 
-EPS = float(np.finfo(float).eps)
+__all__ = ["GroupedModel", "Point", "condition_of", "directions", "grouped_model", "relative_factor"]
 
 
 @dataclass(frozen=True)
 class GroupedModel:
-    """Rows of one grouping factor; arrays sorted by group, rows scaled by the square roots of the weights."""
+    """Arrays sorted by group, rows scaled by the square roots of the weights.
+
+    `directions` (m, q, q) are those of T, the terms side by side; Z (n, width) has all columns of a group.
+    """
 
     y: NDArray
     X: NDArray
@@ -48,7 +56,13 @@ class GroupedModel:
     starts: NDArray
     log_weights: float
     directions: NDArray
+    layout: Layout
     reml: bool
+
+    @cached_property
+    def wide_directions(self) -> NDArray:
+        """The directions over a group's columns (m, width, width)."""
+        return np.array([self.layout.widen(E) for E in self.directions])
 
     @property
     def dof(self) -> int:
@@ -57,13 +71,17 @@ class GroupedModel:
 
     def at_covariance(self, T: NDArray) -> Point:
         """`at` for a relative covariance T (q, q), singular or not."""
-        values, vectors = np.linalg.eigh(T)
-        return self.at(vectors * np.sqrt(np.maximum(values, 0.0)))
+        roots = []
+        for block in self.layout.parts(T):
+            values, vectors = np.linalg.eigh(block)
+            roots.append(vectors * np.sqrt(np.maximum(values, 0.0)))
+        return self.at(block_diag(*roots))
 
     def at(self, Lambda: NDArray) -> Point:
-        """Criterion, estimates and derivatives at a relative factor (q, q), T = Lambda Lambda'."""
-        q, p = len(Lambda), self.X.shape[1]
-        ZL = self.Z @ Lambda
+        """Criterion, estimates and derivatives at a relative factor (q, q), T = Lambda Lambda', terms side by side."""
+        wide, p = self.layout.widen(Lambda), self.X.shape[1]
+        q = len(wide)
+        ZL = self.Z @ wide
         Q1, logdet = np.empty_like(ZL), self.log_weights
         for start, stop in zip(self.starts[:-1], self.starts[1:], strict=True):
             Q, R = np.linalg.qr(np.vstack([ZL[start:stop], np.eye(q)]))
@@ -79,18 +97,26 @@ class GroupedModel:
         P = self.by_group(self._solve(Q1, self.Z))
         # eigenvalues of V lie in [1, 1 + |ZL|^2], and the products Z L carry errors of |Z||L| eps
         sizes = [np.sqrt(np.add.reduceat((A**2).sum(axis=1), self.starts[:-1]).max())
-                 for A in (np.abs(self.Z) @ np.abs(Lambda), ZL)]  # fmt: skip
+                 for A in (np.abs(self.Z) @ np.abs(wide), ZL)]  # fmt: skip
         condition = float((1 + sizes[0]) * (1 + sizes[1]))
         return Point(self, Lambda @ Lambda.T, logdet, S, beta, r, Vr, VX, P, condition)
 
     def by_group(self, rows: NDArray) -> NDArray:
-        """Z_i' rows_i for each group: (J, q, columns)."""
-        return np.add.reduceat(self.Z[:, :, None] * rows[:, None, :], self.starts[:-1], axis=0)
+        """Z_i' rows_i for each group: (J, width, columns)."""
+        return self._inner(self.Z, rows)
+
+    def _inner(self, left: NDArray, rows: NDArray) -> NDArray:
+        """left_i' rows_i for each group; group by group where all products at once would take much memory."""
+        if left.shape[1] <= _NARROW:
+            return np.add.reduceat(left[:, :, None] * rows[:, None, :], self.starts[:-1], axis=0)
+        return np.array([left[a:b].T @ rows[a:b] for a, b in pairwise(self.starts)])
 
     def _solve(self, Q1: NDArray, rows: NDArray) -> NDArray:
         """V^-1 rows = rows - Q_1 Q_1' rows, group by group."""
-        inner = np.add.reduceat(Q1[:, :, None] * rows[:, None, :], self.starts[:-1], axis=0)
-        return rows - np.einsum("nq,nqc->nc", Q1, np.repeat(inner, np.diff(self.starts), axis=0))
+        inner = self._inner(Q1, rows)
+        if Q1.shape[1] <= _NARROW:
+            return rows - np.einsum("nq,nqc->nc", Q1, np.repeat(inner, np.diff(self.starts), axis=0))
+        return np.vstack([rows[a:b] - Q1[a:b] @ B for (a, b), B in zip(pairwise(self.starts), inner, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -136,25 +162,26 @@ class Point:
         if self.model.reml and len(self.beta):
             W = self.model.by_group(self.VX)
             G = G - np.einsum("jap,pr,jbr->ab", W, np.linalg.inv(self.S), W)
-        return np.einsum("kab,ab->k", self.model.directions, G)
+        return np.einsum("kab,ab->k", self.model.wide_directions, G)
 
     def joint_information(self) -> NDArray:
         """Half the Hessian of the criterion in (beta, tau), sigma profiled out: (p + m, p + m)."""
         model, p = self.model, len(self.beta)
-        E, W, w = model.directions, self.model.by_group(self.VX), self.model.by_group(self.Vr[:, None])[:, :, 0]
+        E, W, w = model.wide_directions, self.model.by_group(self.VX), self.model.by_group(self.Vr[:, None])[:, :, 0]
         m, rate = len(E), model.dof / self.q
         out = np.zeros((p + m, p + m))
         out[:p, :p] = rate * self.S
-        out[:p, p:] = rate * np.einsum("jap,kab,jb->pk", W, E, w)
+        Ew, PE = w @ E, self.P[:, None] @ E  # (m, J, width) and (J, m, width, width)
+        out[:p, p:] = rate * np.einsum("jap,kja->pk", W, Ew)
         out[p:, :p] = out[:p, p:].T
-        slopes = np.einsum("ja,kab,jb->k", w, E, w)
-        PE = np.einsum("jab,kbc->jkac", self.P, E)
-        bent = np.einsum("ja,kab,jbc,lcd,jd->kl", w, E, self.P, E, w, optimize=True)
+        slopes = np.einsum("ja,kja->k", w, Ew)
+        bent = np.einsum("kja,lja->kl", Ew, (self.P @ Ew[..., None])[..., 0])
         second = -np.einsum("jkab,jlba->kl", PE, PE) + rate * 2 * bent - rate / self.q * np.outer(slopes, slopes)
         if model.reml and p:
             S_inverse = np.linalg.inv(self.S)
-            B = np.einsum("jap,kab,jbr->kpr", W, E, W, optimize=True)
-            D = np.einsum("jap,kab,jbc,lcd,jdr->klpr", W, E, self.P, E, W, optimize=True)
+            EW = E[:, None] @ W  # (m, J, width, p)
+            B = np.einsum("jap,kjar->kpr", W, EW)
+            D = np.einsum("kjap,ljar->klpr", EW, self.P @ EW, optimize=True)
             SB = S_inverse @ B
             second += 2 * np.einsum("pr,klrp->kl", S_inverse, D) - np.einsum("kpr,lrp->kl", SB, SB)
         out[p:, p:] = 0.5 * (second + second.T) / 2
@@ -166,46 +193,30 @@ class Point:
         cross = joint[:p, p:]
         return 2 * (joint[p:, p:] - (cross.T @ np.linalg.solve(joint[:p, :p], cross) if p else 0.0))
 
-    def rounding(self) -> tuple[NDArray, NDArray]:
-        """Bounds on rounding errors of beta (absolute) and of its standard errors (relative).
-
-        Backward errors |dS_ij| <= g sqrt(S_ii S_jj) of the weighted normal equations, and the same of their
-        right side, carried to beta element by element, with g = `unit`.
-        """
-        if not len(self.beta):
-            return np.zeros(0), np.zeros(0)
-        inverse, size = np.abs(np.linalg.inv(self.S)), np.sqrt(np.diag(self.S))
-        y_norm = self._y_norm
-        spread, unit = inverse @ size, self.unit
-        return unit * spread * (size @ np.abs(self.beta) + y_norm), unit * spread**2 / np.diag(inverse)
-
     @property
-    def unit(self) -> float:
-        """n eps times the condition of V: rounding of a quadratic form in V^-1.
+    def digits(self) -> Rounding:
+        """What rounding leaves of the estimates."""
+        y_norm = float(np.linalg.norm(np.abs(self.model.y) + np.abs(self.model.X) @ np.abs(self.beta)))
+        return Rounding(len(self.model.y), self.condition, self.S, self.beta, y_norm, self.q)
 
-        The worst case of a sum of n products, each with a solve in V (Higham 2002, sections 3.1 and 7.2).
-        """
-        return len(self.model.y) * EPS * self.condition
+    def rounding(self) -> tuple[NDArray, NDArray]:
+        """Bounds on rounding errors of beta (absolute) and of its standard errors (relative)."""
+        return self.digits.fixed()
 
     @property
     def residual_rounding(self) -> float:
-        """Relative bound on the rounding error of linear forms in V^-1 r: r = y - X beta cancels."""
-        return self.unit * self._y_norm / float(np.sqrt(self.q))
+        """Relative bound on the rounding error of linear forms in V^-1 r."""
+        return self.digits.residual
 
     @property
     def variance_rounding(self) -> float:
-        """Relative bound on the rounding error of sigma^2: twice that of r, and beta's own in second order."""
-        loss = self.rounding()[0]
-        return 2 * self.residual_rounding + float(loss @ np.abs(self.S) @ loss) / self.q
+        """Relative bound on the rounding error of sigma^2."""
+        return self.digits.variance
 
     def covariance_rounding(self, i: int, j: int) -> tuple[float, float]:
         """Bound on the rounding error of sigma^2 T[i, j] (infinite where nothing can be said), and its scale."""
         scale = self.sigma2 * float(np.sqrt(self.T[i, i] * self.T[j, j]))
         return (self.variance_rounding * scale if np.isfinite(self.condition) else np.inf), scale
-
-    @property
-    def _y_norm(self) -> float:
-        return float(np.linalg.norm(np.abs(self.model.y) + np.abs(self.model.X) @ np.abs(self.beta)))
 
 
 def condition_of(T: NDArray) -> float:
@@ -218,7 +229,7 @@ def condition_of(T: NDArray) -> float:
 
 
 def directions(design: Any) -> NDArray:
-    """Derivatives E_k (m, q, q) of T in its free elements, the terms of the factor side by side."""
+    """Derivatives E_k (m, q, q) of T in its free elements, the terms side by side."""
     sizes = [t.matrix.shape[1] for t in design.terms]
     out = []
     start = 0
@@ -237,7 +248,7 @@ def directions(design: Any) -> NDArray:
 
 
 def relative_factor(design: Any, theta: NDArray) -> NDArray:
-    """Lambda (q, q) of the factor's terms side by side, from lme4's theta."""
+    """Lambda (q, q) of the terms side by side, from lme4's theta."""
     values = iter(np.asarray(theta, dtype=float))
     blocks = []
     for term in design.terms:
@@ -256,11 +267,12 @@ def relative_factor(design: Any, theta: NDArray) -> NDArray:
 
 
 def grouped_model(design: Any, *, reml: bool) -> GroupedModel:
-    """Sort a design's rows by its one grouping factor and scale them by their weights."""
-    codes = design.terms[0].codes
+    """Sort a design's rows by the groups of its layout and scale them by their weights."""
+    layout = layout_of(design)
+    codes = layout.codes
     order = np.argsort(codes, kind="stable")
     y = design.y if design.offset is None else design.y - design.offset
-    Z = np.hstack([t.matrix for t in design.terms])
+    Z = layout.columns(design.terms)
     scale = np.ones(len(y)) if design.weights is None else np.sqrt(design.weights)
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     return GroupedModel(
@@ -270,5 +282,6 @@ def grouped_model(design: Any, *, reml: bool) -> GroupedModel:
         starts=np.append(starts, len(y)),
         log_weights=-2 * float(np.log(scale).sum()),
         directions=directions(design),
+        layout=layout,
         reml=reml,
     )

@@ -1,8 +1,10 @@
 """The dense oracle: a linear mixed model from its definition, with V built row by row.
 
-    y = o + X beta + Z b + e,   b ~ N(0, sigma^2 T),  T = Lambda Lambda',   e ~ N(0, sigma^2 W^-1)
+    y = o + X beta + sum_t Z_t b_t + e,   b_t ~ N(0, sigma^2 A_t (x) T_t),   e ~ N(0, sigma^2 W^-1)
 
-so that Var(y) = sigma^2 V with V = Z T Z' + W^-1. Everything below is read off that normal law, costs
+with a term t for each bar of the formula (any number of grouping factors), T_t the covariance of one level's effects
+(`structures`) and A_t that of its levels, known (I unless given). So Var(y) = sigma^2 V with
+V = sum_t Z_t (A_t (x) T_t) Z_t' + W^-1. Everything below is read off that normal law, costs
 O(n^3), and shares no line with the fast path: it makes its own Z and its own Lambda, factorises V
 itself and never forms a cross-product. It is slow on purpose and is what the fast path is tested against.
 
@@ -21,8 +23,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.linalg import qr, solve_triangular
+from scipy.linalg import block_diag, qr, solve_triangular
 
+from lmmtools.crosscheck.rounding import Rounding
+from lmmtools.crosscheck.structures import Structure, structure_of
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted, format_value
 
@@ -36,40 +40,41 @@ MAX_ROWS = 2000  # V is n x n: 32 MB and ten seconds of work for a check here, a
 
 @dataclass(frozen=True)
 class DenseTerm:
-    """One covariance block: columns `matrix` (n, q), level numbers `codes` (n,), and its structure."""
+    """One covariance block: columns `matrix` (n, q), level numbers `codes` (n,), and its structure.
+
+    `structure` is a name or a user's object; `positions` (q,) are those of an autoregression. `known` (J, k) is a root
+    of the known covariance A of the levels: Cov(b) = sigma^2 A (x) T, with A = known known' or, by default, I.
+    """
 
     factor: str
     matrix: NDArray
     codes: NDArray
-    structure: str = "us"
+    structure: Any = "us"
+    positions: NDArray | None = None
+    known: NDArray | None = None
 
     @property
     def n_levels(self) -> int:
         """Levels of the grouping factor."""
-        return int(np.max(self.codes)) + 1
+        return int(np.max(self.codes)) + 1 if self.known is None else len(self.known)
+
+    @cached_property
+    def law(self) -> Structure:
+        """The structure of one level's effects."""
+        return structure_of(self.structure, self.matrix.shape[1], self.positions)
 
     @property
     def n_theta(self) -> int:
         """Number of covariance parameters of the block."""
-        q = self.matrix.shape[1]
-        return {"us": q * (q + 1) // 2, "diag": q, "homdiag": 1}[self.structure]
+        return self.law.m
 
     def factor_of(self, theta: NDArray) -> NDArray:
-        """Relative covariance factor (q, q) of the block at its own slice of theta."""
-        q = self.matrix.shape[1]
-        block = np.zeros((q, q))
-        values = iter(theta)
-        if self.structure == "homdiag":
-            common = next(values)
-        for column in range(q):  # lme4's order: down the columns of the lower triangle
-            if self.structure == "homdiag":
-                block[column, column] = common
-            elif self.structure == "diag":
-                block[column, column] = next(values)
-            else:
-                for row in range(column, q):
-                    block[row, column] = next(values)
-        return block
+        """A relative covariance factor (q, k) of one level's effects at the block's own slice of theta."""
+        return self.law.root(theta)
+
+    def levels_root(self) -> NDArray:
+        """A root (J, k) of the covariance of the levels."""
+        return np.eye(self.n_levels) if self.known is None else np.asarray(self.known, dtype=float)
 
 
 @dataclass(frozen=True)
@@ -150,21 +155,22 @@ class DenseModel:
         return out
 
     def Lambda(self, theta: NDArray) -> NDArray:
-        """Relative covariance factor (Q, Q) of all random effects."""
-        blocks = [block for block, term in self.blocks(theta) for _ in range(term.n_levels)]
-        sizes = [block.shape[0] for block in blocks]
-        out = np.zeros((sum(sizes), sum(sizes)))
-        start = 0
-        for block, q in zip(blocks, sizes, strict=True):
-            out[start : start + q, start : start + q] = block
-            start += q
-        return out
+        """Relative covariance factor (Q, K) of all random effects."""
+        return block_diag(*(np.kron(term.levels_root(), block) for block, term in self.blocks(theta)))
 
     def blocks(self, theta: NDArray) -> list[tuple[NDArray, DenseTerm]]:
-        """The (q, q) factor of every term, with the term."""
+        """The (q, k) factor of every term, with the term."""
+        return [(term.factor_of(part), term) for part, term in zip(self.split(theta), self.terms, strict=True)]
+
+    def split(self, theta: NDArray) -> list[NDArray]:
+        """Each term's own part of theta."""
         cuts = np.cumsum([term.n_theta for term in self.terms])
-        parts = np.split(np.asarray(theta, dtype=float), cuts[:-1])
-        return [(term.factor_of(part), term) for part, term in zip(parts, self.terms, strict=True)]
+        return np.split(np.asarray(theta, dtype=float), cuts[:-1])
+
+    @property
+    def bounds(self) -> NDArray:
+        """Lowest and highest value of each theta, (m, 2)."""
+        return np.vstack([term.law.bounds for term in self.terms])
 
     def V(self, theta: NDArray) -> NDArray:
         """Marginal covariance over sigma^2, (n, n)."""
@@ -216,6 +222,24 @@ class DenseModel:
             modes=modes,
             modes_cov=sigma**2 * (T - half.T @ half),  # Var(b | y), beta known: lme4's condVar
             fitted=self.y - (noise if self.weights is None else noise / self.weights),  # X beta + Z b may cancel
+        )
+
+    def rounding(self, theta: NDArray) -> Rounding:
+        """What rounding leaves of the estimates at a given theta."""
+        w = _whiten(self, theta)
+        scale = np.ones((len(self.y), 1)) if self.weights is None else np.sqrt(self.weights)[:, None]
+        Z, Lambda = scale * self.Z, self.Lambda(theta)
+        # eigenvalues of V lie in [1, 1 + |ZL|^2] (rows whitened), and the products Z L carry errors of |Z||L| eps
+        sizes = [np.sqrt(np.linalg.norm(A, 1) * np.linalg.norm(A, np.inf)) for A in
+                 (np.abs(Z) @ np.abs(Lambda), Z @ Lambda)]  # fmt: skip
+        size = np.abs(self.response) + np.abs(self.X) @ np.abs(w.beta)
+        return Rounding(
+            n=len(self.y),
+            condition=float((1 + sizes[0]) * (1 + sizes[1])),
+            S=w.LX.T @ w.LX,
+            beta=w.beta,
+            y_norm=float(np.linalg.norm(scale[:, 0] * size)),
+            q=w.r2,
         )
 
     def by_factor(self, fit: DenseFit) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
@@ -277,7 +301,7 @@ def _whiten(model: DenseModel, theta: NDArray) -> _Whitened:
 
 def dense_model(design: Any, *, reml: bool = True) -> DenseModel:
     """
-    Copy a Design's raw arrays into a DenseModel: y, X, and each term's matrix, codes and structure.
+    Copy a Design's raw arrays into a DenseModel: y, X, and each term's matrix, codes, structure and known root.
 
     Parameters
     ----------
@@ -295,7 +319,15 @@ def dense_model(design: Any, *, reml: bool = True) -> DenseModel:
         If there are more than `MAX_ROWS` rows.
     """
     terms = tuple(
-        DenseTerm(t.factor, np.array(t.matrix, dtype=float), np.array(t.codes), t.structure) for t in design.terms
+        DenseTerm(
+            factor=t.factor,
+            matrix=np.array(t.matrix, dtype=float),
+            codes=np.array(t.codes),
+            structure=t.structure,
+            positions=getattr(t, "positions", None),
+            known=getattr(t, "known_root", None),
+        )
+        for t in design.terms
     )
     return DenseModel(
         y=np.array(design.y, dtype=float),

@@ -7,10 +7,12 @@ sigma^2 and r^2 = y'Py, the criterion d has (Harville 1977, equations 4.1 and 4.
     d_kl = tr(M V_kl) - tr(M V_k M V_l)
            - (nu/r^2) (y'P V_kl P y - 2 y'P V_k P V_l P y) - (nu/r^4) (y'P V_k P y)(y'P V_l P y)
 
-where V_k = Z (L_k L' + L L_k') Z' and V_kl = Z (L_k L_l' + L_l L_k') Z': Lambda is linear in theta.
+where V_k = Z (I (x) T_k) Z' for the term that theta_k belongs to (Z times the root of its levels' covariance), and
+V_kl likewise, zero between terms. So all traces are those of T_k and T_kl with blocks of Z'MZ.
 
-In theta the boundary needs no bounds: T = Lambda Lambda' is the same for either sign of a column, so a variance of
-zero is a stationary point, and a step off it that leads down shows as negative curvature.
+Where Lambda is linear in theta the boundary needs no bounds: T is the same for either sign of a column, so a variance
+of zero is a stationary point, and a step off it that leads down shows as negative curvature. The parameters of the
+other structures keep within theirs: a slope that leads out of them promises nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg import block_diag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +32,7 @@ __all__ = ["Descent", "derivatives", "descend"]
 
 _ROUNDS = 3  # from 1 % beside an optimum, two Newton steps reach its rounding
 _NONE = 1e-12  # curvature relative to the largest that is rounding
+_AT = 1e-9  # a parameter so near its bound, in its own step, lies on it
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,13 @@ class Descent:
         Deviance that a Newton step promises: half of g'H^-1 g, curvatures taken without their sign.
     lowest : float
         The lowest criterion met on the way.
+    theta : ndarray (m,)
+        Where that was.
     """
 
     gain: float
     lowest: float
+    theta: NDArray
 
 
 def derivatives(model: DenseModel, theta: NDArray) -> tuple[NDArray, NDArray]:
@@ -73,27 +80,28 @@ def derivatives(model: DenseModel, theta: NDArray) -> tuple[NDArray, NDArray]:
     """
     M, P, Py = _projections(model, theta)
     r2 = model.response @ Py
-    rate, ZL = model.dof / r2, model.Z @ model.Lambda(theta)
-    slopes = _slopes(model, theta)
-    MV, along, VPy = [], [slope.T @ Py for slope in slopes], []
-    for slope in slopes:
-        V_k = slope @ ZL.T
-        V_k += V_k.T.copy()
-        MV.append(M @ V_k)
-        VPy.append(V_k @ Py)
-    moved = np.array([Py @ v for v in VPy])
-    gradient = np.array([np.trace(A) for A in MV]) - rate * moved
-    hessian = np.empty((len(slopes),) * 2)
-    for k in range(len(slopes)):
-        MS = M @ slopes[k]
-        for j in range(k + 1):
-            traces = 2 * np.sum(MS * slopes[j]) - np.sum(MV[k] * MV[j].T)
-            bent = 2 * along[k] @ along[j] - 2 * VPy[k] @ P @ VPy[j]
-            hessian[k, j] = hessian[j, k] = traces - rate * bent - rate / r2 * moved[k] * moved[j]
+    rate, parts = model.dof / r2, _parts(model, theta)
+    Z = np.hstack([part.Z for part in parts])
+    NM, NP, u = Z.T @ M @ Z, Z.T @ P @ Z, Z.T @ Py
+    own = [(part, slope) for part in parts for slope in part.slopes]
+    traces = [part.own_blocks(NM) for part in parts]
+    squares = [part.by_level(u).T @ part.by_level(u) for part in parts]
+    moves = [(part.by_level(u) @ slope).ravel() for part, slope in own]
+    turned = [part.times(slope, NM) for part, slope in own]
+    flat = [u[part.at] @ move for (part, _), move in zip(own, moves, strict=True)]
+    gradient = np.concatenate([part.along(G - rate * S) for part, G, S in zip(parts, traces, squares, strict=True)])
+    bends = [part.curved(G - rate * S) for part, G, S in zip(parts, traces, squares, strict=True)]
+    hessian = block_diag(*bends)
+    for k, (part, _) in enumerate(own):
+        for j, (other, _) in enumerate(own[: k + 1]):
+            value = -np.sum(turned[k][:, other.at] * turned[j][:, part.at].T)
+            value += 2 * rate * moves[k] @ NP[part.at, other.at] @ moves[j] - rate / r2 * flat[k] * flat[j]
+            hessian[k, j] += value
+            hessian[j, k] = hessian[k, j]
     return gradient, hessian
 
 
-def descend(model: DenseModel, theta: NDArray) -> Descent:
+def descend(model: DenseModel, theta: NDArray, rounds: int = _ROUNDS) -> Descent:
     """
     Follow the dense criterion downhill from theta: Newton steps, and steps along negative curvature.
 
@@ -101,6 +109,8 @@ def descend(model: DenseModel, theta: NDArray) -> Descent:
     ----------
     model : DenseModel
     theta : ndarray, shape (m,)
+    rounds : int
+        Most steps to take.
 
     Returns
     -------
@@ -112,22 +122,33 @@ def descend(model: DenseModel, theta: NDArray) -> Descent:
         If V is singular to working precision.
     """
     at, lowest, gain = np.asarray(theta, dtype=float), model.criterion(theta), None
-    for _ in range(_ROUNDS):
+    low, high = model.bounds.T
+    for _ in range(rounds):
         unit = _units(model, at)
         gradient, hessian = derivatives(model, at)
+        held = ((at - low <= _AT * unit) & (gradient > 0)) | ((high - at <= _AT * unit) & (gradient < 0))
+        unit = np.where(held, 0.0, unit)
         values, vectors = np.linalg.eigh(hessian * np.outer(unit, unit))
         along = vectors.T @ (gradient * unit)
         none = np.abs(values) <= _NONE * np.abs(values).max()
         size = np.where(none, np.inf, np.abs(values))
         gain = 0.5 * float(np.sum(along**2 / size)) if gain is None else gain
         steps = [-vectors @ (along / size), *vectors.T[(values < 0) & ~none]]
-        found = [at + unit * step for step in _shortened(steps)]
-        criteria = [model.criterion(point) for point in found]
+        found = [np.clip(at + unit * step, low, high) for step in _shortened(steps)]
+        criteria = [_value(model, point) for point in found]
         best = int(np.argmin(criteria))
         if not criteria[best] < lowest:
             break
         at, lowest = found[best], criteria[best]
-    return Descent(gain, float(lowest))
+    return Descent(gain or 0.0, float(lowest), at)
+
+
+def _value(model: DenseModel, theta: NDArray) -> float:
+    """The criterion, infinite where V is singular to working precision."""
+    try:
+        return model.criterion(theta)
+    except np.linalg.LinAlgError:
+        return float("inf")
 
 
 def _shortened(steps: list[NDArray]) -> list[NDArray]:
@@ -138,10 +159,62 @@ def _shortened(steps: list[NDArray]) -> list[NDArray]:
 
 
 def _units(model: DenseModel, theta: NDArray) -> NDArray:
-    """Steps (m,) in each theta of like effect on V: about the residual variance, or the random effects' own."""
-    slopes = np.array([np.linalg.norm(slope) for slope in _slopes(model, theta)]) / np.sqrt(len(model.y))
+    """Steps (m,) in each theta of like effect on V: about the residual variance, or the random effects' own.
+
+    For a parameter with two bounds, a quarter of the way between them.
+    """
+    bends = [np.sum(part.own_blocks(part.Z.T @ part.Z) * np.array([b[k] for k, b in enumerate(part.bends)]), (1, 2))
+             for part in _parts(model, theta)]  # fmt: skip
+    slopes = np.sqrt(np.abs(np.concatenate(bends)) / (2 * len(model.y)))
     unit = 1.0 / np.where(slopes > 0, slopes, 1.0)
-    return unit * max(1.0, float(np.abs(theta / unit).max()))
+    between = model.bounds[:, 1] - model.bounds[:, 0]
+    sds = ~np.isfinite(between)
+    unit[sds] *= max(1.0, float(np.abs(theta[sds] / unit[sds]).max(initial=0.0)))
+    unit[~sds] = 0.25 * between[~sds]
+    return unit
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A term: its columns times the root of its levels' covariance, where they stand, and T's derivatives."""
+
+    Z: NDArray
+    at: slice
+    slopes: NDArray
+    bends: NDArray
+
+    def by_level(self, u: NDArray) -> NDArray:
+        """The term's part of a vector over all columns, (levels, q)."""
+        return u[self.at].reshape(-1, self.slopes.shape[-1])
+
+    def own_blocks(self, N: NDArray) -> NDArray:
+        """Sum over levels of their diagonal blocks of N (q, q), N over all columns or the term's own."""
+        q = self.slopes.shape[-1]
+        block = N if len(N) == self.Z.shape[1] else N[self.at, self.at]
+        levels = len(block) // q
+        return np.einsum("iaib->ab", block.reshape(levels, q, levels, q))
+
+    def times(self, slope: NDArray, N: NDArray) -> NDArray:
+        """(I (x) slope) times the term's rows of N."""
+        rows = N[self.at].reshape(-1, slope.shape[0], N.shape[1])
+        return np.einsum("ab,ibc->iac", slope, rows).reshape(-1, N.shape[1])
+
+    def along(self, G: NDArray) -> NDArray:
+        """Inner products of G (q, q) with the slopes of T."""
+        return np.einsum("kab,ab->k", self.slopes, G)
+
+    def curved(self, G: NDArray) -> NDArray:
+        """Inner products of G (q, q) with the second derivatives of T."""
+        return np.einsum("klab,ab->kl", self.bends, G)
+
+
+def _parts(model: DenseModel, theta: NDArray) -> list[_Part]:
+    parts, start = [], 0
+    for term, own in zip(model.terms, model.split(theta), strict=True):
+        Z = model.spread(term.matrix, term.codes, term) @ np.kron(term.levels_root(), np.eye(term.law.q))
+        parts.append(_Part(Z, slice(start, start + Z.shape[1]), term.law.slopes(own), term.law.bends(own)))
+        start += Z.shape[1]
+    return parts
 
 
 def _projections(model: DenseModel, theta: NDArray) -> tuple[NDArray, NDArray, NDArray]:
@@ -150,8 +223,3 @@ def _projections(model: DenseModel, theta: NDArray) -> tuple[NDArray, NDArray, N
     VX = V_inverse @ model.X
     P = V_inverse - VX @ np.linalg.solve(model.X.T @ VX, VX.T)
     return (P if model.reml else V_inverse), P, P @ model.response
-
-
-def _slopes(model: DenseModel, theta: NDArray) -> list[NDArray]:
-    """Z dLambda/dtheta_k for each k, (n, Q); Lambda is linear in theta, so this is Z Lambda(unit vector)."""
-    return [model.Z @ model.Lambda(unit) for unit in np.eye(len(np.atleast_1d(theta)))]

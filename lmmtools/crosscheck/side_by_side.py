@@ -10,6 +10,7 @@ import numpy as np
 from lmmtools.core.covariance import cholesky_psd, theta_of
 from lmmtools.core.criterion import Criterion
 from lmmtools.crosscheck.bygroup import GroupedModel, Point, condition_of, grouped_model, relative_factor
+from lmmtools.crosscheck.layout import layout_of
 from lmmtools.crosscheck.ridge import is_flat_by_data, open_covariances
 from lmmtools.crosscheck.statsmodels import (
     OtherFit,
@@ -101,8 +102,8 @@ def check_statsmodels(fit: Any, seconds: float) -> tuple[list[Row], list[str]]:
     reason = why_not_expressible(design)
     if reason:
         return [Row("the model", np.nan, np.nan, INEXPRESSIBLE, reason)], [MEANINGS[INEXPRESSIBLE]]
-    q = sum(term.matrix.shape[1] for term in design.terms)
-    cost = estimate_seconds(fit.nobs, len(design.terms[0].levels), q)
+    layout = layout_of(design)
+    cost = estimate_seconds(fit.nobs, layout.n_groups, sum(layout.sizes), layout.width)
     if cost > seconds:
         text = f"it would take about {shown(cost, 2)} s; the limit is {shown(seconds)} s"
         return [Row("the model", np.nan, np.nan, NOT_RUN, text)], [MEANINGS[NOT_RUN]]

@@ -1,7 +1,9 @@
 """Formula and data → one frozen `Design`.
 
-`frame` takes the columns, `levels` orders categories, `matrices` has formulaic build the columns,
-`checks` says what is wrong with the data, `build` composes these, `newdata` repeats them on new rows.
+`frame` takes the columns, `levels` orders categories, `matrices` has formulaic build the columns, `positions` makes
+those of autoregressions, `known` reads known covariances of levels, `terms` puts random terms in order; `checks` says
+what is wrong with the data, `crossing` how grouping factors stand to one another; `build` composes these, `newdata`
+repeats them on new rows.
 """
 
 from lmmtools.design.build import build_design

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from lmmtools.core.covariance import STRUCTURES
 from lmmtools.design import checks
+from lmmtools.design.crossing import crossing_notes
 from lmmtools.design.frame import Columns, numbers, take
+from lmmtools.design.known import Known
 from lmmtools.design.levels import Levels, categorise, interaction, is_text
 from lmmtools.design.newdata import Recipe
-from lmmtools.design.value import Design, RandomTerm
-from lmmtools.errors import ModelError, NotYetSupported
-from lmmtools.formula import BarTerm, ParsedFormula, parse_formula
+from lmmtools.design.terms import left_sides, random_terms, structures_of
+from lmmtools.design.value import Design
+from lmmtools.errors import ModelError
+from lmmtools.formula import ParsedFormula, parse_formula
 from lmmtools.formula.translate import columns as columns_of
 
 if TYPE_CHECKING:
-    from lmmtools.design.matrices import Blueprint, Matrices
+    from lmmtools.design.matrices import Blueprint
 
 __all__ = ["build_design"]
 
@@ -33,6 +33,8 @@ def build_design(
     *,
     weights: object = None,
     offset: object = None,
+    known: Mapping[str, object] | None = None,
+    structures: Mapping[str, object] | None = None,
     contrasts: Mapping[str, object] | None = None,
     missing: str = "drop",
 ) -> Design:
@@ -49,6 +51,16 @@ def build_design(
         matched to the rows by its index, any other array by position.
     offset : str or array_like, shape (rows of data,), optional
         Added to the mean with coefficient one, besides any ``offset(…)`` of the formula; read as `weights` is.
+    known : Mapping[str, object], optional
+        Known covariances of a factor's levels, A in Var(b) = σ²(T ⊗ A), as they are: nothing is rescaled. By grouping
+        factor, or by one term's name in ``varcorr`` (``"id.1"``); where a term is written twice, as in
+        ``(1 | id) + (1 | id)``, the factor's matrix is the first one's, and the levels of the second are independent.
+        Each is a DataFrame with the levels as index and columns, or a pair (labels, matrix), the only form for one
+        of scipy.sparse: ``{"animal": (labels, A)}``. Levels are matched by name, in any order, numbers by value.
+        None stands for independent levels.
+    structures : Mapping[str, object], optional
+        Covariance structures of your own by the name the formula has them under: ``{"mine": structure}`` makes
+        ``mine(0 + f | g)`` a random term. For what such an object must do see `lmmtools.Structure`.
     contrasts : Mapping[str, str or array_like], optional
         Contrasts by column: ``{"temp": "poly"}``; also ``sum``, ``helmert``, ``treatment``, ``SAS``, ``diff``.
         All factors have treatment contrasts otherwise, ordered ones too (R gives those polynomials).
@@ -63,12 +75,11 @@ def build_design(
     ------
     FormulaError
         If the formula cannot be read.
-    NotYetSupported
-        If it is understood but cannot be fitted yet.
     DataError
-        If the data do not hold what the formula needs.
+        If the data do not hold what the formula needs, or a known covariance matrix is none, or lacks levels.
     ModelError
-        If there are as many fixed effects as rows, contrasts are unknown, or `missing` is neither of its values.
+        If there are as many fixed effects as rows, contrasts are unknown, `known` names no grouping factor, a
+        structure does not do what it must, or `missing` is neither of its values.
 
     Notes
     -----
@@ -81,13 +92,14 @@ def build_design(
     >>> from lmmtools import build_design, load_dataset
     >>> build_design("Reaction ~ Days + (Days | Subject)", load_dataset("sleepstudy"))
     <Design Reaction ~ Days + (Days | Subject): 180 rows, 2 fixed effects; groups Subject: 18>
+    >>> build_design("diameter ~ 1 + (1 | plate) + (1 | sample)", load_dataset("Penicillin")).ngroups
+    {'plate': 24, 'sample': 6}
     """
-    parsed = formula if isinstance(formula, ParsedFormula) else parse_formula(formula)
+    parsed = formula if isinstance(formula, ParsedFormula) else parse_formula(formula, structures)
     if contrasts is not None and not isinstance(contrasts, Mapping):
         raise ModelError(
             f"contrasts={contrasts!r} does not say for which column: give a mapping such as {{'f': 'sum'}}."
         )
-    _refuse_unsupported(parsed)
     if missing not in ("drop", "raise"):
         raise ModelError(f"missing={missing!r} is unknown: choose 'drop' or 'raise'.")
     extra = [name for name in (weights, offset) if isinstance(name, str)]
@@ -96,7 +108,7 @@ def build_design(
     apart = weights if isinstance(weights, str) and weights not in (*parsed.columns, offset) else None
     keep, message = checks.complete_rows(columns, missing, apart)
     used = columns if keep is None else columns.rows(keep)
-    given = _Given(weights, offset, columns.index, keep)
+    given = _Given(weights, offset, columns.index, keep, Known(known), structures_of(parsed, structures))
     messages = [] if message is None else [message]
     dropped = columns.index[:0] if keep is None else columns.index[~keep]
     return _assemble(parsed, used, given, dict(contrasts or {}), dropped, messages)
@@ -104,28 +116,14 @@ def build_design(
 
 @dataclass(frozen=True)
 class _Given:
-    """The `weights` and `offset` arguments, the labels of all rows, and which of these are used."""
+    """The arguments of the call, the labels of all rows, and which of these are used."""
 
     weights: object
     offset: object
     index: pd.Index
     keep: np.ndarray | None
-
-
-def _refuse_unsupported(parsed: ParsedFormula) -> None:
-    for bar in parsed.random:
-        if bar.structure not in STRUCTURES:
-            raise NotYetSupported(
-                f"`{bar.label}` asks for the covariance structure {bar.structure}, which this version reads but cannot "
-                f"fit yet: available are {', '.join(STRUCTURES)}."
-            )
-    factors = list(dict.fromkeys(bar.factor for bar in parsed.random))
-    if len(factors) > 1:
-        raise NotYetSupported(
-            f"the formula has {len(factors)} grouping factors ({', '.join(factors)}), which this version reads but "
-            "cannot fit together yet: available is one grouping factor with any number of terms, such as "
-            f"{parsed.random[0].label}."
-        )
+    known: Known
+    structures: Mapping[str, object]
 
 
 def _assemble(
@@ -162,9 +160,11 @@ def _assemble(
     if dropped_columns:
         X, fixed_names = np.asfortranarray(X[:, kept]), tuple(fixed_names[j] for j in kept)
     weights, offset = _weights(columns, given), _offset(blueprint, made.values, columns, given)
-    terms = _terms(parsed, blueprint, made, groups)
+    sides = left_sides(parsed, blueprint, made, columns, messages)
+    terms = random_terms(parsed, sides, groups, given.structures, given.known, messages)
     named = given.offset if isinstance(given.offset, str) else None
-    recipe = Recipe(blueprint, made.specs, contrasts, kept, named, given.offset is not None and named is None)
+    axes = tuple(side.axis for side in sides)
+    recipe = Recipe(blueprint, made.specs, contrasts, kept, named, given.offset is not None and named is None, axes)
     return Design(
         parsed.text, parsed, parsed.response, y, X, fixed_names, weights, offset, terms, columns.index, dropped_rows,
         dropped_columns, tuple(dict.fromkeys(messages)), columns.units, columns.nouns, columns.descriptions, recipe,
@@ -179,6 +179,8 @@ def _groups(parsed: ParsedFormula, columns: Columns, messages: list[str]) -> dic
         if bar.group not in groups:
             groups[bar.group] = interaction([single[name] for name in bar.group])
             messages += checks.check_levels(bar.factor, groups[bar.group], fixed=False)
+    if len(groups) > 1:
+        messages += crossing_notes(groups, single)
     return groups
 
 
@@ -229,37 +231,3 @@ def _offset(
         checks.check_finite(given.offset if isinstance(given.offset, str) else "offset", part, columns.index)
         parts.append(part)
     return np.sum(parts, axis=0) if parts else None
-
-
-def _terms(
-    parsed: ParsedFormula, blueprint: Blueprint, made: Matrices, groups: Mapping[tuple[str, ...], Levels]
-) -> tuple[RandomTerm, ...]:
-    """Random terms in lme4's order, a factor's later ones numbered ``.1``, ``.2`` and so on."""
-    order = _lme4_order([len(groups[bar.group].levels) for bar in parsed.random])
-    terms, seen = [], Counter()
-    for k in order:
-        bar: BarTerm = parsed.random[k]
-        part = blueprint.bars[k]
-        found = groups[bar.group]
-        group = f"{bar.factor}.{seen[bar.factor]}" if seen[bar.factor] else bar.factor
-        seen[bar.factor] += 1
-        terms.append(
-            RandomTerm(
-                bar.label,
-                bar.factor,
-                group,
-                bar.structure,
-                made.names[part],
-                made.values[part],
-                found.codes,
-                found.levels,
-            )
-        )
-    return tuple(terms)
-
-
-def _lme4_order(levels: list[int]) -> list[int]:
-    """Formula order where numbers of levels do not increase, else R's ``rev(order(levels))``."""
-    if all(a >= b for a, b in pairwise(levels)):
-        return list(range(len(levels)))
-    return sorted(range(len(levels)), key=levels.__getitem__)[::-1]  # not reverse=True, which keeps ties in order

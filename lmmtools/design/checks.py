@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -20,6 +21,7 @@ __all__ = [
     "check_finite",
     "check_levels",
     "check_magnitude",
+    "check_memory",
     "check_names",
     "check_response",
     "complete_rows",
@@ -88,6 +90,18 @@ def check_magnitude(names: Sequence[str], matrix: np.ndarray) -> None:
         raise DataError(
             f"the largest value of `{names[j]}` is {largest[j]:.3g}, and sums of squares of such numbers do not fit "
             "double precision: give it in other units."
+        )
+
+
+def check_memory(size: float, what: str, remedy: str) -> None:
+    """Raise ModelError if `size` bytes are more than half of the machine's memory."""
+    try:
+        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not every system says
+        whole = 16 * 2**30
+    if size > whole / 2:
+        raise ModelError(
+            f"{what} need a matrix of {size / 1e9:.3g} GB, and this machine has {whole / 1e9:.3g} GB: {remedy}."
         )
 
 

@@ -134,6 +134,19 @@ def _factorize(series: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     return codes.astype(np.intp, copy=False), labels
 
 
+def _cells(combined: np.ndarray, parts: list[Levels]) -> Levels:
+    """Codes and levels of numbers that stand for combinations."""
+    finest = max(parts, key=lambda part: len(part.levels))
+    number = np.zeros(len(finest.levels), dtype=np.int64)
+    number[finest.codes] = combined
+    if np.array_equal(number[finest.codes], combined):  # ids of one part tell the others: sort levels, not rows
+        order = np.argsort(number)
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        return Levels(rank[finest.codes], pd.Index(number[order]))
+    return categorise("", pd.Series(combined))
+
+
 def interaction(parts: list[Levels]) -> Levels:
     """Combinations that occur of several columns' levels, labelled ``"a:b"``, the last varying fastest."""
     if len(parts) == 1:
@@ -145,14 +158,15 @@ def interaction(parts: list[Levels]) -> Levels:
         )
     for part, size in zip(parts[1:], sizes[1:], strict=True):
         combined = combined * size + part.codes
-    cells = categorise("", pd.Series(combined))
-    labels, rest = [], cells.levels.to_numpy()
-    for part, size in zip(reversed(parts), reversed(sizes), strict=True):
-        labels.append(part.levels.astype(str).to_numpy()[rest % size])
-        rest = rest // size
-    names = [":".join(label) for label in zip(*reversed(labels), strict=True)]
+    cells = _cells(combined, parts)
+    texts = [np.array([str(level) for level in part.levels], dtype=object) for part in parts]
+    names, rest = None, cells.levels.to_numpy()
+    for text, size in zip(reversed(texts), reversed(sizes), strict=True):
+        label = text[rest % size]
+        names, rest = label if names is None else label + ":" + names, rest // size
     levels = pd.Index(names)
-    if not levels.is_unique:
+    words = [text for text, part in zip(texts, parts, strict=True) if not pd.api.types.is_numeric_dtype(part.levels)]
+    if any(":" in label for text in words for label in text) and not levels.is_unique:
         raise DataError(
             f"two different groups would both be labelled `{levels[levels.duplicated()][0]}`, as the columns that "
             "make them hold `:`: replace it in their values."

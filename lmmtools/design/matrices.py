@@ -2,7 +2,8 @@
 
 The fixed part, the left sides of all bars, a transformed response and the offsets share variables; they
 are built together so that each variable is evaluated once, and the specs formulaic learns (levels,
-contrasts, knots, scalings) are kept to build the same columns from new data.
+contrasts, knots, scalings) are kept to build the same columns from new data. Where all parts are plain
+columns (`plain.py`) there is nothing to learn, and specs are made only when they are asked for.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ from formulaic.materializers.base import FormulaMaterializer
 from lmmtools.design.encoding import coded
 from lmmtools.design.frame import Columns, numbers
 from lmmtools.design.levels import categorise, is_categorical
+from lmmtools.design.plain import Joiner, plain_matrices, plain_sources
 from lmmtools.design.transforms import CONTEXT
 from lmmtools.errors import DataError, LMMError
-from lmmtools.formula import ParsedFormula
+from lmmtools.formula import POSITIONAL, BarTerm, ParsedFormula
 from lmmtools.formula.syntax import Name
-from lmmtools.formula.terms import render_terms
+from lmmtools.formula.terms import Term, render_terms
 from lmmtools.formula.translate import RESERVED, render
 
-__all__ = ["Blueprint", "Matrices", "blueprint_of", "materialise"]
+__all__ = ["Blueprint", "Matrices", "blueprint_of", "materialise", "plain_specs"]
 
 _ALIAS = re.compile(r"lmm(\d+)_")
 
@@ -44,7 +46,7 @@ class _ColumnMaterializer(FormulaMaterializer):
 
     @FormulaMaterializer.override
     def _init(self) -> None:
-        self._made: list[tuple[tuple[str, ...], np.ndarray]] = []
+        self._joiner = Joiner(self.nrows)
 
     @FormulaMaterializer.override
     @property
@@ -76,16 +78,7 @@ class _ColumnMaterializer(FormulaMaterializer):
 
     @FormulaMaterializer.override
     def _combine_columns(self, cols, spec, drop_rows):
-        names = tuple(name for name, _ in cols)
-        for known, matrix in self._made:  # a bar's columns are often some of the fixed part's: one memory for both
-            for start in range(len(known) - len(names) + 1):
-                if names and known[start : start + len(names)] == names:
-                    return matrix[:, start : start + len(names)]
-        out = np.empty((self.nrows, len(cols)), order="F")
-        for j, (_, values) in enumerate(cols):
-            out[:, j] = values
-        self._made.append((names, out))
-        return out
+        return self._joiner.join(cols)
 
 
 @dataclass(frozen=True)
@@ -101,7 +94,9 @@ class Blueprint:
     plain : tuple of str
         Columns that go by their own names.
     response, offsets, bars : int or None, tuple of int
-        Which part each is; a response that is a plain column has none.
+        Which part each is; a response that is a plain column has none, nor a bar whose positions are one.
+    sources : tuple
+        What the columns of each part are read from, where none is computed; see `plain_sources`.
     """
 
     parts: tuple[str, ...]
@@ -109,7 +104,8 @@ class Blueprint:
     plain: tuple[str, ...]
     response: int | None
     offsets: tuple[int, ...]
-    bars: tuple[int, ...]
+    bars: tuple[int | None, ...]
+    sources: tuple[tuple[str | None, ...] | None, ...]
 
     def spell(self, name: str) -> str:
         """A name formulaic gave, with columns under their own names."""
@@ -125,11 +121,14 @@ class Blueprint:
 
 @dataclass(frozen=True)
 class Matrices:
-    """Matrices of a blueprint's parts by number, their columns' names, and what builds them again."""
+    """Matrices of a blueprint's parts by number, their columns' names, and what builds them again.
+
+    There are no `specs` where all parts are plain columns: then `plain_specs` gives them.
+    """
 
     values: Mapping[int, np.ndarray]
     names: Mapping[int, tuple[str, ...]]
-    specs: ModelSpecs
+    specs: ModelSpecs | None
 
 
 @lru_cache(maxsize=512)
@@ -145,17 +144,23 @@ def blueprint_of(parsed: ParsedFormula) -> Blueprint:
             return node.value
         return aliases.setdefault((node.value, categorical), f"lmm{len(aliases)}_")
 
-    parts: dict[str, int] = {}
+    def is_column_of_positions(bar: BarTerm) -> bool:
+        return bar.structure in POSITIONAL and isinstance(bar.terms[0][0], Name)
 
-    def part(text: str) -> int:
-        return parts.setdefault(text, len(parts))
+    parts: dict[str, tuple[Term, ...]] = {}
 
-    part(render_terms(parsed.fixed_terms, name))
-    bars = tuple(part(render_terms(bar.terms, name)) for bar in parsed.random)
+    def part(*terms: Term) -> int:
+        text = render_terms(terms, name)
+        parts.setdefault(text, terms)
+        return list(parts).index(text)
+
+    part(*parsed.fixed_terms)
+    bars = tuple(None if is_column_of_positions(bar) else part(*bar.terms) for bar in parsed.random)
     simple = isinstance(parsed.response_node, Name)
-    response = None if simple else part("0 + " + render(parsed.response_node, name))
-    offsets = tuple(part("0 + " + render(node, name)) for node in parsed.offset_nodes)
-    return Blueprint(tuple(parts), tuple(aliases), tuple(plain), response, offsets, bars)
+    response = None if simple else part((parsed.response_node,))
+    offsets = tuple(part((node,)) for node in parsed.offset_nodes)
+    sources = tuple(plain_sources(terms, name) for terms in parts.values())
+    return Blueprint(tuple(parts), tuple(aliases), tuple(plain), response, offsets, bars, sources)
 
 
 @lru_cache(maxsize=512)
@@ -194,14 +199,30 @@ def materialise(
         If a part cannot be computed from these columns.
     """
     data = _variables(blueprint, columns, contrasts, note)
-    wanted = _formula(blueprint.parts) if specs is None else specs
+    if specs is None and (made := plain_matrices(blueprint.sources, data, len(columns))) is not None:
+        spelt = {i: tuple(blueprint.spell(name) for name in names) for i, (names, _) in enumerate(made)}
+        return Matrices({i: matrix for i, (_, matrix) in enumerate(made)}, spelt, None)
     try:
-        with np.errstate(all="ignore"):
-            made = _ColumnMaterializer(data, context=CONTEXT, rows=len(columns)).get_model_matrix(
-                wanted, output="numpy", na_action="ignore"
-            )
+        return _computed(blueprint, data, len(columns), specs)
     except FormulaicError as error:
         raise _explained(error, blueprint, columns) from error
+
+
+@lru_cache(maxsize=512)
+def plain_specs(blueprint: Blueprint) -> ModelSpecs:
+    """What formulaic would have learnt where all parts are plain columns, and nothing depends on their values."""
+    numbers = np.zeros(1)
+    data = {source: numbers for part in blueprint.sources for source in part if source is not None}
+    return _computed(blueprint, data, 1, None).specs
+
+
+def _computed(blueprint: Blueprint, data: Mapping[str, object], rows: int, specs: ModelSpecs | None) -> Matrices:
+    """The matrices of all parts as formulaic makes them."""
+    wanted = _formula(blueprint.parts) if specs is None else specs
+    with np.errstate(all="ignore"):
+        made = _ColumnMaterializer(data, context=CONTEXT, rows=rows).get_model_matrix(
+            wanted, output="numpy", na_action="ignore"
+        )
     values, names, learnt = {}, {}, {}
     for key, matrix in made._structure.items():
         i, spec = int(key.removeprefix("part")), matrix.model_spec

@@ -16,8 +16,12 @@ from lmmtools.errors import DataError, ModelError
 from lmmtools.formats import counted, quoted
 
 if TYPE_CHECKING:
-    from lmmtools.design.matrices import Blueprint
+    from formulaic import ModelSpecs
+
+    from lmmtools.design.matrices import Blueprint, Matrices
+    from lmmtools.design.positions import Axis
     from lmmtools.design.value import Design, RandomTerm
+    from lmmtools.formula import ParsedFormula
 
 __all__ = ["NewRows", "NewTerm", "Recipe", "new_rows"]
 
@@ -29,8 +33,8 @@ class Recipe:
     Attributes
     ----------
     blueprint : Blueprint
-    specs : ModelSpecs
-        What formulaic learnt from the data: levels, contrasts, knots, scalings.
+    learnt : ModelSpecs or None
+        What formulaic learnt from the data: levels, contrasts, knots, scalings; None where all columns are plain.
     contrasts : Mapping
     kept : ndarray, shape (p,)
         Columns of the fixed part that stayed.
@@ -38,14 +42,26 @@ class Recipe:
         Column given as the `offset` argument.
     offset_was_array : bool
         Whether that argument was an array, which new data cannot have.
+    axes : tuple of Axis or None
+        Positions of each bar that has such.
     """
 
     blueprint: Blueprint
-    specs: object
+    learnt: ModelSpecs | None
     contrasts: Mapping[str, object]
     kept: np.ndarray
     offset: str | None
     offset_was_array: bool
+    axes: tuple[Axis | None, ...] = ()
+
+    @property
+    def specs(self) -> ModelSpecs:
+        """What builds the same columns from new data: a copy, because formulaic writes into it, even when it fails."""
+        if self.learnt is not None:
+            return deepcopy(self.learnt)
+        from lmmtools.design.matrices import plain_specs
+
+        return deepcopy(plain_specs(self.blueprint))
 
 
 @dataclass(frozen=True)
@@ -115,20 +131,38 @@ def new_rows(design: Design, newdata: object, *, unseen: str = "raise", groups: 
     if not len(columns):
         none = tuple(NewTerm(t.matrix[:0], t.codes[:0]) for t in design.terms)
         return NewRows(design.X[:0], None if design.offset is None else design.offset[:0], none, columns.index)
-    # formulaic writes into the specs it is given, also when it fails halfway
-    made = materialise(recipe.blueprint, columns, recipe.contrasts, deepcopy(recipe.specs))
+    made = materialise(recipe.blueprint, columns, recipe.contrasts, recipe.specs)
     X = np.asfortranarray(made.values[0][:, recipe.kept])
     offsets = [made.values[i][:, 0] for i in recipe.blueprint.offsets]
     if recipe.offset:
         offsets.append(numbers(recipe.offset, columns.series[recipe.offset], "the offset"))
-    parts = dict(zip((bar.label for bar in parsed.random), recipe.blueprint.bars, strict=True))
+    matrices = _left_sides(parsed, recipe, made, columns, groups)
     _finite(design, X, columns)
     nowhere = np.full(len(columns), -1, dtype=np.intp)
     terms = tuple(
-        NewTerm(made.values[parts[t.label]], _codes(t, parsed, columns, unseen) if groups else nowhere)
-        for t in design.terms
+        NewTerm(matrices[t.label], _codes(t, parsed, columns, unseen) if groups else nowhere) for t in design.terms
     )
     return NewRows(X, sum(offsets) if offsets else None, terms, columns.index)
+
+
+def _left_sides(
+    parsed: ParsedFormula, recipe: Recipe, made: Matrices, columns: Columns, groups: bool
+) -> dict[str, np.ndarray]:
+    """The model matrix of each bar, by its label."""
+    found = {}
+    for k, (bar, part) in enumerate(zip(parsed.random, recipe.blueprint.bars, strict=True)):
+        axis = recipe.axes[k] if recipe.axes else None
+        if axis is None:
+            found[bar.label] = made.values[part]
+        elif not groups:  # positions have a meaning within groups only
+            found[bar.label] = np.zeros((len(columns), len(axis.levels)))
+        elif part is None:
+            found[bar.label] = axis.indicators(axis.codes_of(columns.series[bar.terms[0][0].value]))
+        elif axis.is_number:
+            found[bar.label] = axis.indicators(axis.codes_of(pd.Series(made.values[part][:, 0])))
+        else:
+            found[bar.label] = made.values[part]
+    return found
 
 
 def _finite(design: Design, X: np.ndarray, columns: Columns) -> None:
@@ -141,7 +175,7 @@ def _finite(design: Design, X: np.ndarray, columns: Columns) -> None:
             )
 
 
-def _codes(term: RandomTerm, parsed, columns: Columns, unseen: str) -> np.ndarray:
+def _codes(term: RandomTerm, parsed: ParsedFormula, columns: Columns, unseen: str) -> np.ndarray:
     """Codes of new rows among a term's levels; -1 where the level is new or missing."""
     group = next(bar.group for bar in parsed.random if bar.factor == term.factor)
     series = [columns.series[name] for name in group]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -40,8 +40,9 @@ class RandomTerm:
         The grouping factor: ``"Subject"``, ``"recipe:replicate"``.
     group : str
         Its name in ``varcorr``: the factor, then ``"Subject.1"`` for a factor's second term.
-    structure : str
-        ``"us"``, ``"diag"`` or ``"homdiag"``.
+    structure : str or object
+        ``"us"``, ``"diag"``, ``"homdiag"``, ``"cs"``, ``"homcs"``, ``"ar1"`` or ``"hetar1"``; the object itself for
+        a structure of the user's own.
     names : tuple of str, length q
         Names of the effects: ``("Intercept", "Days")``.
     matrix : ndarray, shape (n, q)
@@ -50,16 +51,22 @@ class RandomTerm:
         Which group each row is in, 0 … J-1.
     levels : pd.Index, shape (J,)
         Labels of the groups, in order of codes.
+    positions : ndarray of int64, shape (q,), or None
+        Where the effects of an autoregression stand, in whole steps; `matrix` then indicates them.
+    known_root : ndarray, shape (J, k), or None
+        A root of the known covariance of the levels, A = root root'; None where they are independent.
     """
 
     label: str
     factor: str
     group: str
-    structure: str
+    structure: str | Any
     names: tuple[str, ...]
     matrix: np.ndarray
     codes: np.ndarray
     levels: pd.Index
+    positions: np.ndarray | None = None
+    known_root: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -142,6 +149,14 @@ class Design:
     def ngroups(self) -> dict[str, int]:
         """Number of levels of each grouping factor."""
         return {term.factor: len(term.levels) for term in self.terms}
+
+    @property
+    def factors(self) -> dict[str, tuple[RandomTerm, ...]]:
+        """The terms of each grouping factor, in order of appearance."""
+        found: dict[str, list[RandomTerm]] = {}
+        for term in self.terms:
+            found.setdefault(term.factor, []).append(term)
+        return {factor: tuple(terms) for factor, terms in found.items()}
 
     @property
     def Z(self) -> scipy.sparse.csc_array:

@@ -15,18 +15,18 @@ import pandas as pd
 
 from lmmtools.core.covariance import n_theta
 from lmmtools.core.criterion import Criterion
-from lmmtools.design import build_design
-from lmmtools.errors import LMMError, NotYetSupported
+from lmmtools.design import RandomTerm, build_design
+from lmmtools.errors import LMMError
 from lmmtools.estimable import design_notes, flat_directions
 from lmmtools.explore.variables import Variable, Variables
 from lmmtools.explore.variation import Split, out_of, varies_within
-from lmmtools.formats import counted
+from lmmtools.formats import counted, listed
 from lmmtools.formula import BarTerm, ParsedFormula
 from lmmtools.frames import Frame, frame
 
 __all__ = ["VERDICTS", "candidate_table"]
 
-VERDICTS = ("estimable", "weak", "not unique", "not estimable", "not in this version")
+VERDICTS = ("estimable", "weak", "not unique", "not estimable")
 
 # Slopes of one candidate, covariates it is chosen from, and effects a level: beyond, a table is no help.
 _MOST_TOGETHER, _MOST_COVARIATES, _MOST_EFFECTS = 3, 4, 8
@@ -93,28 +93,37 @@ def _assessed(parsed: ParsedFormula, bars: tuple[BarTerm, ...], data: pd.DataFra
             raise LMMError("no row is complete in every column of the formula.")
         design = build_design(replace(parsed, random=bars), data)
         criterion = Criterion(design)
-    except NotYetSupported:
-        reason = "This version fits one grouping factor, with any number of terms; its parts are judged one by one."
-        return term, "not in this version", None, None, None, "", reason
     except LMMError as error:
         return term, "not estimable", None, None, None, "", _sentence(str(error))
     effects = sum(len(term.names) for term in design.terms)
-    levels = len(design.terms[0].levels)
     parameters = sum(n_theta(term.structure, len(term.names)) for term in design.terms)
-    pivots = np.diagonal(criterion.working.groups.F) > 0
-    told = int(pivots.all(axis=1).sum())
-    verdict, reason = _verdict(criterion, told, levels)
-    return term, verdict, effects, parameters, levels * effects, out_of(told, levels), reason
+    random = sum(len(term.levels) * len(term.names) for term in design.terms)
+    several = len(design.factors) > 1
+    levels = len(design.terms[0].levels)
+    told = levels if several else _told_apart(design.terms)
+    verdict, reason = _verdict(criterion, random, told, levels)
+    if several:
+        return term, verdict, None, parameters, random, "", reason
+    return term, verdict, effects, parameters, random, out_of(told, levels), reason
 
 
-def _verdict(criterion: Criterion, told: int, levels: int) -> tuple[str, str]:
+def _told_apart(terms: tuple[RandomTerm, ...]) -> int:
+    """Levels of a factor whose own rows can tell all effects apart: whose cross-products have full rank."""
+    columns = np.hstack([term.matrix for term in terms])
+    columns = columns / np.maximum(np.sqrt(np.mean(columns**2, axis=0)), np.finfo(float).tiny)
+    effects, codes = columns.shape[1], terms[0].codes
+    blocks = np.split(columns[np.argsort(codes, kind="stable")], np.cumsum(np.bincount(codes))[:-1])
+    return sum(len(block) >= effects and np.linalg.matrix_rank(block) == effects for block in blocks)
+
+
+def _verdict(criterion: Criterion, random: int, told: int, levels: int) -> tuple[str, str]:
     """What the design says of one structure, and why."""
-    working = criterion.working
-    n, effects = working.blocks.n, sum(term.q for term in working.terms)
+    working, factors = criterion.working, criterion.design.factors
+    n, effects = working.products.n, sum(term.q for term in working.terms)
     if working.gram.residual_is_confounded():
         return "not estimable", (
-            f"{counted(n, 'row')} for {levels} × {effects} random effects: their variances cannot be told from the "
-            "residual variance."
+            f"{counted(n, 'row')} for {random if len(factors) > 1 else f'{levels} × {effects}'} random effects: their "
+            "variances cannot be told from the residual variance."
         )
     if flat := flat_directions(criterion):
         return "not unique", _sentence(f"no data of this design determine {flat[0]}.")
@@ -122,6 +131,9 @@ def _verdict(criterion: Criterion, told: int, levels: int) -> tuple[str, str]:
         return "weak", _sentence(" ".join(note.replace("`", "") for note in notes))
     if told == 0:
         return "weak", "No level tells the effects apart by itself; only comparisons between levels do."
+    if len(factors) > 1:
+        all_levels = listed(f"{counted(len(terms[0].levels), 'level')} of {name}" for name, terms in factors.items())
+        return "estimable", f"{all_levels} with {counted(n, 'row')}."
     if effects == 1:
         return "estimable", f"{counted(levels, 'level')} with {counted(n, 'row')}."
     whole = "every level tells" if told == levels else f"{told} of {levels} levels tell"

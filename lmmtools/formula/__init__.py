@@ -7,17 +7,19 @@ spelling as formulaic's, and `residual` reads residual structures.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from lmmtools.errors import FormulaError
-from lmmtools.formula.bars import STRUCTURES, BarTerm, bar_of, bar_terms
+from lmmtools.formula.bars import POSITIONAL, STRUCTURES, BarTerm, bar_of, bar_terms
 from lmmtools.formula.residual import ParsedResidual, ResidualPart, parse_residual
 from lmmtools.formula.syntax import Call, Name, Node, Number, Op, Paren, complain, read, walk
 from lmmtools.formula.terms import Term, expand, render_terms
 from lmmtools.formula.translate import columns, render, validate
 
 __all__ = [
+    "POSITIONAL",
     "STRUCTURES",
     "BarTerm",
     "ParsedFormula",
@@ -85,7 +87,7 @@ class ParsedFormula:
         return tuple(dict.fromkeys([*columns(self.response_node), *self.predictors, *self.groups]))
 
 
-def parse_formula(text: str) -> ParsedFormula:
+def parse_formula(text: str, structures: Iterable[str] | None = None) -> ParsedFormula:
     """Parse a mixed-model formula in R's notation.
 
     Parameters
@@ -93,6 +95,9 @@ def parse_formula(text: str) -> ParsedFormula:
     text : str
         ``response ~ terms``, with random terms such as ``(1 + x | g)``, ``(x || g)``, ``(1 | a/b)``,
         ``diag(f | g)``, ``ar1(t | g)`` and offsets as ``offset(x)``.
+    structures : Mapping or iterable of str, optional
+        Names of covariance structures of your own, as `fit_lmm` takes them: with ``"mine"`` among them,
+        ``mine(0 + f | g)`` is a random term.
 
     Returns
     -------
@@ -101,7 +106,8 @@ def parse_formula(text: str) -> ParsedFormula:
     Raises
     ------
     FormulaError
-        When the text is not a formula; the message shows the place and says what to do.
+        When the text is not a formula; the message shows the place and says what to do. When a structure has the
+        name of a built-in one, or one that a formula cannot hold.
 
     Examples
     --------
@@ -113,11 +119,28 @@ def parse_formula(text: str) -> ParsedFormula:
         raise FormulaError(
             f"a formula is a string such as 'y ~ x + (1 | g)', not {type(text).__name__}: write it between quotes."
         )
-    return _parsed(text.strip())
+    return _parsed(text.strip(), _own_names(structures))
+
+
+def _own_names(structures: Iterable[str] | None) -> tuple[str, ...]:
+    """Names of the user's structures, checked."""
+    if structures is None:
+        return ()
+    if isinstance(structures, str) or not isinstance(structures, Iterable):
+        raise FormulaError(
+            f"structures={structures!r} does not say which name stands for which structure: give a mapping such as "
+            "{'mine': structure}."
+        )
+    for name in structures:
+        if name in STRUCTURES:
+            raise FormulaError(f"structures: `{name}` is the name of a built-in structure: choose another name.")
+        if not (isinstance(name, str) and name.replace(".", "_").isidentifier()):
+            raise FormulaError(f"structures: {name!r} cannot be written in a formula: use letters, digits and `_`.")
+    return tuple(structures)
 
 
 @lru_cache(maxsize=512)
-def _parsed(text: str) -> ParsedFormula:
+def _parsed(text: str, own: tuple[str, ...]) -> ParsedFormula:
     tree = read(text)
     if not (isinstance(tree, Op) and tree.op == "~"):
         complain(
@@ -126,7 +149,7 @@ def _parsed(text: str) -> ParsedFormula:
     if isinstance(tree.left, Op) and tree.left.op == "~":
         complain(text, tree.at, "a formula has one `~` only: remove the second.")
     response = _response(text, tree.left)
-    fixed, offsets, bars = _split(text, tree.right)
+    fixed, offsets, bars = _split(text, tree.right, own)
     fixed_terms = expand(text, fixed) if fixed is not None else ((),)
     random = tuple(block for structure, bar in bars for block in bar_terms(text, structure, bar))
     for part in (part for terms in (fixed_terms, *(bar.terms for bar in random)) for term in terms for part in term):
@@ -147,21 +170,21 @@ def _response(text: str, node: Node) -> Node:
     return node
 
 
-def _split(text: str, node: Node) -> tuple[Node | None, list[Node], list[tuple[str, Op]]]:
+def _split(text: str, node: Node, own: tuple[str, ...]) -> tuple[Node | None, list[Node], list[tuple[str, Op]]]:
     """The right side's fixed part without bars and offsets, the offsets, and the bars."""
     if isinstance(node, Op) and node.op == "+":
-        left, offsets, bars = _split(text, node.left)
-        right, more_offsets, more_bars = _split(text, node.right)
+        left, offsets, bars = _split(text, node.left, own)
+        right, more_offsets, more_bars = _split(text, node.right, own)
         offsets, bars = offsets + more_offsets, bars + more_bars
         if left is None or right is None:
             return left if right is None else right, offsets, bars
         return Op(node.pos, "+", left, right, node.at), offsets, bars
     if isinstance(node, Op) and node.op == "-":
-        left, offsets, bars = _split(text, node.left)
+        left, offsets, bars = _split(text, node.left, own)
         _refuse_bar(text, node.right, "taken away with `-`")
         left = Number(node.pos, "1") if left is None else left
         return Op(node.pos, "-", left, node.right, node.at), offsets, bars
-    if (found := bar_of(text, node)) is not None:
+    if (found := bar_of(text, node, own)) is not None:
         return None, [], [found]
     if isinstance(node, Call) and node.func == "offset":
         if len(node.args) != 1 or node.keywords:
@@ -170,7 +193,7 @@ def _split(text: str, node: Node) -> tuple[Node | None, list[Node], list[tuple[s
         inner = node.args[0]
         return None, [inner if isinstance(inner, Name | Call) else Call(inner.pos, "I", (inner,))], []
     if isinstance(node, Paren) and isinstance(node.body, Op) and node.body.op == "+":
-        return _split(text, node.body)
+        return _split(text, node.body, own)
     if isinstance(node, Op) and node.op in ("*", "/", ":", "^", "%in%"):
         _refuse_bar(text, node, f"combined by `{node.op}`")
     return node, [], []

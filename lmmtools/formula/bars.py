@@ -8,10 +8,10 @@ from lmmtools.formats import nearest
 from lmmtools.formula.syntax import Call, Name, Node, Op, Paren, complain, walk
 from lmmtools.formula.terms import Term, expand, written
 
-__all__ = ["STRUCTURES", "BarTerm", "bar_of", "bar_terms"]
+__all__ = ["POSITIONAL", "STRUCTURES", "BarTerm", "bar_of", "bar_terms"]
 
 STRUCTURES = ("us", "diag", "homdiag", "cs", "homcs", "ar1", "hetar1")
-_POSITIONAL = ("ar1", "hetar1")  # their left side names positions, not effects
+POSITIONAL = ("ar1", "hetar1")  # their left side names positions, not effects
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class BarTerm:
     Attributes
     ----------
     structure : str
-        One of ``us diag homdiag cs homcs ar1 hetar1``.
+        One of ``us diag homdiag cs homcs ar1 hetar1``, or the name of a structure of the user's own.
     terms : tuple of Term
         The expanded left side; the intercept is the empty term.
     group : tuple of str
@@ -44,13 +44,21 @@ class BarTerm:
     def label(self) -> str:
         """The term as people write it: ``"(1 + Days | Subject)"``, ``"diag(0 + f | g)"``."""
         left = written(self.terms)
-        if left.startswith(("0 + ", "1 + ")) and self.structure in _POSITIONAL:
+        if left.startswith(("0 + ", "1 + ")) and self.structure in POSITIONAL:
             left = left[4:]
         return f"{'' if self.structure == 'us' else self.structure}({left} | {self.factor})"
 
 
-def bar_of(text: str, node: Node) -> tuple[str, Op] | None:
+def bar_of(text: str, node: Node, own: tuple[str, ...] = ()) -> tuple[str, Op] | None:
     """The structure and the bar of a random term, or None when `node` is none.
+
+    Parameters
+    ----------
+    text : str
+        The whole formula, for errors.
+    node : Node
+    own : tuple of str
+        Names of the user's own structures.
 
     Raises
     ------
@@ -61,12 +69,14 @@ def bar_of(text: str, node: Node) -> tuple[str, Op] | None:
         case Paren(body=Op(op="|" | "||") as bar):
             return "us", bar
         case Paren(body=Paren() | Call() as body):
-            return bar_of(text, body)
+            return bar_of(text, body, own)
         case Call(func=func, args=args) if any(isinstance(a, Op) and a.op in ("|", "||") for a in args):
-            if func not in STRUCTURES:
-                known = ", ".join(STRUCTURES)
-                hint = nearest(func, STRUCTURES)
-                complain(text, node.pos, f"`{func}` is not a covariance structure{hint}: known are {known}.")
+            if func not in (known := (*STRUCTURES, *own)):
+                hint = nearest(func, known)
+                more = "" if own else ", and those given by structures="
+                complain(
+                    text, node.pos, f"`{func}` is not a covariance structure{hint}: known are {', '.join(known)}{more}."
+                )
             if len(args) > 1 or node.keywords:
                 complain(text, node.pos, f"`{func}` takes one argument, as in {func}(x | g).")
             if args[0].op == "||":
@@ -97,8 +107,8 @@ def bar_terms(text: str, structure: str, bar: Op) -> tuple[BarTerm, ...]:
     for part in walk(bar.left):
         if isinstance(part, Op) and part.op in ("|", "||"):
             complain(text, bar.at, "a random term has one bar: write crossed factors as (x | a) + (x | b).")
-    terms = expand(text, bar.left, intercept=structure not in _POSITIONAL)
-    if structure in _POSITIONAL:
+    terms = expand(text, bar.left, intercept=structure not in POSITIONAL)
+    if structure in POSITIONAL:
         terms = _positions(text, structure, bar, terms)
     if not terms:
         complain(text, bar.pos, "this random term has no effect left: write (1 | g), or name a variable.")

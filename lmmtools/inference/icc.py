@@ -79,12 +79,17 @@ def _shares(fit: Any) -> tuple[np.ndarray, np.ndarray]:
     """(icc, adjusted) by grouping factor."""
     between = dict.fromkeys(fit.ngroups, 0.0)
     for term, Lambda in zip(fit.design.terms, fit.Lambda, strict=True):
-        ZL = term.matrix @ Lambda
-        between[term.factor] += fit.sigma**2 * float(np.mean(np.sum(ZL**2, axis=1)))
+        between[term.factor] += fit.sigma**2 * float(np.mean(relative_variance(term, Lambda)))
     random = np.array(list(between.values()))
     fixed = float(np.var(fit.design.X @ fit.fixef.to_numpy(), ddof=1))
     residual = fit.sigma**2
     return random / (fixed + random.sum() + residual), random / (random.sum() + residual)
+
+
+def relative_variance(term: Any, Lambda: np.ndarray) -> np.ndarray:
+    """Variance that a term gives each row, over σ²; a known covariance matrix says how large a level's own is."""
+    own = np.sum((term.matrix @ Lambda) ** 2, axis=1)
+    return own if term.known_root is None else own * np.sum(term.known_root**2, axis=1)[term.codes]
 
 
 def _bootstrap(fit: Any, n: int, rng: Any, level: float) -> tuple[np.ndarray, np.ndarray]:

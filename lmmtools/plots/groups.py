@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmmtools.errors import LMMError
 from lmmtools.figures import Description
-from lmmtools.formats import counted, shortened, spread, visible, with_unit
+from lmmtools.formats import counted, listed, nearest, quoted, shortened, spread, visible, with_unit
 from lmmtools.plots.drawing import (
     BLUE,
     INK,
@@ -24,36 +25,51 @@ __all__ = ["data_by_group"]
 
 # All groups up to the first number are shown, else the second number of them.
 _PANELS, _ROWS = (30, 20), (60, 40)
+# Rows a level has on average, for its panel to show something.
+_FEW_ROWS = 3
 
 
-def _covariate(fit: Any) -> tuple[str, np.ndarray] | None:
+def _home(fit: Any, factor: str | None) -> Any:
+    """A term of the grouping factor shown: the first whose levels have a few rows each, else that of fewest levels."""
+    terms = [terms[0] for terms in fit.design.factors.values()]
+    if factor is not None:
+        if factor not in fit.design.factors:
+            raise LMMError(
+                f"`{factor}` is no grouping factor of this model{nearest(str(factor), fit.design.factors)}; factor can "
+                f"be {quoted(fit.design.factors)}."
+            )
+        return fit.design.factors[factor][0]
+    large = [term for term in terms if fit.nobs >= _FEW_ROWS * len(term.levels)]
+    return large[0] if large else min(terms, key=lambda term: len(term.levels))
+
+
+def _covariate(fit: Any, home: Any) -> tuple[str, np.ndarray] | None:
     """The first numeric slope, then fixed covariate, that takes three values or more and varies within groups."""
     design = fit.design
     columns = [(n, t.matrix[:, k]) for t in design.terms for k, n in enumerate(t.names)]
     columns += [(n, design.X[:, j]) for j, n in enumerate(design.fixed_names) if ":" not in n]
-    codes = design.terms[0].codes
     for name, x in columns:
         if name == "Intercept" or "[" in name or len(np.unique(x)) < 3:
             continue
-        by_group = pd.Series(x).groupby(codes)
+        by_group = pd.Series(x).groupby(home.codes)
         if (by_group.max() > by_group.min()).mean() >= 0.5:
             return name, x
     return None
 
 
-def _chosen(fit: Any, limit: tuple[int, int]) -> np.ndarray:
+def _chosen(fit: Any, factor: str, limit: tuple[int, int]) -> np.ndarray:
     """Codes of the groups shown: all, or some evenly spaced in rank of their first conditional mode."""
-    first = fit.ranef[fit.design.terms[0].factor].iloc[:, 0].to_numpy()
+    first = fit.ranef[factor].iloc[:, 0].to_numpy()
     if len(first) <= limit[0]:
         return np.arange(len(first))
     ranks = np.linspace(0, len(first) - 1, limit[1]).round().astype(int)
     return np.sort(np.argsort(first, kind="stable")[ranks])
 
 
-def _rows_by_group(fit: Any) -> PlotData:
-    design, term = fit.design, fit.design.terms[0]
-    covariate = _covariate(fit)
-    codes = _chosen(fit, _PANELS if covariate else _ROWS)
+def _rows_by_group(fit: Any, factor: str | None = None) -> PlotData:
+    design, term = fit.design, _home(fit, factor)
+    covariate = _covariate(fit, term)
+    codes = _chosen(fit, term.factor, _PANELS if covariate else _ROWS)
     panel = np.full(len(term.levels), -1)
     panel[codes] = np.arange(len(codes))
     name, x = covariate or ("", np.zeros(fit.nobs))
@@ -81,6 +97,7 @@ def _rows_by_group(fit: Any) -> PlotData:
         MappingProxyType(
             {
                 "groups": len(term.levels),
+                "others": tuple(visible(other) for other in design.factors if other != term.factor),
                 "shown": len(codes),
                 "x": bool(covariate),
                 "lines": bool(covariate) and _is_function(table, "fitted"),
@@ -110,7 +127,8 @@ def _describe_rows_by_group(data: PlotData) -> Description:
     chosen = f" Shown are {which}, evenly spaced in rank of the conditional mode of {labels['effect']}." if some else ""
     what = "solid lines" if facts["lines"] else "crosses" if facts["x"] else "upright ticks"
     population = "; dotted: the same without random effects" if facts["population"] else ""
-    marks = f"{what.capitalize()}: fitted values, random effects included{population}."
+    others = f" of {listed([factor, *facts['others']])}" if facts["others"] else ""
+    marks = f"{what.capitalize()}: fitted values, random effects{others} included{population}."
     against = f" against {labels['x']}" if facts["x"] else ""
     per = "panel" if facts["x"] else "row"
     rows = -(-n // columns_for(n)) if facts["x"] else 0
@@ -136,10 +154,17 @@ def data_by_group(data: PlotData, ax: Any) -> Any:
     ----------
     fit : LMMFit
     ax : matplotlib Axes, optional
+    factor : str, optional
+        The grouping factor. When left out, the first whose levels have three rows or more on average.
 
     Returns
     -------
     Axes
+
+    Raises
+    ------
+    LMMError
+        If the model has no grouping factor of that name.
     """
     return _trellis(data, ax) if data.facts["x"] else _dots(data, ax)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from lmmtools.errors import LMMError
 from lmmtools.figures import Description
-from lmmtools.formats import counted, effect_unit, nearest, quoted, shortened, spread, visible, with_unit
+from lmmtools.formats import counted, effect_unit, listed, nearest, quoted, shortened, spread, visible, with_unit
 from lmmtools.plots.drawing import (
     BLUE,
     INK,
@@ -26,8 +27,10 @@ from lmmtools.plots.drawing import (
 
 __all__ = ["caterpillar", "qq_ranef"]
 
-# Names that fit one under another on a figure of the tallest size.
-_MOST_NAMES = 60
+# Names that fit one under another on a figure of the tallest size; those of a factor among several; panels of a factor.
+_MOST_NAMES, _MOST_ROWS, _MOST_EFFECTS = 60, 30, 6
+# Levels up to which intervals do not run into one another.
+_APART = 200
 _Z95 = 1.959963984540054  # Φ⁻¹(0.975)
 
 
@@ -35,41 +38,84 @@ def _label(fit: Any, effect: str) -> str:
     return with_unit(effect, effect_unit(fit.design.units, fit.response, effect))
 
 
-def _modes(fit: Any, factor: str | None) -> tuple[str, pd.DataFrame, np.ndarray]:
-    """Grouping factor, conditional modes (levels × effects) and their sd's, effects by position."""
-    factor = next(iter(fit.ranef)) if factor is None else factor
-    if factor not in fit.ranef:
+@dataclass(frozen=True)
+class _Part:
+    """Modes of one effect of one factor: `factor` as it is, its number and the effect's, the axis label."""
+
+    factor: str
+    block: int
+    effect: int
+    label: str
+    modes: pd.Series
+    sd: np.ndarray
+
+
+def _parts(fit: Any, factor: str | None) -> list[_Part]:
+    """Every effect shown of one factor, or of all; a factor's first few where it has many."""
+    if factor is not None and factor not in fit.ranef:
         raise LMMError(
             f"`{factor}` is no grouping factor of this model{nearest(str(factor), fit.ranef)}; factor can be "
             f"{quoted(fit.ranef)}."
         )
-    return factor, fit.ranef[factor], np.sqrt(np.einsum("jkk->jk", fit.ranef_cov[factor]))
+    parts = []
+    modes, covariances = fit.ranef, fit.ranef_cov
+    for block, name in enumerate([factor] if factor is not None else modes):
+        sd = np.sqrt(np.einsum("jkk->jk", covariances[name]))
+        for k, effect in enumerate(modes[name].columns[:_MOST_EFFECTS]):
+            parts.append(_Part(name, block, k, _label(fit, effect), modes[name].iloc[:, k], sd[:, k]))
+    return parts
+
+
+def _facts(fit: Any, parts: list[_Part]) -> MappingProxyType:
+    """Names, levels and effects of the factors shown."""
+    first = [part for part in parts if not part.effect]
+    return MappingProxyType({
+        "factors": tuple(visible(part.factor) for part in first),
+        "levels": tuple(len(part.modes) for part in first),
+        "effects": tuple(sum(other.block == part.block for other in parts) for part in first),
+        "all": tuple(fit.ranef[part.factor].shape[1] for part in first),
+    })  # fmt: skip
+
+
+def _groups(data: PlotData) -> str:
+    """How many levels of which factors: "24 levels of plate and 6 levels of sample"."""
+    pairs = zip(data.facts["levels"], data.facts["factors"], strict=True)
+    return listed(f"{counted(levels, 'level')} of {factor}" for levels, factor in pairs)
+
+
+def _left_out(data: PlotData) -> str:
+    """That of many effects some are shown."""
+    facts = data.facts
+    rows = zip(facts["factors"], facts["effects"], facts["all"], strict=True)
+    said = [f"the first {shown} of {whole} effects by {factor}" for factor, shown, whole in rows if shown < whole]
+    return f" Shown are {listed(said)}." if said else ""
 
 
 def _mode_quantiles(fit: Any, factor: str | None = None) -> PlotData:
-    factor, modes, _ = _modes(fit, factor)
-    parts = []
-    for k, effect in enumerate(modes.columns):
-        part = normal_quantiles(modes.iloc[:, k].to_numpy())
-        parts.append(part.assign(panel=k, label=_label(fit, effect)))
-    facts = MappingProxyType({"factor": visible(factor), "effects": modes.shape[1], "levels": len(modes)})
-    return PlotData(pd.concat(parts, ignore_index=True), facts=facts)
+    parts = _parts(fit, factor)
+    facts = _facts(fit, parts)
+    several = len(facts["factors"]) > 1
+    tables = []
+    for panel, part in enumerate(parts):
+        label = f"{part.label} by {facts['factors'][part.block]}" if several else part.label
+        tables.append(normal_quantiles(part.modes.to_numpy()).assign(panel=panel, label=label))
+    return PlotData(pd.concat(tables, ignore_index=True), facts=facts)
 
 
 def _describe_mode_quantiles(data: PlotData) -> Description:
-    factor, levels, k = data.facts["factor"], data.facts["levels"], data.facts["effects"]
+    k = sum(data.facts["effects"])
     said = [
-        f"{part['label'].iloc[0]}: {spread(part['sample'])}, {outside(part)} of {levels} outside the band"
+        f"{part['label'].iloc[0]}: {spread(part['sample'])}, {outside(part)} of {len(part)} outside the band"
         if np.ptp(part["sample"]) > 0
         else f"{part['label'].iloc[0]}: all equal to zero"
         for _, part in data.table.groupby("panel")
     ]
     return Description(
-        caption=f"Normal quantile plot of the conditional modes, {counted(levels, 'level')} of {factor}. Dashed: a "
+        caption=f"Normal quantile plot of the conditional modes, {_groups(data)}. Dashed: a "
         "normal distribution with their mean and standard deviation. Grey: where each point would lie 95 % of the "
-        "time if the modes were independent draws from it.",
+        f"time if the modes were independent draws from it.{_left_out(data)}",
         label="fig-qq-ranef",
-        alt=f"Normal quantile plot of the conditional modes of {factor}, {counted(k, 'panel')}. "
+        alt=f"Normal quantile plot of the conditional modes of {listed(data.facts['factors'])}, {counted(k, 'panel')}. "
         + "; ".join(said)
         + ".",
         size=(min(6.6, 1.4 + 2.9 * min(k, 3)), 1.0 + 2.6 * -(-k // 3)),
@@ -86,7 +132,7 @@ def qq_ranef(data: PlotData, ax: Any) -> Any:
     ax : matplotlib Axes, optional
         Where the panels go.
     factor : str, optional
-        The grouping factor; the first when left out.
+        The grouping factor; all when left out. Of a factor with many effects the first six are shown.
 
     Returns
     -------
@@ -97,57 +143,74 @@ def qq_ranef(data: PlotData, ax: Any) -> Any:
     LMMError
         If the model has no grouping factor of that name.
     """
-    k = data.facts["effects"]
+    k = sum(data.facts["effects"])
     columns = min(k, 3)
     axes = panels(ax, -(-k // columns), columns)
     for panel, part in data.table.groupby("panel"):
         qq(axes[panel], part, total=len(data.table))
-        axes[panel].set(xlabel="Standard normal quantile", ylabel=part["label"].iloc[0])
+        axes[panel].set(xlabel="Standard normal quantile" if k < 3 else "Normal quantile", ylabel=part["label"].iloc[0])
     for unused in axes[k:]:
         unused.set_axis_off()
     return ax if k == 1 else ax.figure
 
 
 def _intervals(fit: Any, factor: str | None = None) -> PlotData:
-    factor, modes, sd = _modes(fit, factor)
-    # A stable order by the first effect, which the other panels share.
-    order = np.argsort(modes.iloc[:, 0].to_numpy(), kind="stable")
-    parts = []
-    for k, effect in enumerate(modes.columns):
-        mode, half = modes.iloc[order, k].to_numpy(), _Z95 * sd[order, k]
-        part = {"level": modes.index[order].astype(str), "mode": mode, "low": mode - half, "high": mode + half}
-        parts.append(pd.DataFrame(part).assign(panel=k, label=_label(fit, effect)))
-    facts = {"factor": visible(factor), "effects": modes.shape[1], "levels": len(modes)}
-    return PlotData(pd.concat(parts, ignore_index=True), facts=MappingProxyType(facts))
+    parts = _parts(fit, factor)
+    # A stable order by the first effect, which the other panels of a factor share.
+    orders = {part.block: np.argsort(part.modes.to_numpy(), kind="stable") for part in parts if not part.effect}
+    tables = []
+    for part in parts:
+        order = orders[part.block]
+        mode, half = part.modes.to_numpy()[order], _Z95 * part.sd[order]
+        table = {"level": part.modes.index[order].astype(str), "mode": mode, "low": mode - half, "high": mode + half}
+        tables.append(pd.DataFrame(table).assign(block=part.block, panel=part.effect, label=part.label))
+    return PlotData(pd.concat(tables, ignore_index=True), facts=_facts(fit, parts))
 
 
 def _describe_intervals(data: PlotData) -> Description:
-    factor, levels, k = data.facts["factor"], data.facts["levels"], data.facts["effects"]
-    said = []
-    for _, part in data.table.groupby("panel"):
+    facts = data.facts
+    several = len(facts["factors"]) > 1
+    said, notes = [], []
+    for (block, _), part in data.table.groupby(["block", "panel"]):
+        what = part["label"].iloc[0] + (f" by {facts['factors'][block]}" if several else "")
         if np.ptp(part["mode"]) == 0:
-            said.append(f"{part['label'].iloc[0]}: all equal to zero")
+            said.append(f"{what}: all equal to zero")
             continue
         clear = int(((part["low"] > 0) | (part["high"] < 0)).sum())
-        said.append(f"{part['label'].iloc[0]}: {spread(part['mode'])}, {clear} of {levels} intervals clear of zero")
-    first, last = (visible(data.table["level"].iloc[i]) for i in (0, levels - 1))
-    ends = f", from {first} (lowest) to {last} (highest)" if np.ptp(data.table["mode"][:levels]) > 0 else ""
-    order = f", ordered by {data.table['label'].iloc[0]}" if k > 1 else ""
-    thinned = f" One level in {_stride(levels)} is named." if _stride(levels) > 1 else ""
+        said.append(f"{what}: {spread(part['mode'])}, {clear} of {len(part)} intervals clear of zero")
+    for block, factor in enumerate(facts["factors"]):
+        first = data.table[(data.table["block"] == block) & (data.table["panel"] == 0)]
+        ends = [visible(first["level"].iloc[i]) for i in (0, -1)]
+        if np.ptp(first["mode"]) > 0:
+            notes.append(f"{f'{factor} ' if several else ''}from {ends[0]} (lowest) to {ends[1]} (highest)")
+    order = [data.table.loc[data.table["block"] == b, "label"].iloc[0] for b, k in enumerate(facts["effects"]) if k > 1]
+    ordered = f", ordered by {listed(dict.fromkeys(order))}" if order else ""
+    strides = zip(facts["levels"], facts["factors"], strict=True)
+    thinned = [
+        f" One level in {_stride(n, several)}{f' of {f}' if several else ''} is named."
+        for n, f in strides
+        if _stride(n, several) > 1
+    ]
     return Description(
-        caption=f"Conditional modes of {counted(levels, 'level')} of {factor}{order}, each ± 1.96 conditional "
-        f"standard deviations.{thinned}",
+        caption=f"Conditional modes of {_groups(data)}{ordered}, each ± 1.96 conditional "
+        f"standard deviations.{''.join(thinned)}{_left_out(data)}",
         label="fig-caterpillar",
-        alt=f"Conditional modes with intervals for {counted(levels, 'level')} of {factor}{ends}. "
+        alt=f"Conditional modes with intervals for {_groups(data)}{', ' if notes else ''}{', '.join(notes)}. "
         + "; ".join(said)
         + ".",
-        size=(6.4, min(8.2, 1.1 + 0.155 * max(levels, 4))),
+        size=(6.4, min(8.2, sum(_heights(facts["levels"])))),
     )
 
 
-def _stride(levels: int) -> int:
+def _heights(levels: tuple[int, ...]) -> list[float]:
+    """Height of each factor's panels in inches."""
+    most = [n if len(levels) == 1 else min(n, _MOST_ROWS) for n in levels]
+    return [(1.1 if i == 0 else 0.8) + 0.155 * max(n, 4) for i, n in enumerate(most)]
+
+
+def _stride(levels: int, several: bool) -> int:
     """Every how many levels one is named."""
-    return -(-levels // _MOST_NAMES)
+    return -(-levels // (_MOST_ROWS if several else _MOST_NAMES))
 
 
 @plot(_intervals, _describe_intervals)
@@ -160,7 +223,8 @@ def caterpillar(data: PlotData, ax: Any) -> Any:
     ax : matplotlib Axes, optional
         Where the panels go.
     factor : str, optional
-        The grouping factor; the first when left out.
+        The grouping factor; all when left out, one under another. Of a factor with many effects the first six are
+        shown.
 
     Returns
     -------
@@ -171,19 +235,33 @@ def caterpillar(data: PlotData, ax: Any) -> Any:
     LMMError
         If the model has no grouping factor of that name.
     """
-    k, levels = data.facts["effects"], data.facts["levels"]
-    axes = panels(ax, 1, k, sharey=True)
-    height = np.arange(levels)
-    many = 2 * levels * k > RASTER_ABOVE  # a mark and an interval each
-    for panel, part in data.table.groupby("panel"):
-        here = axes[panel]
+    facts = data.facts
+    grids = _stacked(ax, facts)
+    marks = sum(2 * n * k for n, k in zip(facts["levels"], facts["effects"], strict=True))  # a mark and an interval
+    for (block, panel), part in data.table.groupby(["block", "panel"]):
+        here, levels = grids[block][panel], len(part)
+        height = np.arange(levels)
         here.axvline(0, color=INK, linewidth=0.7, linestyle="--")
-        here.hlines(height, part["low"], part["high"], color=BLUE, linewidth=1.1, rasterized=many)
-        points(here, part["mode"], height, total=2 * levels * k, alpha=1.0)
+        line = {"linewidth": 1.1} if levels <= _APART else {"linewidth": 0.5, "alpha": 0.3}
+        here.hlines(height, part["low"], part["high"], color=BLUE, rasterized=marks > RASTER_ABOVE, **line)
+        points(here, part["mode"], height, total=marks, alpha=1.0)
         here.set(xlabel=part["label"].iloc[0], ylim=(-0.8, levels - 0.2))
-    stride = _stride(levels)
-    named = data.table["level"].iloc[:levels:stride]
-    axes[0].set_yticks(height[::stride], [shortened(name, 24) for name in named])
-    axes[0].tick_params(axis="y", labelsize=7, length=0)
-    axes[0].set_ylabel(data.facts["factor"])
-    return ax if k == 1 else ax.figure
+        if panel == 0:
+            stride = _stride(levels, len(grids) > 1)
+            here.set_yticks(height[::stride], [shortened(name, 24) for name in part["level"].iloc[::stride]])
+            here.tick_params(axis="y", labelsize=7, length=0)
+            here.set_ylabel(facts["factors"][block])
+    return ax if len(grids) == len(grids[0]) == 1 else ax.figure
+
+
+def _stacked(ax: Any, facts: Any) -> list[list[Any]]:
+    """Axes of each effect of each factor: a factor's side by side, factors one under another."""
+    if len(facts["factors"]) == 1:
+        return [panels(ax, 1, facts["effects"][0], sharey=True)]
+    ax.set_axis_off()
+    heights = _heights(facts["levels"])
+    rows = ax.get_subplotspec().subgridspec(len(heights), 1, height_ratios=heights)
+    made = []
+    for row, k in zip(rows, facts["effects"], strict=True):
+        made.append(list(np.ravel(row.subgridspec(1, k).subplots(sharey=True))))
+    return made

@@ -12,7 +12,7 @@ from lmmtools.prose.fixed import told
 from lmmtools.prose.scatter import scattered
 from lmmtools.prose.value import Prose, alert, literal
 from lmmtools.prose.warnings import FEW_GROUPS
-from lmmtools.prose.words import groups, in_unit
+from lmmtools.prose.words import from_coarse, groups, in_unit
 
 __all__ = ["summary"]
 
@@ -72,7 +72,7 @@ def _lead(fit: Any) -> str:
     response = literal(fit.response) + (f" ({', '.join(about)})" if about else "")
     columns = [literal(name) for name in _predictors(fit)]
     by = f" by {listed(columns)}{_through_zero(fit)}" if columns else " by its mean" if len(fit.fixef) else ""
-    factors = listed(groups(design, factor) for factor in fit.ngroups)
+    factors = listed(groups(design, factor) for factor in from_coarse(design))
     return f"The model describes {response}{by}, from {counted(fit.nobs, 'row')} of {factors}."
 
 
@@ -100,7 +100,7 @@ def _trust(fit: Any, level: float) -> str:
         "flat direction": "The fit is one of several that are equally good; the certificate says what differs among "
         "them, and it is not told here.",
     }
-    few = [groups(fit.design, factor) for factor, n in fit.ngroups.items() if n < FEW_GROUPS]
+    few = [groups(fit.design, f) for f in from_coarse(fit.design) if fit.ngroups[f] < FEW_GROUPS]
     said = [certified[status]] if status in certified else []
     if len(fit.fixef):
         said.append(

@@ -229,7 +229,6 @@ def exploration_candidates(exploration: Any) -> Prose:
         "weak": "It identifies, but hardly supports,",
         "not unique": "It leaves some variances open in",
         "not estimable": "It cannot identify",
-        "not in this version": "Understood but not fitted by this version:",
     }
     said = []
     for verdict, start in ways.items():

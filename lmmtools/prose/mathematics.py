@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.formats import listed
+from lmmtools.core.covariance import n_theta
+from lmmtools.formats import counted, listed
 from lmmtools.prose.value import Prose, literal
+from lmmtools.varcorr import COMMON
 
 __all__ = ["model"]
 
@@ -76,6 +78,14 @@ class _Names:
         """Index of the group a row is in."""
         return f"g_{{{self.factors.index(factor) + 1}}}(i)" if self.crossed else "i"
 
+    def along(self, term: Any, k: int, position: str | None = None) -> str:
+        """The effect of a group at the row's position; all of the group's effects, in bold, for an empty one."""
+        mark = f"^{{({self.factors.index(term.factor) + 1})}}" if self.crossed else ""
+        where = f"t({self.row})" if position is None else position
+        places = ",".join(filter(None, [str(k) if k > 1 else "", self.group(term.factor), where]))
+        letter = "a" if where else "\\mathbf{a}"
+        return f"{letter}{mark}_{{{places}}}"
+
     def effect(self, factor: str, k: int) -> str:
         """The k-th random effect of a factor."""
         letter = f"b^{{({self.factors.index(factor) + 1})}}" if self.crossed else "b"
@@ -119,12 +129,14 @@ def _mean(fit: Any, names: _Names) -> str:
     offset = [f"o_{{{names.row}}}"] if design.offset is not None else []
     random = []
     for term, subscripts in _terms(fit):
-        if len(term.names) > _MOST_TERMS:
+        if term.positions is not None:
+            random.append(names.along(term, subscripts[0]))
+        elif len(term.names) > _MOST_TERMS:
             random.append(f"\\mathbf{{z}}_{{{names.row}}}^\\top\\mathbf{{b}}_{{{names.group(term.factor)}}}")
-            continue
-        random += [
-            _product(names.effect(term.factor, k), n, names) for k, n in zip(subscripts, term.names, strict=True)
-        ]
+        else:
+            random += [
+                _product(names.effect(term.factor, k), n, names) for k, n in zip(subscripts, term.names, strict=True)
+            ]
     terms = [*offset, *fixed, *random, f"\\varepsilon_{{{names.row}}}"]
     rows = [[terms[0]]]
     for term in terms[1:]:
@@ -158,10 +170,12 @@ def _random_distributions(fit: Any, names: _Names) -> list[str]:
 def _distribution(term: Any, subscripts: list[int], names: _Names) -> str:
     """b ~ N(0, Ψ), Ψ with the structure of the term."""
     mark = f"{names.factors.index(term.factor) + 1}," if names.crossed else ""
+    if term.positions is not None:
+        return _along(term, subscripts[0], mark, names)
     effects = [names.effect(term.factor, k) for k in subscripts]
     if len(effects) == 1:
         return f"{effects[0]} &\\sim \\mathcal{{N}}\\left(0,\\ \\tau_{{{mark}{subscripts[0]}}}^2\\right)"
-    if len(effects) > _MOST_EFFECTS:
+    if len(effects) > _MOST_EFFECTS or not isinstance(term.structure, str):
         stacked = f"({effects[0]}, \\dots, {effects[-1]})^\\top"
         matrix = f"\\boldsymbol{{\\Psi}}_{{{mark}{subscripts[0]}}}"
         return f"{stacked} &\\sim \\mathcal{{N}}\\left(\\mathbf{{0}},\\ {matrix}\\right)"
@@ -170,10 +184,26 @@ def _distribution(term: Any, subscripts: list[int], names: _Names) -> str:
     return f"{stacked}\\, &\\sim \\mathcal{{N}}\\left(\\mathbf{{0}},\\ {matrix}\\right)"
 
 
+def _along(term: Any, first: int, mark: str, names: _Names) -> str:
+    """Effects along positions: normal, with a covariance that falls off with their distance."""
+    stacked, at = names.along(term, first, ""), f"{mark}{first}"
+    size = f"\\tau_{{{at}}}^2" if term.structure in COMMON else f"\\tau_{{{at},s}}\\,\\tau_{{{at},t}}"
+    entry = f"\\left[{size}\\,\\rho_{{{at}}}^{{|s - t|}}\\right]_{{st}}"
+    return f"{stacked} &\\sim \\mathcal{{N}}\\left(\\mathbf{{0}},\\ {entry}\\right)"
+
+
 def _matrix(structure: str, subscripts: list[int], mark: str) -> str:
+    common = structure in COMMON
+
+    def sd(a: int) -> str:
+        return f"\\tau_{{{mark}{subscripts[0] if common else a}}}"
+
     def entry(a: int, b: int) -> str:
         if a == b:
-            return f"\\tau_{{{mark}{subscripts[0] if structure == 'homdiag' else a}}}^2"
+            return f"{sd(a)}^2"
+        if structure in ("cs", "homcs"):
+            product = f"{sd(a)}^2" if common else f"{sd(min(a, b))}\\tau_{{{mark}{max(a, b)}}}"
+            return f"\\rho_{{{mark}{subscripts[0]}}}\\,{product}"
         return f"\\tau_{{{mark}{min(a, b)}{max(a, b)}}}" if structure == "us" else "0"
 
     rows = " \\\\ ".join(" & ".join(entry(a, b) for b in subscripts) for a in subscripts)
@@ -188,8 +218,8 @@ def _residual_distribution(fit: Any, names: _Names) -> str:
 def _legend(fit: Any, names: _Names) -> str:
     """What the symbols of the display stand for."""
     if names.crossed:
-        groups = [f"$g_{{{k}}}(i)$ the level of {literal(f)}" for k, f in enumerate(names.factors, start=1)]
-        where = [f"Here $i$ counts rows and {listed(groups)} that row $i$ is in."]
+        groups = [f"level $g_{{{k}}}(i)$ of {literal(f)}" for k, f in enumerate(names.factors, start=1)]
+        where = [f"Here $i$ counts rows, and row $i$ is in {listed(groups)}."]
     else:
         where = [f"Here $i$ counts the levels of {literal(names.factors[0])} and $j$ the rows within one."]
     where += [f"$v_{{{k},{names.row}}}$ is {literal(name)}." for name, k in names.symbols.items()]
@@ -201,14 +231,60 @@ def _legend(fit: Any, names: _Names) -> str:
         w = fit.design.weights
         weights = "all equal" if np.ptp(w) == 0 else f"known, from {w.min():.4g} to {w.max():.4g}"
         where.append(f"The precision weights $w_{{{names.row}}}$ are {weights}.")
-    if any(len(term.names) > _MOST_EFFECTS for term in fit.design.terms):
-        where.append(_large_matrices(fit))
-    where.append("Random effects of different levels, and residuals, are independent.")
-    return " ".join(where)
+    where += _positions(fit)
+    if large := [t for t in fit.design.terms if _is_symbol(t)]:
+        where.append(_large_matrices(large))
+    return " ".join([*where, *_dependence(fit)])
 
 
-def _large_matrices(fit: Any) -> str:
-    words = {"us": "any covariance matrix", "diag": "a diagonal matrix", "homdiag": "a multiple of the identity"}
-    large = [t for t in fit.design.terms if len(t.names) > _MOST_EFFECTS]
-    said = [f"of {literal(t.label)} is {words[t.structure]}, {len(t.names)} by {len(t.names)}" for t in large]
+def _positions(fit: Any) -> list[str]:
+    """What positions are."""
+    said = {}
+    for term in fit.design.terms:
+        if term.positions is not None:
+            column = term.label[term.label.index("(") + 1 : term.label.rindex("|")].strip()
+            symbol = "$t(i)$" if len(fit.ngroups) > 1 else "$t(ij)$"
+            said.setdefault(column, f"{symbol} is the position of the row along {literal(column)}, in whole steps.")
+    return list(said.values())
+
+
+def _dependence(fit: Any) -> list[str]:
+    """What is independent of what, and what known matrices say of the levels."""
+    terms = fit.design.terms
+    known = [t for t in terms if t.known_root is not None]
+    said = [
+        f"Effects of levels $g$ and $h$ of {literal(t.factor)} have $A_{{gh}}$ times this covariance, $A$ the known "
+        f"covariance matrix of the levels{f' that goes with {literal(t.label)}' if len(known) > 1 else ''}."
+        for t in known
+    ]
+    different = [*(["terms"] if len(terms) > 1 else []), *(["levels"] if len(known) < len(terms) else [])]
+    other = "of other " if known and "levels" in different else "of different "
+    effects = f"Random effects {other}{' or '.join(different)}" if different else "Random effects"
+    return [*said, f"{effects}, and residuals, are independent."]
+
+
+def _is_symbol(term: Any) -> bool:
+    """Whether the covariance of a term's effects is written as a symbol."""
+    large = len(term.names) > _MOST_EFFECTS or not isinstance(term.structure, str)
+    return large and term.positions is None and len(term.names) > 1
+
+
+_WORDS = {
+    "us": "any covariance matrix",
+    "diag": "a diagonal matrix",
+    "homdiag": "a multiple of the identity",
+    "cs": "one with variances of their own and one correlation",
+    "homcs": "one with one variance and one correlation",
+}
+
+
+def _large_matrices(large: list[Any]) -> str:
+    said = [f"of {literal(t.label)} is {_in_words(t)}, {len(t.names)} by {len(t.names)}" for t in large]
     return f"The matrix $\\boldsymbol{{\\Psi}}$ {listed(said)}."
+
+
+def _in_words(term: Any) -> str:
+    if isinstance(term.structure, str):
+        return _WORDS[term.structure]
+    m = n_theta(term.structure, len(term.names))
+    return f"that of the structure {literal(type(term.structure).__name__)} with {counted(m, 'parameter')}"

@@ -82,9 +82,12 @@ def _data(fit: Any) -> list[str]:
         said.append("Rows with a missing value in any column used are left out.")
     if fit.design.weights is not None:
         said.append("Residual variances are σ²/w with known precision weights w.")
+    for term in fit.design.terms:
+        if term.known_root is not None:
+            said.append(f"Covariances between levels of {literal(term.factor)} are given, up to a factor.")
     if fit.design.offset is not None:
         said.append("A known offset enters the mean with coefficient one.")
-    return said
+    return list(dict.fromkeys(said))
 
 
 def _intervals(fit: Any, level: float) -> str:

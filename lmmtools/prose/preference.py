@@ -187,7 +187,7 @@ def _other_criteria(models: Models) -> str:
 
 def _leaning(models: Models) -> str:
     """What AIC does where models differ in variances, which cannot be negative."""
-    if len({tuple((t.structure, t.factor, t.names) for t in fit.design.terms) for fit in models.values()}) < 2:
+    if len({tuple((str(t.structure), t.factor, t.names) for t in fit.design.terms) for fit in models.values()}) < 2:
         return ""
     return "Among models that differ in their random effects, AIC leans towards those with fewer [@greven2010]."
 

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from lmmtools.errors import ModelError
 from lmmtools.formats import listed, rounded
 from lmmtools.formula.translate import columns as columns_of
 from lmmtools.prose.columns import slopes, variables
 from lmmtools.prose.value import literal
-from lmmtools.prose.words import amount, inner, noun, step, unit_of
+from lmmtools.prose.words import amount, finest, inner, noun, step, unit_of
+from lmmtools.varcorr import COMMON, SERIAL
 
 __all__ = ["deviations", "left", "percent", "scattered", "shares"]
 
@@ -25,10 +28,17 @@ def scattered(fit: Any) -> Iterator[str]:
         return
     yield from _shares(fit)
     yield from _slopes(fit)
-    one, _ = noun(fit.design, next(iter(fit.ngroups)))
     where = "at weight one, " if fit.design.weights is not None else ""
     sd = amount(deviations(fit)["Residual", ""], unit_of(fit.design))
-    yield f"Within one {one}, {where}the rows scatter about its own fitted values with a standard deviation of {sd}."
+    ones = [noun(fit.design, factor)[0] for factor in finest(fit.design)]
+    if len(fit.ngroups) == 1:
+        scatter = f"the rows scatter about its own fitted values with a standard deviation of {sd}"
+        yield f"Within one {ones[0]}, {where}{scatter}."
+    else:
+        yield (
+            f"About the values fitted for their own {listed(ones)}, {where}the rows scatter with a standard deviation "
+            f"of {sd}."
+        )
 
 
 def shares(fit: Any) -> dict[str, str]:
@@ -82,29 +92,39 @@ def _shares(fit: Any) -> Iterator[str]:
     except ModelError:
         yield from _intercepts(fit)
         return
-    slopes = any(name != "Intercept" for term in fit.design.terms for name in term.names)
     for factor, share in found.items():
         one, many = noun(fit.design, factor)
-        if fit.is_singular and all((t.group, n) in fit.zero_effects for t in fit.design.terms for n in t.names):
+        terms = [term for term in fit.design.terms if term.factor == factor]
+        if all((t.group, n) in fit.zero_effects for t in terms for n in t.names):
             yield (
                 f"The variance between {many} is estimated as zero: the {many} differ no more than the scatter "
                 f"within one {one} explains."
             )
-        elif slopes:
-            yield f"On average over the rows, {share} of {left(fit)} lies between {many}; {_changing(fit)}."
+        elif any(name != "Intercept" for term in terms for name in term.names):
+            differs = _changing(fit.design, terms) if _share_changes(fit, factor) else ""
+            yield f"On average over the rows, {share} of {left(fit)} lies between {many}{differs}."
         else:
-            sd = amount(deviations(fit)[fit.design.terms[0].group, "Intercept"], unit_of(fit.design))
+            sd = amount(deviations(fit)[terms[0].group, "Intercept"], unit_of(fit.design))
             yield f"{share} of {left(fit)} lies between {many}, which scatter with a standard deviation of {sd}."
 
 
-def _changing(fit: Any) -> str:
+def _share_changes(fit: Any, factor: str) -> bool:
+    """Whether the variance between the levels of a factor differs from row to row."""
+    from lmmtools.inference.icc import relative_variance
+
+    terms = zip(fit.design.terms, fit.Lambda, strict=True)
+    own = sum(relative_variance(term, L) for term, L in terms if term.factor == factor)
+    return bool(np.ptp(own) > 1e-9 * own.max())
+
+
+def _changing(design: Any, terms: list[Any]) -> str:
     """With what the share changes: the columns with slopes, where these are all there is."""
-    effects = dict.fromkeys(n for t in fit.design.terms for n in t.names if n != "Intercept")
-    numbers = slopes(fit.design)
+    effects = dict.fromkeys(n for t in terms for n in t.names if n != "Intercept")
+    numbers = slopes(design)
     if all(name in numbers for name in effects):
         read = dict.fromkeys(column for name in effects for column in columns_of(numbers[name]))
-        return f"the share changes with {listed(map(literal, read))}"
-    return "the share differs from row to row"
+        return f"; the share changes with {listed(map(literal, read))}"
+    return "; the share differs from row to row"
 
 
 def _intercepts(fit: Any) -> Iterator[str]:
@@ -140,8 +160,41 @@ def _slopes(fit: Any) -> Iterator[str]:
                 f"{amount(sds[term.group, name], unit)} {per}."
             )
         rest = [name for name in term.names if name != "Intercept" and name not in numbers]
-        if rest:
+        if rest and term.structure in _ONE_CORRELATION and len(term.names) > 1:
+            yield _correlated(fit, term, rest)
+        elif rest:
             yield f"How much {many} differ in {_effects(rest)} is in @tbl-varcorr."
+
+
+_ONE_CORRELATION = ("cs", "homcs", "ar1", "hetar1")
+
+
+def _correlated(fit: Any, term: Any, names: list[str]) -> str:
+    """Of a structure with one correlation, that and the standard deviation, where it is one."""
+    one, _ = noun(fit.design, term.factor)
+    sds, unit = deviations(fit), unit_of(fit.design)
+    correlation = next(text for (group, first, second), text in _correlations(fit).items() if group == term.group)
+    if term.structure in SERIAL:
+        column = term.label[term.label.index("(") + 1 : term.label.rindex("|")].strip()
+        which = f"The effects of one {one} along {literal(column)}"
+    elif len(names) > _MOST_NAMES:
+        which = f"The {len(names)} effects of one {one}"
+    else:
+        which = f"The effects of one {one} ({_effects(names)})"
+    size = f"each have a standard deviation of {amount(sds[term.group, term.names[0]], unit)}"
+    size = size if term.structure in COMMON else "have standard deviations of their own (@tbl-varcorr)"
+    if term.structure not in SERIAL:
+        return f"{which} {size}; any two of them correlate with {correlation}."
+    return f"{which} {size}; neighbouring ones correlate with {correlation}, those k steps apart with its k-th power."
+
+
+def _correlations(fit: Any) -> dict[tuple[str, str, str], str]:
+    """Correlations of the table of variances, by group and the two effects."""
+    frame = fit.varcorr
+    table = frame.table(max_rows=max(len(frame), 40))
+    place = next(j for j, column in enumerate(table.columns) if column.name == "sdcor")
+    rows = zip(frame.itertuples(), table.cells, strict=True)
+    return {(row.grp, row.var1, row.var2): cells[place].strip() for row, cells in rows if row.var2}
 
 
 def _effects(names: list[str]) -> str:

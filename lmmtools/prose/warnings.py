@@ -8,7 +8,8 @@ import numpy as np
 
 from lmmtools.formats import counted, listed
 from lmmtools.prose.value import Prose, alert, told
-from lmmtools.prose.words import groups, noun
+from lmmtools.prose.words import from_coarse, groups, noun
+from lmmtools.varcorr import SERIAL
 
 __all__ = ["FEW_GROUPS", "caveats", "singularity"]
 
@@ -40,7 +41,7 @@ def caveats(fit: Any) -> Prose:
     boxes = _singular(fit) + ([alert("NOTE", "\n\n".join(notes))] if notes else [])
     if boxes:
         return Prose("\n\n".join(boxes))
-    rests_on = listed(groups(fit.design, factor) for factor in fit.ngroups)
+    rests_on = listed(groups(fit.design, factor) for factor in from_coarse(fit.design))
     other = " besides the certificate's" if fit.messages else ""
     return Prose(f"The fit is not singular, it rests on {rests_on}, and it left no messages{other}.")
 
@@ -50,25 +51,53 @@ def singularity(fit: Any) -> str:
     zero = [f"{effect} by {group}" for group, effect in fit.zero_effects]
     if zero:
         return f"the variance of {listed(zero)} is estimated as zero"
-    perfect = [
-        f"the correlation of {row.var1} and {row.var2} by {row.grp} is estimated as {'1' if row.sdcor > 0 else '−1'}"
+    perfect = list(dict.fromkeys(
+        f"the correlation of {_pair(row, fit)} by {row.grp} is estimated as {'1' if row.sdcor > 0 else '−1'}"
         for row in _perfect(fit)
-    ]
+    ))  # fmt: skip
     if perfect:
         return listed(perfect)
+    lowest = [t.group for t in fit.design.terms if t.structure in ("cs", "homcs") and _is_singular(fit, t)]
+    if lowest:
+        return (
+            f"the correlation of effects by {listed(lowest)} is estimated at the lowest value there can be, where a "
+            "combination of them has variance zero"
+        )
     return "some combination of the random effects has an estimated variance of zero"
+
+
+def _pair(row: Any, fit: Any) -> str:
+    """The effects a correlation is of: all of a term's where it has one correlation only."""
+    term = next(term for term in fit.design.terms if term.group == row.grp)
+    if len(term.names) > 2 and term.structure in ("cs", "homcs"):
+        return "effects"
+    if len(term.names) > 2 and term.structure in SERIAL:
+        return "neighbouring effects"
+    return f"{row.var1} and {row.var2}"
+
+
+def _is_singular(fit: Any, term: Any) -> bool:
+    """Whether some combination of a term's effects has variance zero."""
+    values = np.linalg.eigvalsh(fit.random_covariance[term.group].to_numpy())
+    return bool(values[0] <= _ROUNDING * values[-1])
 
 
 def _singular(fit: Any) -> list[str]:
     if not fit.is_singular:
         return []
-    means = (
-        "These data do not tell the correlated effects apart, which is not evidence that they are one. Tests of the "
-        "other terms take the correlation as known; a test of one of these variances"
-        if not fit.zero_effects and _perfect(fit)
-        else "That is not evidence that there is none. Tests of the other terms take the zero as known; a test of the "
-        "variance itself"
-    )
+    if fit.zero_effects:
+        means = (
+            "That is not evidence that there is none. Tests of the other terms take the zero as known; a test of the "
+            "variance itself"
+        )
+    else:
+        found = (
+            "These data do not tell the correlated effects apart, which is not evidence that they are one."
+            if _perfect(fit)
+            else "These data do not show that combination to differ between levels, which is not evidence that it does "
+            "not."
+        )
+        means = f"{found} Tests of the other terms take the correlation as known; a test of one of these variances"
     text = f"**Singular fit:** {told(singularity(fit))}. {means} has no plain χ² reference [@self1987; @stram1994]."
     return [alert("WARNING", text)]
 
@@ -84,7 +113,7 @@ def _is_of_groups(message: str, fit: Any) -> bool:
 
 
 def _few_groups(fit: Any, messages: list[str]) -> list[str]:
-    few = [groups(fit.design, factor) for factor, n in fit.ngroups.items() if n < FEW_GROUPS]
+    few = [groups(fit.design, f) for f in from_coarse(fit.design) if fit.ngroups[f] < FEW_GROUPS]
     if not few:
         return []
     found = [told(message) for message in messages] or [
@@ -96,15 +125,14 @@ def _few_groups(fit: Any, messages: list[str]) -> list[str]:
 def _unequal_groups(fit: Any) -> list[str]:
     """Groups of very different sizes, whose conditional modes are not equally good."""
     said = []
-    for term in {term.factor: term for term in fit.design.terms}.values():
-        sizes = np.bincount(term.codes, minlength=len(term.levels))
+    for factor in from_coarse(fit.design):
+        sizes = np.bincount(fit.design.factors[factor][0].codes)
         if sizes.max() >= _UNEQUAL * sizes.min():
-            _, many = noun(fit.design, term.factor)
-            said.append(
-                f"**Unequal groups:** {many} have from {sizes.min()} to {counted(sizes.max(), 'row')}; the conditional "
-                "modes of the small ones are drawn most towards zero."
-            )
-    return said
+            _, many = noun(fit.design, factor)
+            said.append(f"{many} have from {sizes.min()} to {counted(sizes.max(), 'row')}")
+    if not said:
+        return []
+    return [f"**Unequal groups:** {listed(said)}; the conditional modes of the small ones are drawn most towards zero."]
 
 
 def _sentence(message: str) -> str:

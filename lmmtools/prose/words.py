@@ -6,12 +6,26 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lmmtools.formats import counted, is_scale, singular
+from lmmtools.formats import counted, is_scale, listed, singular
 from lmmtools.formula.syntax import Call, Name, Node, Number, Op
+from lmmtools.formula.translate import columns as columns_of
 from lmmtools.prose.value import literal
 
-__all__ = ["amount", "at_zero", "capital", "groups", "in_unit", "inner", "level_unit", "moved", "noun", "step",
-           "unit_of"]  # fmt: skip
+__all__ = [
+    "amount",
+    "at_zero",
+    "capital",
+    "finest",
+    "from_coarse",
+    "groups",
+    "in_unit",
+    "inner",
+    "level_unit",
+    "moved",
+    "noun",
+    "step",
+    "unit_of",
+]
 
 _TIMES = {"second": "a", "minute": "a", "hour": "an", "day": "a", "week": "a", "month": "a", "year": "a"}
 _PERCENT = ("%", "percent", "per cent")
@@ -42,11 +56,46 @@ def in_unit(unit: str) -> str:
 
 
 def noun(design: Any, factor: str) -> tuple[str, str]:
-    """What one level of a grouping factor is called, and several; ready for Markdown."""
+    """What one level of a grouping factor is called, and several; ready for Markdown.
+
+    Of `batch:cask` it is "cask of a batch" where `cask` stands for nothing else in the model, and "combination of
+    worker and machine" where both do.
+    """
     if factor in design.nouns:
         one, many = design.nouns[factor]
         return literal(one), literal(many)
-    return f"level of {literal(factor)}", f"levels of {literal(factor)}"
+    *above, last = parts = _parts(design, factor)
+    if not above or not all(part in design.nouns for part in parts):
+        return f"level of {literal(factor)}", f"levels of {literal(factor)}"
+    if ":".join(above) in design.ngroups and last not in _elsewhere(design, factor):
+        (one, many), (outer, outers) = design.nouns[last], noun(design, ":".join(above))
+        article = "an" if outer[:1] in "aeiou" else "a"
+        return f"{literal(one)} of {article} {outer}", f"{literal(many)} within {outers}"
+    ones = listed(literal(design.nouns[part][0]) for part in parts)
+    return f"combination of {ones}", f"combinations of {ones}"
+
+
+def from_coarse(design: Any) -> list[str]:
+    """The grouping factors, those of one column before combinations."""
+    return sorted(design.ngroups, key=lambda factor: len(_parts(design, factor)))
+
+
+def finest(design: Any) -> list[str]:
+    """The grouping factors whose columns are not all part of another's."""
+    parts = {factor: set(_parts(design, factor)) for factor in from_coarse(design)}
+    return [f for f, own in parts.items() if not any(own < other for other in parts.values())]
+
+
+def _parts(design: Any, factor: str) -> tuple[str, ...]:
+    """The columns whose combinations a factor's levels are."""
+    return next((bar.group for bar in design.parsed.random if bar.factor == factor), (factor,))
+
+
+def _elsewhere(design: Any, factor: str) -> set[str]:
+    """Columns of the fixed part, and of all factors but one and those that go on from it."""
+    fixed = {name for term in design.parsed.fixed_terms for part in term for name in columns_of(part)}
+    others = [bar.group for bar in design.parsed.random if not f"{bar.factor}:".startswith(f"{factor}:")]
+    return fixed | {name for group in others for name in group}
 
 
 def groups(design: Any, factor: str) -> str:

@@ -12,6 +12,8 @@ import pandas as pd
 import lmmtools as lt
 
 HERE = Path(__file__).parent
+FILES = ("lme4_one_factor.json.gz", "lme4_several_factors.json.gz")
+LARGE = 10_000  # rows from which a fit's tests are slow
 DTYPES = {"float": "float64", "int": "int64", "factor": "str", "ordered": "str"}
 # What the data cannot tell apart, and the words a certificate has to name it with: (1 | Worker) beside an
 # unstructured 3 x 3 of the machines has 7 parameters for 6 covariances; (0 + Sex | Subject) never sees a boy and a
@@ -24,9 +26,14 @@ CODINGS = {"contr.poly": "poly", "contr.sum": "sum", "contr.helmert": "helmert"}
 
 @cache
 def references() -> dict[str, dict]:
-    """Every fit by its name, such as ``sleepstudy__rs_reml``."""
-    with gzip.open(HERE / "lme4_one_factor.json.gz", "rt", encoding="utf-8") as file:
-        return {fit["id"]: fit for fit in json.load(file)["fits"]}
+    """Every fit by its name, such as ``sleepstudy__rs_reml``: one grouping factor, then several."""
+    return {fit["id"]: fit for name in FILES for fit in read(name)}
+
+
+def read(name: str) -> list[dict]:
+    """The fits of one file."""
+    with gzip.open(HERE / name, "rt", encoding="utf-8") as file:
+        return json.load(file)["fits"]
 
 
 @cache

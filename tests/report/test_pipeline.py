@@ -237,8 +237,9 @@ def test_the_default_study_is_sound():
     from lmmtools.report.locate import resource_dir
 
     runs = expand(*read_study(Path(resource_dir("notebooks")) / "studies" / "default.toml"))
-    assert len(runs) == 16
-    assert {run.dataset for run in runs} == {"Orthodont", "MathAchieve", "sleepstudy", "Dyestuff", "Dyestuff2"}
+    assert len(runs) == 23
+    one = {"Orthodont", "MathAchieve", "sleepstudy", "Dyestuff", "Dyestuff2"}
+    assert {run.dataset for run in runs} == one | {"Penicillin", "Pastes", "Machines"}
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is read off /proc")

@@ -8,12 +8,11 @@ import pytest
 
 import lmmtools as lt
 from lmmtools.certificate import certify_point
-from lmmtools.core.covariance import combine
 
 
 def _certificate(formula, data, working):
     criterion = lt.Criterion(lt.build_design(formula, data))
-    solution = criterion.solve(combine(np.asarray(working), criterion.working_map))
+    solution = criterion.solve(criterion.working.stacked(np.asarray(working)))
     return certify_point(criterion, np.asarray(working), solution, criterion.differentiate(solution))
 
 

@@ -14,6 +14,7 @@ from lmmtools.crosscheck.statsmodels import estimate_seconds
 from lmmtools.crosscheck.verdicts import MEANINGS
 from lmmtools.formats import shown
 from tests.reference.lme4_fits import fitted
+from tests.reference.other_fits import refitted
 
 
 def verdicts(check):
@@ -334,7 +335,8 @@ def test_doctored_modes_are_unexplained(unbalanced):
     found = verdicts(check)
     assert found["conditional modes Subject"] == "unexplained"
     assert found["their covariances Subject"] == "equal"
-    check = lt.cross_check(doctored(unbalanced, mode_cov=tuple(c * (1 + 1e-6) for c in unbalanced.mode_cov)), engine="dense")
+    off = tuple(c * (1 + 1e-6) for c in unbalanced.mode_cov)
+    check = lt.cross_check(doctored(unbalanced, mode_cov=off), engine="dense")
     assert verdicts(check)["their covariances Subject"] == "unexplained"
 
 
@@ -449,3 +451,77 @@ def test_a_pseudo_inverse_over_there_is_not_held_against_anyone():
     assert check.ok
     assert "ill-conditioned there" in set(check["verdict"])
     assert verdicts(check)["log-likelihood at our parameters"] == "equal"
+
+
+def test_nested_factors_are_variance_components_there():
+    check = lt.cross_check(fitted("Pixel__pb_reml"))  # correlated slopes of the dog, an intercept of its sides
+    table = check.set_index("quantity")
+    assert check.ok
+    assert {"equal", "statsmodels stopped short", "joint Hessian"} == set(check["verdict"])
+    assert table.loc["log-likelihood at our parameters", "verdict"] == "equal"
+    assert table.loc["variance Dog:Side Intercept", "theirs"] == pytest.approx(282.9, rel=1e-3)
+    assert "covariance Dog Intercept, day" in table.index
+
+
+def test_a_nested_singular_fit():
+    """Wafer's double bars: statsmodels takes each as a variance, ours at zero among them."""
+    check = lt.cross_check(fitted("Wafer__pdDiag_reml"))
+    assert check.ok
+    assert "not run" not in set(check["verdict"])
+
+
+def test_crossed_factors_are_one_group_there():
+    check = lt.cross_check(fitted("Penicillin__crossed_ml"))
+    assert check.ok
+    assert verdicts(check)["log-likelihood at our parameters"] == "equal"
+    assert {"variance plate Intercept", "variance sample Intercept"} <= set(check["quantity"])
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("Wafer__rs2_reml", "uncorrelated effects only for a second factor; here Wafer:Site"),
+        ("ScotsSec__crossed_rs_reml", "beside factors that it crosses, has 2 correlated ones"),
+    ],
+)
+def test_correlated_slopes_of_a_second_factor_cannot_be_said_there(name, why):
+    check = lt.cross_check(fitted(name))
+    assert verdicts(check) == {"the model": "not expressible there"}
+    assert why in check["explanation"].iloc[0]
+
+
+def test_structures_and_known_matrices_cannot_be_said_there():
+    machines = refitted("Machines__tmb_cs_reml")
+    assert "no covariance structure cs" in lt.cross_check(machines)["explanation"].iloc[0]
+    names = [str(i) for i in range(6)]
+    known = pd.DataFrame(0.5 * np.eye(6) + 0.5, index=names, columns=names)
+    rng = np.random.default_rng(2)
+    g = rng.integers(0, 6, 60)
+    frame = pd.DataFrame({"y": rng.normal(size=6)[g] + rng.normal(size=60), "g": g.astype(str)})
+    fit = lt.fit_lmm("y ~ 1 + (1 | g)", frame, known={"g": known})
+    assert "no known covariance" in lt.cross_check(fit)["explanation"].iloc[0]
+    assert lt.cross_check(fit, engine="dense").ok
+
+
+def test_many_crossed_levels_are_not_run():
+    check = lt.cross_check(fitted("ScotsSec__crossed_reml"), seconds=0.1)
+    assert verdicts(check) == {"the model": "not run"}
+
+
+DENSE_OTHERS = ("Machines__tmb_cs_reml", "Oats__lme_cs_ml", "sleepstudy__tmb_ar1_reml", "Wafer__lme_diag_reml")
+
+
+@pytest.mark.parametrize("name", DENSE_OTHERS)
+def test_dense_engine_takes_every_structure(name):
+    fit = refitted(name)
+    check = lt.cross_check(fit, engine="dense")
+    assert check.ok
+    assert set(check["verdict"]) == {"equal"}
+    wrong = doctored(fit, beta=fit.beta * (1 + 1e-6))
+    assert not lt.cross_check(wrong, engine="dense").ok
+
+
+@pytest.mark.parametrize("name", ["Penicillin__crossed_reml", "Wafer__rs2_ml", "TVbo__tv_ml", "Glucose2__nested_reml"])
+def test_dense_engine_takes_several_factors(name):
+    check = lt.cross_check(fitted(name), engine="dense")
+    assert set(check["verdict"]) == {"equal"}

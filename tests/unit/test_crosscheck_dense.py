@@ -9,8 +9,9 @@ from scipy.linalg import null_space
 from scipy.stats import multivariate_normal
 
 import lmmtools as lt
-from tests.oracle import DenseModel, DenseTerm, dense_model, derivatives, descend
+from tests.oracle import DenseModel, DenseTerm, dense_model, derivatives, descend, numerical
 from tests.reference.lme4_fits import contrasts, data, references
+from tests.reference.other_fits import OTHERS_LOWER, design_of, others, theta_there
 
 ROUNDING = 1e-10  # relative; everything here is a few hundred operations on well-conditioned matrices
 
@@ -59,6 +60,128 @@ def test_lambda_by_hand(structure, theta, expected):
     model = DenseModel(np.zeros(2), np.ones((2, 1)), (term,))
     assert term.n_theta == len(theta)
     np.testing.assert_array_equal(model.Lambda(np.array(theta)), np.kron(np.eye(2), expected))
+
+
+@pytest.mark.parametrize(
+    ("structure", "theta", "expected"),
+    [
+        ("cs", [1, 2, 3, 0.5], [[1, 1, 1.5], [1, 4, 3], [1.5, 3, 9]]),
+        ("homcs", [2, -0.5], [[4, -2, -2], [-2, 4, -2], [-2, -2, 4]]),
+        ("ar1", [2, 0.5], [[4, 2, 0.5], [2, 4, 1], [0.5, 1, 4]]),
+        ("ar1", [2, -0.5], [[4, -2, -0.5], [-2, 4, 1], [-0.5, 1, 4]]),
+        ("hetar1", [1, 2, 4, 0.5], [[1, 1, 0.5], [1, 4, 2], [0.5, 2, 16]]),
+    ],
+)
+def test_covariance_by_hand(structure, theta, expected):
+    term = DenseTerm("g", np.ones((2, 3)), np.array([0, 1]), structure, positions=np.array([0, 1, 3]))
+    np.testing.assert_allclose(term.law.covariance(np.array(theta, dtype=float)), expected)
+    root = term.factor_of(np.array(theta, dtype=float))
+    np.testing.assert_allclose(root @ root.T, expected, atol=1e-12)
+    low, high = term.law.bounds.T
+    assert np.all((low <= theta) & (theta <= high))
+
+
+def test_bounds_of_a_correlation_are_where_its_matrix_turns_singular():
+    for structure, positions, lowest in (("cs", None, -0.5), ("ar1", [0, 1, 3], -1.0), ("hetar1", [0, 2, 4], 0.0)):
+        law = DenseTerm("g", np.ones((2, 3)), np.array([0, 1]), structure, positions).law
+        assert law.bounds[-1].tolist() == [lowest, 1.0]
+        for rho in law.bounds[-1]:
+            theta = np.append(np.ones(law.m - 1), rho)
+            values = np.linalg.eigvalsh(law.covariance(theta))
+            assert abs(values[0]) < 1e-12 or lowest == rho == 0.0
+    assert DenseTerm("g", np.ones((2, 1)), np.array([0, 1]), "cs").n_theta == 1  # a single effect
+
+
+def test_v_of_several_terms_and_of_a_known_matrix_by_hand():
+    one = DenseTerm("g", np.ones((3, 1)), np.array([0, 0, 1]))
+    A = np.array([[2.0, 1.0, 0.0], [1.0, 3.0, 0.0], [0.0, 0.0, 5.0]])  # its third level has no rows
+    two = DenseTerm("h", np.array([[1.0], [2.0], [1.0]]), np.array([0, 1, 0]), known=np.linalg.cholesky(A))
+    model = DenseModel(np.zeros(3), np.ones((3, 1)), (one, two))
+    crossed = np.array([[2, 2, 2], [2, 12, 2], [2, 2, 2]])
+    expected = 4 * np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]]) + 9 * crossed + np.eye(3)
+    np.testing.assert_allclose(model.V(np.array([2.0, 3.0])), expected)
+    assert model.Z.shape == (3, 2 + 3)
+
+
+def several(structure, reml, seed=5):
+    """Forty rows: a structure over three positions, a crossed factor's slopes, and related levels of rank two."""
+    rng = np.random.default_rng(seed)
+    n = 40
+    positions = rng.integers(0, 3, n)
+    x = rng.normal(size=n)
+    X = np.column_stack([np.ones(n), x])
+    terms = (
+        DenseTerm("g", np.eye(3)[positions], rng.integers(0, 5, n), structure, np.array([0, 1, 3])),
+        DenseTerm("h", X, rng.integers(0, 4, n)),
+        DenseTerm("a", np.ones((n, 1)), rng.integers(0, 5, n), known=rng.normal(size=(6, 2))),
+    )
+    return DenseModel(2 * rng.normal(size=n) + positions, X, terms, rng.uniform(0.5, 2, n), None, reml)
+
+
+class Loadings:
+    """A user's structure: a factor of exponentials, with a bound."""
+
+    def n_theta(self, q):
+        return 2
+
+    def names(self, effects):
+        return ("size", "decay")
+
+    def bounds(self, q):
+        return [(0.0, np.inf), (-1.0, 1.0)]
+
+    def start(self, q):
+        return [1.0, 0.0]
+
+    def factor(self, theta, q):
+        if theta[0] < 0:
+            raise ValueError("outside the bounds")
+        return theta[0] * np.exp(theta[1] * np.arange(q))[:, None]
+
+
+EVERY_STRUCTURE = ("us", "diag", "homdiag", "cs", "homcs", "ar1", "hetar1", Loadings())
+
+
+@pytest.mark.parametrize("reml", [True, False])
+@pytest.mark.parametrize("structure", EVERY_STRUCTURE, ids=lambda kind: getattr(kind, "lower", lambda: "own")())
+def test_derivatives_of_every_structure_are_finite_differences(structure, reml):
+    model = several(structure, reml)
+    theta = model.start(np.random.default_rng(1))
+    if not isinstance(structure, str):
+        theta[0] = 1e-4  # beside its bound, where differences may reach to one side only
+    gradient, hessian = derivatives(model, theta)
+    # seven points 1e-3 apart: eps |d| / step ~ 1e-10 in rounding, nothing in truncation
+    np.testing.assert_allclose(gradient, numerical(model.criterion, theta, model.bounds, 1e-3), atol=1e-7)
+    bends = numerical(lambda at: derivatives(model, at)[0], theta, model.bounds, 1e-3)
+    np.testing.assert_allclose(hessian, bends, atol=1e-6)
+
+
+@pytest.mark.parametrize("structure", EVERY_STRUCTURE, ids=lambda kind: getattr(kind, "lower", lambda: "own")())
+def test_random_starts_lead_to_one_optimum(structure):
+    model = several(structure, reml=True)
+    (lowest, theta), (again, _) = model.lowest(starts=4, seed=1), model.lowest(starts=4, seed=2)
+    assert lowest == pytest.approx(again, abs=1e-7)
+    assert model.criterion(theta) == lowest
+    assert descend(model, theta).gain < 1e-8
+
+
+def test_several_factors_solve_the_mixed_model_equations():
+    """Henderson's equations with a known covariance of levels, which need it to be invertible; the oracle does not."""
+    model = several("cs", reml=True)
+    model = dataclasses.replace(model, terms=(*model.terms[:2], dataclasses.replace(model.terms[2], known=np.eye(6))))
+    theta = model.start(np.random.default_rng(1))
+    fit = model.fit_at(theta)
+    T = model.Lambda(theta) @ model.Lambda(theta).T
+    A, W = np.hstack([model.X, model.Z]), np.diag(model.weights)
+    C = A.T @ W @ A
+    C[2:, 2:] += np.linalg.inv(T)
+    np.testing.assert_allclose(np.r_[fit.beta, fit.modes], np.linalg.solve(C, A.T @ W @ model.y), rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(fit.modes_cov, fit.sigma**2 * np.linalg.inv(C[2:, 2:]), rtol=1e-7, atol=1e-9)
+    inverse = fit.sigma**2 * np.linalg.inv(C)
+    rows = tuple((term.matrix[:3], term.codes[:3]) for term in model.terms)
+    mean, _ = model.prediction_variance(theta, model.X[:3], rows)
+    A0 = A[:3]
+    np.testing.assert_allclose(mean, np.einsum("ij,jk,ik->i", A0, inverse, A0), rtol=1e-8)
 
 
 def test_balanced_one_way_layout_has_the_textbook_reml_solution():
@@ -210,7 +333,16 @@ def test_too_many_rows_are_refused():
         DenseModel(np.zeros(2001), np.ones((2001, 1)), (term,))
 
 
-NO_FIT_NEEDED = [name for name, reference in references().items() if reference["n"] <= 320]
+@pytest.mark.parametrize("name", [name for name, fit in others().items() if fit["n"] <= 400])
+def test_the_oracle_agrees_with_nlme_and_glmmtmb_at_their_parameters(name):
+    """Every structure of theirs, one-level and nested: the one with no residual to speak of keeps fewer digits."""
+    reference = others()[name]
+    model = dense_model(design_of(name), reml=reference["method"] == "REML")
+    near = 1e-7 if name in OTHERS_LOWER else 1e-9
+    assert model.criterion(theta_there(name)) == pytest.approx(reference["objective"], abs=near)
+
+
+NO_FIT_NEEDED = [name for name, reference in references().items() if reference["n"] <= 400]
 
 
 @pytest.mark.parametrize("name", NO_FIT_NEEDED)

@@ -8,7 +8,7 @@ import pytest
 
 from lmmtools.datasets import load_dataset
 from lmmtools.design import build_design
-from lmmtools.design.build import _lme4_order
+from lmmtools.design.terms import lme4_order
 from lmmtools.errors import DataError
 
 
@@ -233,7 +233,7 @@ def test_z_has_columns_by_term_then_level_then_effect(data):
     ],
 )
 def test_terms_are_in_lme4s_order(levels, order):
-    assert _lme4_order(levels) == order
+    assert lme4_order(levels) == order
 
 
 # --- weights and offsets

@@ -176,6 +176,30 @@ def test_errors_point_at_the_place_and_say_what_to_do(text, pointed, says):
     assert text[at:].startswith(pointed)
 
 
+def test_structures_of_ones_own_are_known_by_name():
+    with pytest.raises(
+        FormulaError, match=r"`mien` is not a cov.* \(did you mean `mine`\?\): known are us, .*, mine\."
+    ):
+        parse_formula("y ~ mien(0 + f | g)", {"mine": object()})
+    with pytest.raises(FormulaError, match="and those given by structures="):
+        parse_formula("y ~ mine(0 + f | g)")
+
+
+@pytest.mark.parametrize(
+    ("structures", "says"),
+    [
+        ({"us": 1}, "`us` is the name of a built-in structure"),
+        ({"my own": 1}, "'my own' cannot be written in a formula"),
+        ({3: 1}, "3 cannot be written in a formula"),
+        ("mine", "give a mapping such as {'mine': structure}"),
+        (3, "structures=3 does not say"),
+    ],
+)
+def test_names_of_structures_are_checked(structures, says):
+    with pytest.raises(FormulaError, match=re.escape(says)):
+        parse_formula("y ~ x + (1 | g)", structures)
+
+
 @pytest.mark.parametrize("text", ["", "   ", None, 3, ["y ~ x"]])
 def test_what_is_no_formula_is_said_to_be_none(text):
     with pytest.raises(FormulaError, match="y ~ x"):

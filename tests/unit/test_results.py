@@ -190,14 +190,12 @@ def test_frames_of_other_libraries_give_the_same_fit(fit):
         assert isinstance(again.fixef, pd.Series)
 
 
-def test_residual_structures_and_known_matrices_are_refused_by_name():
+def test_residual_structures_are_refused_by_name():
     data = lt.load_dataset("sleepstudy")
     with pytest.raises(lt.NotYetSupported, match="ar1"):
         lt.fit_lmm("Reaction ~ Days + (1 | Subject)", data, residual="ar1(Days | Subject)")
     with pytest.raises(lt.FormulaError, match="ar1"):
         lt.fit_lmm("Reaction ~ Days + (1 | Subject)", data, residual="ar2(Days | Subject)")
-    with pytest.raises(lt.NotYetSupported, match="Subject"):
-        lt.fit_lmm("Reaction ~ Days + (1 | Subject)", data, known={"Subject": np.eye(18)})
 
 
 def test_what_a_user_changes_in_a_table_does_not_change_the_fit(fit):

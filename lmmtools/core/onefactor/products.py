@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,8 +75,8 @@ class OneFactor:
         """What X leaves of the response within the groups: its sum of squares and degrees of freedom."""
         return within_residual(self.blocks)
 
-    def spherical(self, Lambda: np.ndarray, solution: Solution) -> tuple[Spherical]:
-        """Modes of the spherical effects at a factor Λ̃ of shape (r, W), with its solution.
+    def spherical(self, Lambda: np.ndarray, solution: Solution, widths: Sequence[int]) -> tuple[Spherical]:
+        """Modes of the spherical effects at a factor Λ̃ of shape (r, W), with its solution; all W are the factor's.
 
         With G = F'Λ̃ and M = I + G'G: u = M⁻¹G'N(y − Xβ̂).
         """
@@ -94,7 +95,7 @@ class OneFactor:
     ) -> np.ndarray:
         """s'M⁻¹s of rows given by (s, codes) of the factor; a code of −1 adds nothing."""
         ((s, codes),) = rows
-        M_inverse = self.spherical(Lambda, solution)[0].M_inverse
+        M_inverse = self.spherical(Lambda, solution, [Lambda.shape[1]])[0].M_inverse
         value = np.einsum("ia,abi,ib->i", s, M_inverse[..., codes], s)
         return np.where(codes < 0, 0.0, value)
 

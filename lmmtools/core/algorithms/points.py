@@ -1,0 +1,94 @@
+"""What every algorithm asks of a point: the criterion there, its gradient, what is left to gain."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from lmmtools.core.covariance import factor_basis
+from lmmtools.core.criterion import Criterion
+from lmmtools.core.optimality import examine
+from lmmtools.core.solution import Solution, TDerivatives
+from lmmtools.core.terms import Term
+from lmmtools.core.working import Working
+
+__all__ = [
+    "ENOUGH",
+    "Evaluator",
+    "at_sigma2",
+    "deviance_left",
+    "engine_levels",
+    "log_det_alone",
+    "slopes",
+    "working_gradient",
+]
+
+# A search ends where a Newton step from there would gain less than this: a hundredth of what the certificate allows.
+ENOUGH = 1e-8
+
+
+def slopes(term: Term, theta: np.ndarray) -> np.ndarray:
+    """dT of a term along each of its parameters, shape (m, q, q)."""
+    if term.form is not None:
+        return term.form.first(theta)
+    EL = np.matmul(factor_basis(term.structure, term.q), term.working_factor(theta).T)
+    return EL + EL.transpose(0, 2, 1)
+
+
+def working_gradient(working: Working, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
+    """Gradient in working parameters, shape (m,), from that in T."""
+    parts = zip(working.terms, working.slices, strict=True)
+    return np.concatenate(
+        [np.einsum("kab,ab->k", slopes(term, theta[part]), term.S.T @ G @ term.S) for term, part in parts]
+    )
+
+
+def engine_levels(criterion: Criterion) -> list[int]:
+    """Independent vectors of random effects behind each term: levels, or the columns of a known covariance's root."""
+    roots = [getattr(term, "known_root", None) for term in criterion.design.terms]
+    terms = zip(criterion.design.terms, roots, strict=True)
+    return [len(term.levels) if root is None else root.shape[1] for term, root in terms]
+
+
+def at_sigma2(solution: Solution, sigma2: float) -> Solution:
+    """The same solution, with σ² not profiled out: the derivatives of what it gives are those at this σ²."""
+    return dataclasses.replace(solution, r2=solution.nu * sigma2)
+
+
+def log_det_alone(solution: Solution) -> Solution:
+    """The same with neither response nor restriction: what it gives are the derivatives of log|V|.
+
+    Its gradient in T is ΣP, P = Z'V⁻¹Z, and its Hessian −tr(V⁻¹ dV₁ V⁻¹ dV₂).
+    """
+    return dataclasses.replace(solution, r2=np.inf, reml=False)
+
+
+def deviance_left(criterion: Criterion, theta: np.ndarray, solution: Solution, d: TDerivatives) -> float:
+    """What a Newton step, and a step off the boundary, would still gain."""
+    return examine(criterion, theta, solution, d).deviance_left
+
+
+class Evaluator:
+    """The criterion at working parameters, counted.
+
+    Parameters
+    ----------
+    criterion : Criterion
+
+    Attributes
+    ----------
+    count : int
+        Evaluations so far.
+    """
+
+    def __init__(self, criterion: Criterion) -> None:
+        self.criterion, self.count = criterion, 0
+
+    def solve(self, theta: np.ndarray) -> Solution | None:
+        """The solution there; None where X'V⁻¹X is singular to rounding, so far out that no optimum lies beyond."""
+        self.count += 1
+        try:
+            return self.criterion.solve(self.criterion.working.stacked(theta))
+        except np.linalg.LinAlgError:
+            return None
