@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lmmtools.arguments import check_count
+from lmmtools.boundary import zero_directions
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.optimality import Optimality, examine
 from lmmtools.core.solution import Solution, TDerivatives
@@ -19,6 +20,8 @@ __all__ = ["Certificate", "certify", "certify_point"]
 
 # Deviance that may be left: a thousandth of a thousandth changes no printed digit of any test.
 _DEVIANCE_LEFT = 1e-6
+# A sentence that names more combinations of effects than this is not read.
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def certify_point(
     if status == "flat direction":
         sentence = _flat_by_design(flat) if flat_by == "design" else _flat_by_data(flat)
     else:
-        sentence = _sentence(status, found, _held(criterion, found))
+        sentence = _sentence(status, found, _zero(criterion, working, solution, found), _held(criterion, found))
     return Certificate(
         status,
         sentence,
@@ -158,7 +161,19 @@ def _held(criterion: Criterion, found: Optimality) -> list[str]:
     return [f"`{criterion.theta_names[w.slices[k].start + i]}`" for k, i in found.held]
 
 
-def _sentence(status: str, found: Optimality, held: list[str]) -> str:
+def _zero(criterion: Criterion, working: np.ndarray, solution: Solution, found: Optimality) -> str:
+    """A clause: which random effects, or combinations of them, have variance zero."""
+    w = criterion.working
+    if not found.singular:
+        return ""
+    sigma = float(np.sqrt(solution.sigma2)) * w.y_scale * w.noise_scale
+    clauses = [zero.clause for zero in zero_directions(criterion.design, w.factors(working), sigma)]
+    if 1 <= len(clauses) <= _MOST_NAMED:
+        return listed(clauses)
+    return f"{len(clauses) or 'some'} combinations of random effects have variance zero"
+
+
+def _sentence(status: str, found: Optimality, zero: str, held: list[str]) -> str:
     """One sentence that an applied reader understands."""
     left, directions = found.deviance_left, len(found.gradient)
     rest = f"at most {shown(left, 1)} of deviance is left to gain" if left > 1e-12 else "no deviance is left to gain"
@@ -168,11 +183,7 @@ def _sentence(status: str, found: Optimality, held: list[str]) -> str:
         return f"This is an optimum: the criterion's slope is {slope} at most, it rises {rises}, and {rest}."
     if status == "certified at the boundary":
         inside = f"along it the criterion rises {rises}, " if directions else ""
-        where = (
-            "some random effect, or combination of random effects, has variance zero"
-            if found.singular
-            else f"{listed(held)} {'are' if len(held) > 1 else 'is'} at the end of what the structure allows"
-        )
+        where = zero or f"{listed(held)} {'are' if len(held) > 1 else 'is'} at the end of what the structure allows"
         return f"This is an optimum on the boundary, where {where}: {inside}no step off it leads down, and {rest}."
     if not left <= _DEVIANCE_LEFT:
         where = " along a direction off the boundary or" if found.off_boundary else ""

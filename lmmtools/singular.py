@@ -1,120 +1,20 @@
-"""Singular fits explained: what has no variance, in names and units, and what each simpler model would change.
-
-A term is singular where z'b has variance zero for some z ≠ 0, that is T z = 0. Such a z is a combination of the term's
-columns, and z'b is in units of the response, so it is told as one: an effect without variance, or effects that
-are multiples of one another (a correlation of ±1, lines that all meet in one point).
-"""
+"""Singular fits explained: what has no variance, and what each simpler model would change."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lmmtools.core.basis import is_constant
-from lmmtools.core.charts import ZERO
+from lmmtools.boundary import zero_directions
 from lmmtools.errors import LMMError, ModelError
-from lmmtools.formats import shown
 from lmmtools.frames import Frame, frame
 from lmmtools.results import estimate
 
-__all__ = ["ZeroDirection", "explain_singular", "zero_directions"]
-
-
-@dataclass(frozen=True)
-class ZeroDirection:
-    """A combination z'b of one term's random effects that has variance zero.
-
-    Attributes
-    ----------
-    group : str
-        The term's name in `varcorr`.
-    effects : tuple of str
-        The effects that take part.
-    z : ndarray, shape (q,)
-        Values of the term's columns at which z'b is zero in every group.
-    sentence : str
-        The same in words.
-    """
-
-    group: str
-    effects: tuple[str, ...]
-    z: np.ndarray
-    sentence: str
-
-
-def zero_directions(fit: Any) -> tuple[ZeroDirection, ...]:
-    """Every combination of random effects with variance zero.
-
-    Parameters
-    ----------
-    fit : LMMFit
-
-    Returns
-    -------
-    tuple of ZeroDirection
-        Empty where the fit is not singular.
-    """
-    found = []
-    for term, Lambda in zip(fit.design.terms, fit.Lambda, strict=True):
-        size = np.sqrt(np.mean(term.matrix**2, axis=0))
-        size[size == 0.0] = 1.0
-        for null in _sparse_null_space(size[:, None] * Lambda):
-            z = null * size
-            takes_part = np.abs(null) > 1e-5 * np.abs(null).max()
-            effects = tuple(n for n, part in zip(term.names, takes_part, strict=True) if part)
-            z = np.where(takes_part, z, 0.0)
-            found.append(ZeroDirection(term.group, effects, z, _sentence(fit, term, Lambda, z, takes_part)))
-    return tuple(found)
-
-
-def _sparse_null_space(L: np.ndarray) -> np.ndarray:
-    """Rows v with v'LL'v = 0, with as few elements in each as elimination gives."""
-    U, s, _ = np.linalg.svd(L)
-    s = np.append(s, np.zeros(len(L) - len(s)))
-    basis = U[:, s <= ZERO].T.copy()
-    for i in range(len(basis)):
-        pivot = int(np.argmax(np.abs(basis[i])))
-        others = np.arange(len(basis)) != i
-        basis[i] /= basis[i, pivot]
-        basis[others] -= np.outer(basis[others, pivot], basis[i])
-        basis[np.abs(basis) < 1e-9] = 0.0
-    return basis
-
-
-def _sentence(fit: Any, term: Any, Lambda: np.ndarray, z: np.ndarray, part: np.ndarray) -> str:
-    """One sentence: an effect without variance, two that are multiples, or a combination of several."""
-    places = np.flatnonzero(part)
-    names = [f"`{term.names[i]}`" for i in places]
-    if len(places) == 1:
-        return f"{names[0]} by {term.factor} has variance zero: it is the same in every level of `{term.factor}`."
-    if len(places) == 2:
-        return _two(fit, term, Lambda, z, places, names)
-    pivot = places[np.argmax(np.abs(z[places] * np.linalg.norm(Lambda[places], axis=1)))]
-    rest = [f"{shown(-z[i] / z[pivot], 3)} × `{term.names[i]}`" for i in places if i != pivot]
-    return (
-        f"`{term.names[pivot]}` by {term.factor} is determined by the term's other effects: in every level it equals "
-        f"{' + '.join(rest)}."
-    )
-
-
-def _two(fit: Any, term: Any, Lambda: np.ndarray, z: np.ndarray, places: np.ndarray, names: list[str]) -> str:
-    i, j = places
-    ratio, unit = -z[i] / z[j], fit.design.units.get(fit.response, "")
-    sd = fit.sigma * float(np.linalg.norm(Lambda[i]))
-    sign = "+1" if ratio > 0 else "−1"
-    text = (
-        f"{names[1]} by {term.factor} is {shown(ratio, 3)} × {names[0]} in every level of `{term.factor}` (correlation "
-        f"{sign}): the levels differ in one way only, with a standard deviation of {shown(sd, 3)}"
-        f"{' ' + unit if unit else ''} in {names[0]}"
-    )
-    if is_constant(term.matrix[:, i]) and not is_constant(term.matrix[:, j]):
-        meet = z[j] / z[i] * term.matrix[0, i]
-        return f"{text}, and all their lines meet at {names[1]} = {shown(meet, 3)}."
-    return f"{text}."
+__all__ = ["explain_singular"]
 
 
 def explain_singular(fit: Any) -> Frame:
@@ -146,7 +46,7 @@ def explain_singular(fit: Any) -> Frame:
     """
     if not hasattr(fit, "design") or not hasattr(fit, "Lambda"):
         raise LMMError(f"explain_singular: takes a fit, as fit_lmm returns it; got {type(fit).__name__}.")
-    zero = zero_directions(fit)
+    zero = zero_directions(fit.design, fit.Lambda, fit.sigma)
     rows, failed = [], []
     for label, terms in _simpler(fit, {direction.group for direction in zero}):
         try:

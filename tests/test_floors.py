@@ -18,7 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     ("errors", "arguments"),
     ("core", "formats", "formula", "tables", "figures", "bibliography"),
-    ("estimable", "certificate", "design", "frames", "datasets", "sources"),
+    ("estimable", "boundary", "certificate", "design", "frames", "datasets", "sources"),
     ("residuals", "predict", "simulate", "varcorr", "inference", "summary"),  # functions of a fit's numbers
     ("results", "fit", "singular", "directions", "covariances", "nesting", "comparison", "lattices", "models", "variants",
      "algorithms"),

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import lmmtools as lt
-from lmmtools.singular import zero_directions
+from lmmtools.boundary import zero_directions
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +26,14 @@ def singular(fan):
 
 
 def test_a_combination_without_variance_is_one(singular):
-    (zero,) = zero_directions(singular)
+    (zero,) = zero_directions(singular.design, singular.Lambda, singular.sigma)
     assert zero.effects == ("Intercept", "x")
     T = singular.random_covariance["g"].to_numpy()
     assert zero.z @ T @ zero.z == pytest.approx(0.0, abs=1e-10 * np.trace(T))
 
 
 def test_lines_that_meet_are_told_where(singular):
-    (zero,) = zero_directions(singular)
+    (zero,) = zero_directions(singular.design, singular.Lambda, singular.sigma)
     T = singular.random_covariance["g"].to_numpy()
     meet = -T[0, 0] / T[0, 1]
     assert "correlation +1" in zero.sentence
@@ -42,7 +42,7 @@ def test_lines_that_meet_are_told_where(singular):
 
 def test_an_effect_without_variance_is_named():
     fit = lt.fit_lmm("Yield ~ 1 + (1 | Batch)", lt.load_dataset("Dyestuff2"))
-    (zero,) = zero_directions(fit)
+    (zero,) = zero_directions(fit.design, fit.Lambda, fit.sigma)
     assert zero.sentence == "`Intercept` by Batch has variance zero: it is the same in every level of `Batch`."
 
 
@@ -82,7 +82,7 @@ def test_three_effects_one_of_them_a_combination(fan):
     data = fan.assign(y=fan["y"] + 0.001 * fan["z"])
     fit = lt.fit_lmm("y ~ x + z + (x + z | g)", data)
     assert fit.is_singular
-    zeros = zero_directions(fit)
+    zeros = zero_directions(fit.design, fit.Lambda, fit.sigma)
     T = fit.random_covariance["g"].to_numpy()
     assert len(zeros) == 3 - np.linalg.matrix_rank(fit.Lambda[0], tol=1e-6)
     for zero in zeros:

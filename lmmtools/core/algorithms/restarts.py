@@ -31,12 +31,15 @@ def restart_points(working: Working, k: int) -> list[np.ndarray]:
     Returns
     -------
     list of ndarray, shape (m,)
-        Working parameters, `k` of them. The sizes fill the range more and more finely, so that the first k of a
-        longer list are as well spread as a list of k.
+        Working parameters, `k` of them. The terms' sizes fill their ranges more and more finely, each at its own
+        pace, so that the first k of a longer list are as well spread as a list of k (Halton 1960, Numer. Math. 2).
     """
     rng = np.random.default_rng(_SEED)
-    sizes = _SMALLEST * (_LARGEST / _SMALLEST) ** np.array([_van_der_corput(i + 1) for i in range(k)])
-    return [np.concatenate([_start(term, size, rng) for term in working.terms]) for size in sizes]
+    bases = _primes(len(working.terms))
+    return [
+        np.concatenate([_start(t, _size(i + 1, base), rng) for t, base in zip(working.terms, bases, strict=True)])
+        for i in range(k)
+    ]
 
 
 def lowest_of(criterion: Criterion, points: Iterable[np.ndarray]) -> tuple[Optimum, tuple[Optimum, ...]]:
@@ -60,13 +63,24 @@ def lowest_of(criterion: Criterion, points: Iterable[np.ndarray]) -> tuple[Optim
     return min(found, key=lambda optimum: optimum.value), tuple(found)
 
 
-def _van_der_corput(i: int) -> float:
-    """1/2, 1/4, 3/4, 1/8, …: each between the ones before."""
-    value, part = 0.0, 0.5
+def _size(i: int, base: int) -> float:
+    """The i-th size of a term: its place in the range is i's digits to the base, mirrored at the point."""
+    place, part = 0.0, 1.0 / base
     while i:
-        value += part * (i & 1)
-        i, part = i >> 1, part / 2.0
-    return value
+        i, digit = divmod(i, base)
+        place, part = place + part * digit, part / base
+    return _SMALLEST * (_LARGEST / _SMALLEST) ** place
+
+
+def _primes(k: int) -> list[int]:
+    """The first k primes."""
+    found: list[int] = []
+    i = 2
+    while len(found) < k:
+        if all(i % p for p in found):
+            found.append(i)
+        i += 1
+    return found
 
 
 def _start(term: Term, size: float, rng: np.random.Generator) -> np.ndarray:
