@@ -116,6 +116,14 @@ def iteration_table(optimum: Optimum) -> Frame:
     ------
     LMMError
         If the optimum has no trace.
+
+    Examples
+    --------
+    >>> from lmmtools import Criterion, build_design, load_dataset
+    >>> criterion = Criterion(build_design("Yield ~ 1 + (1 | Batch)", load_dataset("Dyestuff")))
+    >>> steps = iteration_table(minimize(criterion, method="ecme", trace=True))
+    >>> list(steps)
+    ['iteration', 'criterion', 'gradient', 'Batch.Intercept', 'evaluations']
     """
     trace = getattr(optimum, "trace", None)
     if trace is None:

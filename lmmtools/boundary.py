@@ -14,6 +14,7 @@ import numpy as np
 
 from lmmtools.core.basis import is_constant
 from lmmtools.core.charts import ZERO
+from lmmtools.core.terms import unit_sizes
 from lmmtools.formats import shown
 
 __all__ = ["ZeroDirection", "zero_directions"]
@@ -59,11 +60,12 @@ def zero_directions(design: Any, factors: tuple[np.ndarray, ...], sigma: float) 
         Empty where the fit is not singular.
     """
     found = []
+    weight_root = 1.0 if design.weights is None else float(np.sqrt(np.mean(design.weights)))
     for term, Lambda in zip(design.terms, factors, strict=True):
-        size = np.sqrt(np.mean(term.matrix**2, axis=0))
+        size = unit_sizes(term, weight_root)
         size[size == 0.0] = 1.0
         for null in _sparse_null_space(size[:, None] * Lambda):
-            z = null * size
+            z = null * size / weight_root
             takes_part = np.abs(null) > 1e-5 * np.abs(null).max()
             effects = tuple(n for n, part in zip(term.names, takes_part, strict=True) if part)
             z = np.where(takes_part, z, 0.0)

@@ -14,12 +14,15 @@ from lmmtools.core.optimality import Optimality, examine
 from lmmtools.core.solution import Solution, TDerivatives
 from lmmtools.errors import LMMError
 from lmmtools.estimable import flat_directions
-from lmmtools.formats import counted, listed, shown
+from lmmtools.formats import counted, format_value, listed, shown
+from lmmtools.tables import Column, Table
 
 __all__ = ["Certificate", "certify", "certify_point"]
 
 # Deviance that may be left: a thousandth of a thousandth changes no printed digit of any test.
 _DEVIANCE_LEFT = 1e-6
+# Relative standard deviation from which a flat direction is that of a residual variance on its way to zero.
+_OVERWHELMING = 300.0
 # A sentence that names more combinations of effects than this is not read.
 _MOST_NAMED = 3
 
@@ -62,6 +65,35 @@ class Certificate:
     flat_by: str
     restarts: int = 0
 
+    def table(self) -> Table:
+        """The certificate as a table, its sentence below."""
+        steepest = float(np.abs(self.gradient).max(initial=0.0))
+        moved = float(np.abs(self.beta_shift).max(initial=0.0))
+        rows = [
+            ("Steepest slope along a free direction", format_value(steepest, "sci")),
+            ("Least curvature along a free direction", shown(self.hessian_eigenvalues.min(initial=np.inf))),
+            ("Free directions", format_value(len(self.gradient), "int")),
+            ("Deviance left, at most", format_value(self.deviance_left, "sci")),
+            ("Largest change of a fixed effect, in standard errors", format_value(moved, "sci")),
+            ("Other starts tried", format_value(self.restarts, "int")),
+        ]
+        if not len(self.gradient):
+            del rows[:2]
+        return Table(
+            columns=(Column("what", "", header=True), Column("value", "", "text")),
+            rows=tuple(rows),
+            caption=f"Certificate: {self.status}",
+            label="tbl-certificate",
+            notes=(self.sentence,),
+        )
+
+    def __repr__(self) -> str:
+        return self.table().text()
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
+        """The renderings of the table."""
+        return self.table()._repr_mimebundle_(include, exclude)
+
 
 def certify(fit: Any, restarts: int = 0) -> Certificate:
     """Certify a fit again, from its parameters alone, and refit it from other starts.
@@ -101,7 +133,9 @@ def certify(fit: Any, restarts: int = 0) -> Certificate:
     from lmmtools.core.algorithms.restarts import lowest_of, restart_points
 
     best, _ = lowest_of(criterion, restart_points(fit.working, restarts))
-    return _after_restarts(found, fit.criterion - best.value, restarts)
+    # beside very large variances the criterion itself is known to no more digits
+    rounding = 1e-13 * float(np.abs(best.working).max()) ** 2
+    return _after_restarts(found, fit.criterion - best.value - rounding, restarts)
 
 
 def _after_restarts(found: Certificate, lower: float, restarts: int) -> Certificate:
@@ -128,6 +162,8 @@ def certify_point(
     status = _status(found, flat)
     if status == "flat direction":
         sentence = _flat_by_design(flat) if flat_by == "design" else _flat_by_data(flat)
+        if flat_by == "data" and (ratio := np.abs(working).max()) > _OVERWHELMING:
+            sentence = _no_residual(float(ratio))
     else:
         sentence = _sentence(status, found, _zero(criterion, working, solution, found), _held(criterion, found))
     return Certificate(
@@ -197,7 +233,7 @@ def _flat_by_design(flat: tuple[str, ...]) -> str:
     """V is the same all along the direction, and so is everything that depends on V alone."""
     return (
         "The fit is as good as any, but not the only one: the data do not determine "
-        + "; nor ".join(flat)
+        + "; nor ".join(dict.fromkeys(flat))
         + ". The criterion, the fixed effects, their standard errors and the marginal covariance are "
         "meaningful; what is named here, and the conditional modes as far as they rest on it, is not."
     )
@@ -207,7 +243,16 @@ def _flat_by_data(flat: tuple[str, ...]) -> str:
     """V changes along the direction, and the criterion does not notice."""
     return (
         "The fit is as good as any, but not the only one: given the fixed effects, the data say nothing about "
-        + "; nor ".join(flat)
+        + "; nor ".join(dict.fromkeys(flat))
         + ". Standard errors that rest on it mean nothing either; leave the random effect out, or the fixed effects "
         "that already contain its groups."
+    )
+
+
+def _no_residual(ratio: float) -> str:
+    """The criterion has a limit, which it comes ever nearer to as the residual variance goes to zero."""
+    return (
+        "The criterion falls on, by ever less, as the residual variance goes to zero: the random effects describe the "
+        f"rows without residuals (their standard deviations have reached {shown(ratio, 2)} times the residuals'). "
+        "The criterion, the fixed effects and the marginal covariance are meaningful, a residual variance is not."
     )

@@ -19,6 +19,7 @@ from lmmtools.core.criterion import Criterion
 from lmmtools.core.modes import Modes, across_homes, conditional_modes
 from lmmtools.core.optimize import Optimum, minimize
 from lmmtools.core.solution import Solution
+from lmmtools.core.terms import unit_sizes
 from lmmtools.core.working import Working
 from lmmtools.design import Design
 from lmmtools.errors import FormulaError, LMMError, LMMWarning, NotYetSupported
@@ -197,9 +198,9 @@ class LMMFit:
 
     @property
     def _unit_factors(self) -> tuple[np.ndarray, ...]:
-        """Λ for columns of unit root mean square, so that singularity does not depend on their units."""
+        """Λ for columns of unit root mean square, weights of mean one: singularity does not depend on their units."""
         terms = zip(self.design.terms, self.Lambda, strict=True)
-        return tuple(np.sqrt(np.mean(t.matrix**2, axis=0))[:, None] * L for t, L in terms)
+        return tuple(unit_sizes(t, self.working.noise_scale)[:, None] * L for t, L in terms)
 
     @cached_property
     def solution(self) -> Solution:

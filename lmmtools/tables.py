@@ -123,6 +123,14 @@ def typst_string(text: str) -> str:
     return '"' + visible(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def _note_parts(note: str) -> list[tuple[str, bool]]:
+    """A note cut at its backticks, and of each part whether it is a name; in one piece if a name holds a backtick."""
+    parts = note.split("`")
+    if len(parts) % 2 == 0 or "" in parts[1::2]:
+        return [(note, False)]
+    return [(part, place % 2 == 1) for place, part in enumerate(parts) if part]
+
+
 # --- HTML ---------------------------------------------------------------------------------------------
 
 # `:where` has no specificity, so any rule of a page wins; JupyterLab styles all tables itself and needs
@@ -150,6 +158,8 @@ white-space:nowrap}
 
 
 _LONG = 40  # letters that any screen has room for in one line
+_LONG_CELL = ' class="lmm-long"'
+_RANDOM_TERM = re.compile(r"(\([^()|]*\|{1,2}[^()|]*\))")
 
 
 def _escape(text: str) -> str:
@@ -170,9 +180,14 @@ def _html_table(table: Table, *, style: bool) -> str:
     parts.extend(f"<tr>{_html_row(table.columns, classes, cells, values)}</tr>\n" for cells, values in rows)
     parts.append("</tbody>\n")
     if table.notes:
-        notes = "".join(f"<p>{_escape(note)}</p>" for note in table.notes)
+        notes = "".join(f"<p>{_html_note(note)}</p>" for note in table.notes)
         parts.append(f'<tfoot>\n<tr><td colspan="{len(table.columns)}">{notes}</td></tr>\n</tfoot>\n')
     return "".join([*parts, "</table>"])
+
+
+def _html_note(note: str) -> str:
+    """A sentence; names, between backticks in it, as code."""
+    return "".join(f"<code>{_escape(part)}</code>" if name else _escape(part) for part, name in _note_parts(note))
 
 
 def _html_head(column: Column) -> str:
@@ -186,7 +201,8 @@ def _html_row(columns: tuple[Column, ...], classes: list[str], row: tuple[str, .
     for column, css, text, value in zip(columns, classes, row, values, strict=True):
         tag, scope = ("th", ' scope="row"') if column.header else ("td", "")
         sorts = _sort_value(value) if column.numeric else ""
-        cells.append(f"<{tag}{scope}{css}{sorts}>{_escape(text)}</{tag}>")
+        shown = _uncut(_escape(text)) if css == _LONG_CELL else _escape(text)
+        cells.append(f"<{tag}{scope}{css}{sorts}>{shown}</{tag}>")
     return "".join(cells)
 
 
@@ -204,7 +220,12 @@ def _css_class(column: Column) -> str:
 def _cell_class(column: Column, texts: list[str]) -> str:
     """As the head's, but sentences are marked: a page breaks them into lines, and nothing else."""
     long = not column.numeric and max(map(len, texts), default=0) > _LONG
-    return ' class="lmm-long"' if long else _css_class(column)
+    return _LONG_CELL if long else _css_class(column)
+
+
+def _uncut(text: str) -> str:
+    """Escaped text, each random term of a formula in it marked, so that a page does not cut it in two."""
+    return _RANDOM_TERM.sub(r'<span class="term">\1</span>', text)
 
 
 def _quoted(name: str) -> str:
@@ -228,12 +249,18 @@ def _typst_table(table: Table) -> str:
     ]
     body = "\n".join(lines)
     if table.notes:
-        notes = " + parbreak() + ".join(typst_string(note) for note in table.notes)
+        notes = " + parbreak() + ".join(map(_typst_note, table.notes))
         body += f" + block(width: 100%, align(left, text(size: 0.85em, {notes})))"
     caption = f",\n  caption: {typst_string(table.caption)}" if table.caption else ""
     name = identifier(table.label)
     label = f" <{name}>" if name else ""
     return f"#figure(\n{body},\n  kind: table{caption},\n){label}"
+
+
+def _typst_note(note: str) -> str:
+    """As in HTML."""
+    parts = [f"raw({typst_string(part)})" if name else typst_string(part) for part, name in _note_parts(note)]
+    return " + ".join(parts)
 
 
 # --- text ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmmtools.formats import counted
+from lmmtools.formats import counted, listed
 from lmmtools.frames import Frame, frame
 
 __all__ = ["COMMON", "SERIAL", "is_short", "variance_table"]
@@ -80,11 +80,11 @@ def _notes(fit: Any) -> Iterator[str]:
             each = "that of any two" if term.structure not in SERIAL else _falling(term)
             said = f"{same}; the correlation is {each}" if same else f"the correlation is {each}"
             yield f"{term.label}: {said}."
-        if getattr(term, "known_root", None) is not None:
-            yield (
-                f"{term.label}: times the known covariances of the levels; a level's own variance is this times its "
-                "diagonal element."
-            )
+    if known := [term.group for term in fit.design.terms if term.known_root is not None]:
+        yield (
+            f"{listed(known)}: times the known covariances of the levels; a level's own variance is this times its "
+            "diagonal element."
+        )
 
 
 def _falling(term: Any) -> str:

@@ -20,8 +20,7 @@ FLOORS = (
     ("core", "formats", "formula", "tables", "figures", "bibliography"),
     ("estimable", "boundary", "certificate", "design", "frames", "datasets", "sources"),
     ("residuals", "predict", "simulate", "varcorr", "inference", "summary"),  # functions of a fit's numbers
-    ("results", "fit", "singular", "directions", "covariances", "nesting", "comparison", "lattices", "models", "variants",
-     "algorithms"),
+    ("results", "fit", "singular", "algorithms", "nesting", "comparison", "lattices", "models", "variants"),
     ("explore", "plots", "prose", "crosscheck"),
     ("findings", "records", "report", "__main__"),
 )
@@ -132,9 +131,16 @@ def test_the_report_uses_public_names_only(path):
     for name, _ in imports(parsed(path)):
         parts = name.split(".")
         if parts[0] == "lmmtools" and parts[1] in RANK:
-            words = ("formats", "tables", "figures", "bibliography")
-            own = RANK[parts[1]][0] in (0, len(FLOORS) - 1) or parts[1] in words
+            own = RANK[parts[1]][0] in (0, len(FLOORS) - 1) or parts[1] in NEUTRAL
             assert own, f"{label(path)} imports {name}; a report knows models by public names alone"
+
+
+@pytest.mark.parametrize("name", ["bygroup", "dense", "derivatives", "layout", "rounding", "structures"])
+def test_what_checks_the_engine_shares_nothing_with_it(name):
+    """Words and errors apart: `crosscheck` compares, and only its tables know both sides."""
+    path = PACKAGE / "crosscheck" / f"{name}.py"
+    ours = {there.split(".")[1] for there, _ in imports(parsed(path)) if there.startswith("lmmtools.")}
+    assert ours <= {"crosscheck", "errors", "formats"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=label)

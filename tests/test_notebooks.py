@@ -108,6 +108,19 @@ def shown(notebook, values):
             names.update(values)
 
 
+@pytest.mark.parametrize("name", ["model_report", "model_comparison"])
+@pytest.mark.parametrize(("dataset", "times"), [("Dyestuff", 0), ("Dyestuff2", 1)])
+def test_a_singular_fit_is_explained_and_no_other(name, dataset, times):
+    notebook = read(next(path for path in NOTEBOOKS if path.stem == name))
+    formula = "Yield ~ 1 + (1 | Batch)"
+    outputs = list(shown(notebook, {"dataset": dataset, "formula": formula, "formulas": [formula], "check": False}))
+    tables = [output for output in outputs if 'id="tbl-singular"' in output.get("text/html", "")]
+    prose = "\n".join(output[MARKED] for output in outputs if MARKED in output)
+    assert len(tables) == times
+    assert prose.count("### What would simpler random effects change?\n") == times
+    assert prose.count("@tbl-singular") == 3 * times  # in the summary, in the box, and beside the table
+
+
 def test_the_model_report_says_what_its_tables_show():
     notebook = read(next(path for path in NOTEBOOKS if path.stem == "model_report"))
     values = {"formula": "distance ~ age * Sex + (age | Subject)", "focal": "age:Sex[T.Female]", "check": False}

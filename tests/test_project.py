@@ -1,5 +1,8 @@
 """The project around the code: the lock, the wheel, what the tree may not hold, the names promised."""
 
+import contextlib
+import doctest
+import io
 import json
 import os
 import re
@@ -7,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -136,10 +140,11 @@ def test_the_wheel_carries_data_notebooks_and_templates(tmp_path):
     assert rows == "180"
 
 
-def test_the_readme_points_at_what_is_there():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    missing = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not (ROOT / link).exists()]
-    assert missing == []
+def test_the_pages_point_at_what_is_there():
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))]
+        missing = [link for link in links if link and not (page.parent / link).exists()]
+        assert missing == [], page.name
 
 
 def test_the_readme_shows_what_the_fit_prints():
@@ -148,3 +153,27 @@ def test_the_readme_shows_what_the_fit_prints():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     # The last digits of an optimum may differ by platform; what is printed must not.
     assert done.stdout.split() == shown.split()
+
+
+def test_the_models_page_is_true():
+    """Its blocks are run one after the other, and print what stands below them."""
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", text, flags=re.DOTALL)
+    assert len(blocks) == text.count("```python") > 5
+    names = {"__name__": "models"}
+    for code, shown in blocks:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            exec(code, names)
+        assert out.getvalue().split() == shown.split(), code
+
+
+EXAMPLES = [path for path in sorted((ROOT / "lmmtools").rglob("*.py")) if ">>>" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_examples_in_docstrings_are_true(path):
+    module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0

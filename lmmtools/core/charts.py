@@ -89,6 +89,8 @@ class Chart:
         Whether the coordinates are the working parameters themselves.
     parts : tuple
         Of each term, how a step moves its parameters.
+    linear : tuple of (_Part, slice)
+        The terms whose Λ is linear in their coordinates, and which coordinates these are.
     curved : tuple of Curved
         The terms whose T is not linear in their parameters.
     """
@@ -100,6 +102,7 @@ class Chart:
     held: tuple[tuple[int, int], ...]
     plain: bool
     parts: tuple[Callable[[np.ndarray], np.ndarray], ...]
+    linear: tuple[tuple[_Part, slice], ...]
     curved: tuple[Curved, ...]
 
     def theta(self, step: np.ndarray) -> np.ndarray:
@@ -125,6 +128,31 @@ class Chart:
         for part in self.curved:
             size[part.at] = np.maximum(1.0, np.abs(part.theta[part.free]))
         return size
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """The coordinates of this point, Λ̃ = Σ value_k F_k, shape (m,); NaN where Λ̃ is not linear in them."""
+        values = np.full(self.ends[-1], np.nan)
+        for part, at in self.linear:
+            values[at] = (part.E * part.L).sum(axis=(1, 2)) / np.count_nonzero(part.E, axis=(1, 2))
+        return values
+
+    @cached_property
+    def vanishing(self) -> np.ndarray:
+        """Coordinates that can go to zero together, T moving along a line to its boundary, as masks (k, m).
+
+        Of a free factor these are those of its last column; elsewhere each can vanish alone.
+        """
+        found = [(row, at) for part, at in self.linear for row in part.vanishing()]
+        masks = np.zeros((len(found), self.ends[-1]), dtype=bool)
+        for mask, (row, at) in zip(masks, found, strict=True):
+            mask[at] = row
+        return masks
+
+    def held_at_zero(self, d: TDerivatives) -> bool:
+        """Whether the criterion rises with the square of every coordinate that is zero."""
+        F = self.F[np.abs(self.values) <= ZERO]
+        return bool(np.all(np.sum(np.matmul(d.gradient, F) * F, axis=(1, 2)) >= 0.0))
 
     @cached_property
     def directions(self) -> np.ndarray:
@@ -208,13 +236,23 @@ class _Part:
     free: np.ndarray | None = None
     held: Sequence[int] = ()
 
+    def vanishing(self) -> np.ndarray:
+        """Which coordinates can go to zero together and have not yet, as masks (k, m)."""
+        if self.structure != "us":
+            mask = np.diag(np.abs(self.E * self.L).max(axis=(1, 2)) > ZERO)
+            return mask[mask.any(axis=1)]
+        extent = np.flatnonzero(np.abs(self.L).max(axis=0) > ZERO)
+        column = self.E.any(axis=1).argmax(axis=1)
+        return column == extent[-1:, None]
+
 
 def _assemble(columns: list[np.ndarray], parts: list[_Part]) -> Chart:
     ends = list(accumulate((len(part.E) for part in parts), initial=0))
-    moves, curved = [], []
+    moves, linear, curved = [], [], []
     for S, part, (start, stop) in zip(columns, parts, pairwise(ends), strict=True):
         if part.form is None:
             moves.append(_linear_move(part, slice(start, stop)))
+            linear.append((part, slice(start, stop)))
         else:
             curved.append(Curved(part.form, part.theta, part.free, np.arange(start, stop), S))
             moves.append(curved[-1].moved)
@@ -228,6 +266,7 @@ def _assemble(columns: list[np.ndarray], parts: list[_Part]) -> Chart:
         held=tuple((k, int(i)) for k, part in enumerate(parts) for i in part.held),
         plain=all(part.plain for part in parts),
         parts=tuple(moves),
+        linear=tuple(linear),
         curved=tuple(curved),
     )
 

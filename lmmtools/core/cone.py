@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
 from lmmtools.core.charts import ZERO
-from lmmtools.core.covariance import cholesky_psd, theta_of
+from lmmtools.core.covariance import theta_of_covariance
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.solution import Solution, TDerivatives
 from lmmtools.core.terms import Term
@@ -28,6 +29,8 @@ __all__ = ["Escape", "null_space", "on_boundary", "steepest_escape"]
 
 # Up to so many parameters on a bound every subset is looked at for the combination that descends most.
 _EVERY_SUBSET = 8
+# A slope, against the derivatives in T, that is none.
+_LEVEL = 1e-9
 # Relative size of dT below which it vanishes.
 _NO_MOTION = 1e-9
 
@@ -72,7 +75,7 @@ class Escape:
             moved[self.part] = np.clip(self.origin + length ** (1.0 / self.order) * self.direction, lower, upper)
             return moved
         Lambda = self.term.working_factor(theta[self.part])
-        moved[self.part] = theta_of(self.term.structure, cholesky_psd(Lambda @ Lambda.T + length * self.direction))
+        moved[self.part] = theta_of_covariance(self.term.structure, Lambda @ Lambda.T + length * self.direction)
         return moved
 
 
@@ -121,6 +124,7 @@ class _Slopes:
 
     def __init__(self, term: Term, d: TDerivatives, exact: bool) -> None:
         self.G = term.S.T @ d.gradient @ term.S
+        self.size = float(np.abs(self.G).max(initial=0.0))
         self._columns, self._second = term.S, d.hessian if exact else d.steering
 
     def curvature(self, dT: np.ndarray) -> float:
@@ -181,12 +185,27 @@ def _from_box(term: Term, part: slice, theta: np.ndarray, d: _Slopes) -> list[Es
             continue
         slope, direction, origin = min(known, key=lambda way: way[0])
         if order == 1:
-            along = np.tensordot(direction, form.first(origin), 1)
-            curvature = d.curvature(along) + float(direction @ form.bend(origin, d.G) @ direction)
+            curvature = _bend_along(form, origin, direction, d)
+            level = [way for way in known if 0.0 <= way[0] <= _LEVEL * d.size] if slope >= 0.0 else []
+            bends = [(_bend_along(form, start, off, d), i) for i, (_, off, start) in enumerate(level)]
+            if bends and min(bends)[0] < -_LEVEL * d.size:
+                found.append(_falling(term, part, level[min(bends)[1]], min(bends)[0]))
+                continue
         else:
             curvature = d.curvature(form.second_along(origin, direction))
         found.append(Escape(term, part, direction, float(slope), *_length(slope, curvature), origin, order))
     return found
+
+
+def _bend_along(form: Any, origin: np.ndarray, direction: np.ndarray, d: _Slopes) -> float:
+    """Second derivative of the criterion along a direction of θ."""
+    along = np.tensordot(direction, form.first(origin), 1)
+    return d.curvature(along) + float(direction @ form.bend(origin, d.G) @ direction)
+
+
+def _falling(term: Term, part: slice, way: tuple[float, np.ndarray, np.ndarray], curvature: float) -> Escape:
+    """The way off a bound along which the criterion falls from level: no group has that effect beside another."""
+    return Escape(term, part, way[1], float(way[0]), 1.0, -0.5 * curvature, way[2])
 
 
 def _lowest_form(B: np.ndarray, side: np.ndarray) -> tuple[float, np.ndarray]:

@@ -111,6 +111,14 @@ def cholesky_psd(T: np.ndarray) -> np.ndarray:
     return lower_factor(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
+def theta_of_covariance(structure: str, T: np.ndarray) -> np.ndarray:
+    """The θ of a T of a linear structure, shape (m,); T may be singular."""
+    if structure == "us":
+        return theta_of(structure, cholesky_psd(T))
+    # not by a Cholesky factor, whose columns stand elsewhere where a variance is zero
+    return theta_of(structure, np.diag(np.sqrt(np.maximum(np.diagonal(T), 0.0))))
+
+
 def lower_factor(F: np.ndarray) -> np.ndarray:
     """Lower-triangular L, non-negative diagonal, with LL' = FF'; F has shape (q, s), L (q, min(q, s))."""
     R = np.linalg.qr(F.T, mode="r")

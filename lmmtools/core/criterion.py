@@ -44,7 +44,7 @@ class Criterion:
     >>> from lmmtools import Criterion, build_design, load_dataset
     >>> design = build_design("Yield ~ 1 + (1 | Batch)", load_dataset("Dyestuff"))
     >>> round(Criterion(design, reml=True)([1.0]), 4)
-    319.7256
+    319.7924
     """
 
     def __init__(self, design: Any, *, reml: bool = True, working: Working | None = None) -> None:

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["Secant", "bounded_step", "newton_step"]
+__all__ = ["Secant", "bounded_step", "newton_step", "tempered"]
 
 # Eigenvalues below this against the largest are those of flat directions.
 _FLAT = 1e-9
-# No coordinate steps further than this.
-_LONGEST = 2.0
+# Curvature per row that is more than that of any variance's logarithm.
+_BEND = 1e3
+# No coordinate steps further than this: one of two sizes would take a large sd to its negative, which is itself.
+_LONGEST = 1.7
+
+
+def tempered(unit: np.ndarray, H: np.ndarray, n: int) -> np.ndarray:
+    """Units of the coordinates, those shortened in which the criterion bends far more than n rows' logarithms can.
+
+    Beside a correlation next to one, whose curvature grows with the inverse square of what is left of it, every other
+    direction would look flat.
+    """
+    bend = np.abs(np.diagonal(H)) * unit**2
+    return unit / np.sqrt(np.maximum(1.0, bend / (_BEND * n)))
 
 
 def newton_step(g: np.ndarray, H: np.ndarray) -> tuple[np.ndarray, float, bool]:

@@ -15,6 +15,7 @@ import numpy as np
 from lmmtools.core.charts import chart
 from lmmtools.core.cone import steepest_escape
 from lmmtools.core.criterion import Criterion
+from lmmtools.core.newton import tempered
 from lmmtools.core.solution import Solution, TDerivatives
 
 __all__ = ["Optimality", "examine"]
@@ -81,8 +82,9 @@ def examine(
         Number of directions known from the design to be flat.
     """
     here = chart(criterion.working, working, reduced=True)
-    size = here.sizes
-    gradient, H = size * here.gradient(d), here.hessian(d) * np.outer(size, size)
+    H = here.hessian(d)
+    size = tempered(here.sizes, H, criterion.working.products.n)
+    gradient, H = size * here.gradient(d), H * np.outer(size, size)
     values, vectors = np.linalg.eigh(H)
     steep = _steep(values, flat_by_design)
     along = vectors.T @ gradient

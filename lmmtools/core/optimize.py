@@ -12,13 +12,13 @@ import numpy as np
 from lmmtools.core.algorithms import algorithm, check_method, early_end
 from lmmtools.core.algorithms.points import deviance_left
 from lmmtools.core.algorithms.trace import Recorder, Trace
+from lmmtools.core.boundary import Leaps, snap
 from lmmtools.core.charts import Chart, chart
 from lmmtools.core.cone import Escape, on_boundary, steepest_escape
-from lmmtools.core.covariance import cholesky_psd, theta_of
 from lmmtools.core.criterion import Criterion
-from lmmtools.core.newton import Secant, bounded_step, newton_step
+from lmmtools.core.newton import Secant, bounded_step, newton_step, tempered
 from lmmtools.core.solution import Solution
-from lmmtools.core.starts import other_starts, starts
+from lmmtools.core.starts import other_starts, reopened, starts
 from lmmtools.errors import LMMWarning, ModelError
 
 __all__ = ["Optimum", "minimize"]
@@ -29,13 +29,18 @@ _TOLERANCE = 1e-10
 # than the second number, and one of either kind that promises less than the third and is sure to leave less than the
 # fourth.
 _LAST_STEP, _LAST_STEERED, _SURE_STEP, _LEFT = 1e-7, 1e-8, 1e-6, 1e-9
-# A search that starts where so little is left to gain, and each evaluation is dear, ends there.
-_NEGLIGIBLE = 1e-7
+# Where each evaluation is dear, a search ends without a step that promises less than the first number and would change
+# no parameter by more than the second, relative: standard errors then have five digits.
+_NEGLIGIBLE, _SAME = 1e-7, 4e-6
 _MAX_STEPS = 100
+# Most halvings of a step; one halved more than the second number that gains less than the third, relative, is rounding.
+_HALVINGS, _MANY, _ROUNDING = 40, 8, 1e-11
 # Starts are tried beyond the first where a fit of at most so many rows ends on the boundary (in larger ones no second
 # minimum was met), or a relative sd exceeds the second number; beyond the third it is on its way to infinity.
 _FEW_ROWS = 1000
 _LARGE = 1e4
+# Evaluations after which no further start is tried: an end that took so many is at the limit of what rounding lets see.
+_PATIENCE = 200
 _INFINITE = 3e7
 _MAX_ESCAPES = 10
 _LOST = (
@@ -127,8 +132,8 @@ def minimize(
     found = [_descend(criterion, theta, way=way) for theta in points]
     best = min(found, key=lambda optimum: optimum.value)
     if start is None and _doubtful(criterion, best):
-        for theta in other_starts(w):
-            found.append(_descend(criterion, theta, found, way))
+        _try(criterion, other_starts(w), found, way)
+        _try(criterion, reopened(w, _lowest(found).working), found, way)
         best = _lowest(found)
     _refuse_infinite(criterion, best)
     if best.ended:
@@ -146,6 +151,13 @@ class _Way:
 
 
 _NEWTON = _Way()
+
+
+def _try(criterion: Criterion, points: list[np.ndarray], found: list[Optimum], way: _Way) -> None:
+    """More searches, unless those before took so many evaluations that the user would wait."""
+    for theta in points:
+        if sum(optimum.n_evaluations for optimum in found) <= _PATIENCE:
+            found.append(_descend(criterion, theta, found, way))
 
 
 def _approached(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
@@ -214,7 +226,7 @@ def _descend(
         if not converged and _leads_to(known, theta, criterion.total(solution)):
             evaluations += used
             break
-        theta, solution, snapping = _snap_to_boundary(criterion, theta, solution)
+        theta, solution, snapping = snap(criterion, theta, solution)
         evaluations += used + snapping
         if record:
             record.at(theta, solution, evaluations)
@@ -255,7 +267,7 @@ def _factor(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
 def _leads_to(known: Sequence[Optimum], theta: np.ndarray, value: float) -> bool:
     """Whether θ̃ lies next to a known optimum, and above it."""
     return any(
-        np.abs(theta - optimum.working).max() <= _NEXT_TO * max(1.0, np.abs(optimum.working).max())
+        np.all(np.abs(theta - optimum.working) <= _NEXT_TO * np.maximum(1.0, np.abs(optimum.working)))
         and 0.0 < value - optimum.value - 1e-11 * abs(value) < _LITTLE
         for optimum in known
     )
@@ -277,28 +289,34 @@ def _newton(
     solution = _attempt(criterion, theta)
     if solution is None:
         raise ModelError(_LOST)
-    evaluations, secant, before = 1, Secant(), 0.0
+    evaluations, secant, leaps, before, d = 1, Secant(), Leaps(trusted=not known), 0.0, None
     for _ in range(limit or _MAX_STEPS):
         if record:
             record(theta, solution.value, None, evaluations)
         if not np.abs(theta).max() <= _INFINITE:
             return theta, solution, evaluations, False
         here = chart(criterion.working, theta)
-        d = criterion.differentiate(solution)
+        d = d or criterion.differentiate(solution)
         g, H = here.gradient(d), here.hessian(d, steering=True)
         if not d.exact_steering:
             H = secant.correct(theta, here.plain, g, H)
         box = here.box()
-        unit = here.sizes
+        unit = tempered(here.sizes, H, criterion.working.products.n)
         scaled = g * unit, H * np.outer(unit, unit)
         near = None if box is None else (box[0] / unit, box[1] / unit)
         step, gain, pure = newton_step(*scaled) if near is None else bounded_step(*scaled, near)
         step = step * unit
-        if evaluations == 1 and pure and not d.exact_steering and gain <= _NEGLIGIBLE:
+        if pure and not d.exact_steering and gain <= _NEGLIGIBLE and _moves_none(here, theta, step):
             return theta, solution, evaluations, True
         if gain <= _enough(pure, gain, before, exact=d.exact_steering):
             return *_last_step(criterion, here, step, theta, solution), evaluations + 1, True
-        for _ in range(40):
+        if (leap := leaps.step(here, g, H, unit)) is not None:
+            trial, evaluations = here.theta(leap[0]), evaluations + 1
+            if (landed := leaps.land(criterion, trial, solution, leap[1])) is not None:
+                theta, (solution, d), before = trial, landed, gain
+                continue
+        d, tried = None, evaluations
+        for _ in range(_HALVINGS):
             trial = here.theta(step)
             attempt = _attempt(criterion, trial)
             evaluations += 1
@@ -308,10 +326,16 @@ def _newton(
         else:
             # No step in the direction of descent descends: rounding is all that is left, or next to it.
             return theta, solution, evaluations, gain <= 1e-6
+        stuck = evaluations - tried > _MANY and solution.value - attempt.value <= _ROUNDING * (1.0 + abs(attempt.value))
         theta, solution, before = trial, attempt, gain
-        if known and _leads_to(known, theta, criterion.total(solution)):
-            break
+        if stuck or (known and _leads_to(known, theta, criterion.total(solution))):
+            return theta, solution, evaluations, stuck and gain <= 1e-6
     return theta, solution, evaluations, False
+
+
+def _moves_none(here: Chart, theta: np.ndarray, step: np.ndarray) -> bool:
+    """Whether a step changes no parameter beyond its sixth digit."""
+    return bool(np.all(np.abs(here.theta(step) - theta) <= _SAME * np.abs(theta)))
 
 
 def _enough(pure: bool, gain: float, before: float, *, exact: bool) -> float:
@@ -357,30 +381,3 @@ def _follow(
             return trial, i + 1
         length /= 2.0
     return None, 40
-
-
-def _snap_to_boundary(
-    criterion: Criterion, theta: np.ndarray, solution: Solution
-) -> tuple[np.ndarray, Solution, int]:
-    """Set directions of T that are zero to rounding exactly to zero, if the criterion does not mind."""
-    snapped = theta.copy()
-    for term, part in zip(criterion.working.terms, criterion.working.slices, strict=True):
-        if term.form is not None:
-            snapped[part] = term.form.snap(theta[part])
-            continue
-        U, s, _ = np.linalg.svd(term.working_factor(theta[part]))
-        small = s <= 1e-4
-        if small.any():
-            T = (U * np.where(small, 0.0, s) ** 2) @ U.T
-            snapped[part] = theta_of(term.structure, _singular_factor(T))
-    if np.array_equal(snapped, theta):
-        return theta, solution, 0
-    after = criterion.solve(_factor(criterion, snapped))
-    return (snapped, after, 1) if after.value <= solution.value + 1e-8 else (theta, solution, 1)
-
-
-def _singular_factor(T: np.ndarray) -> np.ndarray:
-    """Lower factor of a singular T with exact zeros where its own rounding would leave 1e-9."""
-    L = cholesky_psd(T)
-    L[np.abs(L) <= 1e-7 * max(np.abs(L).max(), 1e-300)] = 0.0
-    return L

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from lmmtools.core.charts import ZERO
 from lmmtools.core.covariance import combine, theta_of
 from lmmtools.core.terms import Term
 from lmmtools.core.working import Working
 
-__all__ = ["minque0", "other_starts", "starts"]
+__all__ = ["minque0", "other_starts", "reopened", "starts"]
 
 # No start has a relative variance below this over the mean group size: at zero the criterion is flat in Λ, and from
 # near it Newton is slow to see that a variance belongs there.
@@ -55,10 +56,13 @@ def _larger_slopes(term: Term, theta: np.ndarray, size: float) -> np.ndarray:
 def other_starts(working: Working) -> list[np.ndarray]:
     """Equal relative sds, small, moderate and large, without correlation; where a structure has one, with several.
 
-    The last one has everything else small beside a structure with a negative correlation: the variance that terms
-    share can be all in one, and all in the other.
+    The last but two has everything else small beside a structure with a negative correlation: the variance that terms
+    share can be all in one, and all in the other. So can what it shares with the residuals, hence the last two, in
+    which such a structure is small, with a correlation near its lower and its upper end.
     """
-    sizes = [(0.1, 0.1), (1.0, 1.0), (4.0, 4.0)] if working.linear else [(0.1, 0.1), (1, 1), (1, 1), (4, 4), (0.1, 2)]
+    sizes = [(0.1, 0.1), (1.0, 1.0), (4.0, 4.0)]
+    if not working.linear:
+        sizes = [(0.1, 0.1), (1.0, 1.0), (1.0, 1.0), (4.0, 4.0), (0.1, 2.0), (1.0, 0.2), (0.1, 0.4)]
     smooth = [size for _, size in sizes]
     of_terms = [
         t.form.other_starts(smooth) if t.form else [theta_of(t.structure, size * np.eye(t.q)) for size, _ in sizes]
@@ -67,11 +71,31 @@ def other_starts(working: Working) -> list[np.ndarray]:
     return [np.concatenate(parts) for parts in zip(*of_terms, strict=True)]
 
 
+def reopened(working: Working, theta: np.ndarray) -> list[np.ndarray]:
+    """An end on the boundary with each variance that vanished there, of several terms, put back, small and large.
+
+    What one term has no part in may be better divided: the criterion can rise off the boundary and then fall to another
+    minimum.
+    """
+    if len(working.terms) < 2:
+        return []
+    points, largest = [], max(1.0, float(np.abs(theta).max()))
+    for term, part in zip(working.terms, working.slices, strict=True):
+        if term.form is not None or np.abs(theta[part]).max() > ZERO:
+            continue
+        for size in (0.2 * largest, largest):
+            point = theta.copy()
+            point[part] = theta_of(term.structure, size * np.eye(term.q))
+            points.append(point)
+    return points
+
+
 def minque0(working: Working) -> np.ndarray:
     """Working parameters from MINQUE(0), projected into the cone.
 
     Equates the residual cross-products with their expectations at V = I (Rao 1971, J. Multivariate Anal. 1,
-    with a-priori weights zero; the projection off X is left out, which only moves the start)::
+    with a-priori weights zero; the projection off X, which only moves the start, is left out except where several
+    factors are few enough effects: then it is cheap, and in a balanced design the start is the optimum)::
 
         Σ_l t_l ⟨ZD_kZ', ZD_lZ'⟩ + s²⟨ZD_kZ', I⟩ = Σ e'ZD_kZ'e     and     Σ_l t_l tr(ZD_lZ') + s²(n − p) = e'e
 
@@ -79,15 +103,17 @@ def minque0(working: Working) -> np.ndarray:
     """
     m, terms = working.products, working.terms
     if working.linear:
-        D, G = working.covariance_map, working.gram
+        D = working.covariance_map
+        G = m.gram_off_means(D) if hasattr(m, "gram_off_means") else working.gram
     else:
         D = np.concatenate([t.S @ t.moment_basis @ t.S.T for t in terms])
         G = m.gram(D)
     ee = m.residual_products()
     lhs = np.block([[G.between, G.with_residual[:, None]], [G.with_residual[None, :], np.array([[m.n - m.p]])]])
     rhs = np.append(D.reshape(len(D), -1) @ ee.reshape(-1), m.n)  # e has unit mean square
-    scale = np.sqrt(np.diagonal(lhs))
-    scale[scale == 0.0] = 1.0  # a direction that V does not have; lstsq leaves it at zero
+    square = np.diagonal(lhs)
+    # a direction that V does not have, or not off X, is rounding of either sign; lstsq leaves it at zero
+    scale = np.sqrt(np.where(square > 1e-12 * square.max(), square, 1.0))
     t = np.linalg.lstsq(lhs / np.outer(scale, scale), rhs / scale, rcond=1e-10)[0] / scale
     left, dof = m.within_residual()
     s2 = max(t[-1], 0.3 * left / dof if dof > 0 else _START_RELIABILITY)

@@ -15,7 +15,7 @@ import numpy as np
 from lmmtools.core.covariance import combine, covariance_basis, factor_basis, lower_factor, n_theta, theta_of
 from lmmtools.core.structures import Form, form_of, structure_name
 
-__all__ = ["Term", "stack_maps", "working_term"]
+__all__ = ["Term", "stack_maps", "unit_sizes", "working_term"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,16 @@ def stack_maps(blocks: list[np.ndarray]) -> np.ndarray:
     return F
 
 
+def unit_sizes(term: Any, noise_scale: float) -> np.ndarray:
+    """What to multiply the rows of a term's Λ with for standard deviations in the response, against σ; shape (q,).
+
+    Root mean squares of its columns, one for all where they share a variance, with weights of mean one.
+    """
+    size = np.sqrt(np.mean(term.matrix**2, axis=0))
+    shared = isinstance(term.structure, str) and term.structure in ("homdiag", "homcs", "ar1")
+    return noise_scale * (np.full(len(size), np.sqrt(np.mean(size**2))) if shared else size)
+
+
 def working_term(term: Any, K: np.ndarray) -> Term:
     """Working parameterisation of a term: its own block of Z̃ where K is square there, else scaled columns."""
     q = K.shape[1]
@@ -142,7 +152,7 @@ def _invertible(K: np.ndarray) -> bool:
 
 def _absorbs_means(K: np.ndarray) -> bool:
     """Whether a square term has an intercept of its own, so that its other columns are centred."""
-    return bool(np.any(np.count_nonzero(K, axis=1) > 1)) or np.count_nonzero(K) == 1
+    return bool(np.any(np.count_nonzero(K, axis=1) > 1))
 
 
 def _spreads(term: Any) -> np.ndarray:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from lmmtools.core.basis import Columns, fixed_basis, least_squares, random_basis
-from lmmtools.core.covariance import combine, factor_basis
+from lmmtools.core.covariance import combine, factor_basis, n_theta
 from lmmtools.core.identify import Gram
 from lmmtools.core.onefactor.products import one_factor, one_factor_within
 from lmmtools.core.solution import Products
@@ -32,6 +32,9 @@ from lmmtools.errors import ModelError
 __all__ = ["Working", "working_model"]
 
 
+# Arrays that are held at once, over the square of Z's columns for each parameter and each group.
+_COPIES = 6
+_LITTLE = 1e8  # bytes that any machine has
 # Size of a residual against the response below which it is rounding.
 _EXACT = 1e-14
 # Size of what several factors leave of the response beside it, below which its square is lost in differences.
@@ -183,6 +186,7 @@ def working_model(design: Any) -> Working:
     columns = Columns(len(y), root)
     R, x_index, Xw, G = fixed_basis(design, columns)
     homes = _homes(design.terms)
+    _refuse_many(design.terms, homes)
     bases = [
         random_basis([t for t, h in zip(design.terms, homes, strict=True) if h == f], columns)
         for f in range(max(homes) + 1)
@@ -205,6 +209,27 @@ def _homes(terms: Any) -> tuple[int, ...]:
     """Number of each term's grouping factor; one with a known covariance of its levels stands apart."""
     keys: dict[tuple[str, int], int] = {}
     return tuple(keys.setdefault((t.factor, id(_known_root(t))), len(keys)) for t in terms)
+
+
+def _refuse_many(terms: Any, homes: tuple[int, ...]) -> None:
+    """Refuse more parameters, or wider blocks of one factor's levels, than memory holds."""
+    width, levels = sum(len(t.names) for t in terms), len(terms[0].levels) if max(homes) == 0 else 0
+    m = sum(n_theta(t.structure, len(t.names)) for t in terms)
+    needed = 8.0 * _COPIES * width**2 * (m + levels)
+    if needed <= _LITTLE:
+        return
+    from lmmtools.core.several.sizes import memory_limit
+
+    limit = memory_limit()
+    if needed <= limit:
+        return
+    widest = max(terms, key=lambda t: len(t.names))
+    advice = f"Leave out effects, or write diag(…) or cs(…) before the bar for fewer parameters than {m:,}."
+    raise ModelError(
+        f"the random effects have {width:,} columns, most of them in {widest.label}, with {m:,} (co)variance "
+        f"parameters: their derivatives need about {needed / 1e9:.0f} GB of memory, where {limit / 1e9:.1f} GB can be "
+        f"used. {advice}"
+    )
 
 
 def _known_root(term: Any) -> np.ndarray | None:

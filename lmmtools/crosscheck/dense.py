@@ -324,8 +324,8 @@ def dense_model(design: Any, *, reml: bool = True) -> DenseModel:
             matrix=np.array(t.matrix, dtype=float),
             codes=np.array(t.codes),
             structure=t.structure,
-            positions=getattr(t, "positions", None),
-            known=getattr(t, "known_root", None),
+            positions=t.positions,
+            known=t.known_root,
         )
         for t in design.terms
     )

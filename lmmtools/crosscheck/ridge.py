@@ -12,7 +12,7 @@ from lmmtools.core.covariance import combine, covariance_basis
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lmmtools.core.working import Term
+    from lmmtools.core.terms import Term
 
 __all__ = ["is_flat_by_data", "open_covariances"]
 

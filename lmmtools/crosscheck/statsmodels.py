@@ -95,7 +95,7 @@ def why_not_expressible(design: Any) -> str:
     """Why MixedLM cannot be given this model, or an empty string."""
     if design.weights is not None:
         return "MixedLM has no weights for observations (it refuses the argument)"
-    if any(getattr(t, "known_root", None) is not None for t in design.terms):
+    if any(t.known_root is not None for t in design.terms):
         return "MixedLM has no known covariance between levels"
     if design.X.shape[1] == 0:
         return "MixedLM needs at least one fixed effect"

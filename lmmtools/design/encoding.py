@@ -21,6 +21,9 @@ from lmmtools.formula.translate import CONTRASTS
 
 __all__ = ["as_factor", "coded", "contrast_of"]
 
+# Copies of a factor's columns that are held on the way to the model's matrices, and bytes that any machine has.
+_COPIES, _LITTLE = 4, 1e8
+
 
 def contrast_of(name: str, asked: object) -> Contrasts:
     """The contrasts asked for one column.
@@ -106,6 +109,7 @@ def _encode(
     known = encoder_state.get("categories") or list(values.categories if levels is None else levels)
     encoder_state["categories"] = known
     codes = _codes_in(name, values, known)
+    _refuse_wide(name, len(codes), len(known))
     matrix = _coding(name, contrasts, known, reduced_rank)
     # a missing value has code -1 and so reads this last row
     matrix = np.vstack([matrix, np.full(matrix.shape[1], np.nan)])
@@ -123,6 +127,22 @@ def _encode(
         format_reduced=contrasts.get_factor_format(known, reduced_rank=True),
         encoded=True,
     )
+
+
+def _refuse_wide(name: str, rows: int, levels: int) -> None:
+    """Refuse a column for each of more levels than memory holds."""
+    needed = 8.0 * _COPIES * (rows + levels) * levels
+    if needed <= _LITTLE:
+        return
+    from lmmtools.core.several.sizes import memory_limit
+
+    limit = memory_limit()
+    if needed > limit:
+        raise ModelError(
+            f"`{name}` has {levels:,} levels: a column for each of them over {rows:,} rows takes about "
+            f"{needed / 1e9:.0f} GB of memory, where {limit / 1e9:.1f} GB can be used. Make it a grouping factor, as "
+            f"in (1 | {name}), merge levels, or convert it to numbers if it holds numbers."
+        )
 
 
 def _coding(name: str, contrasts: Contrasts, known: list, reduced_rank: bool) -> np.ndarray:

@@ -31,7 +31,7 @@ from lmmtools.errors import DataError, LMMError
 from lmmtools.formula import POSITIONAL, BarTerm, ParsedFormula
 from lmmtools.formula.syntax import Name
 from lmmtools.formula.terms import Term, render_terms
-from lmmtools.formula.translate import RESERVED, render
+from lmmtools.formula.translate import RESERVED
 
 __all__ = ["Blueprint", "Matrices", "blueprint_of", "materialise", "plain_specs"]
 

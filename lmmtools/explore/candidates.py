@@ -24,9 +24,7 @@ from lmmtools.formats import counted, listed
 from lmmtools.formula import BarTerm, ParsedFormula
 from lmmtools.frames import Frame, frame
 
-__all__ = ["VERDICTS", "candidate_table"]
-
-VERDICTS = ("estimable", "weak", "not unique", "not estimable")
+__all__ = ["candidate_table"]
 
 # Slopes of one candidate, covariates it is chosen from, and effects a level: beyond, a table is no help.
 _MOST_TOGETHER, _MOST_COVARIATES, _MOST_EFFECTS = 3, 4, 8

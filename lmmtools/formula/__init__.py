@@ -1,6 +1,6 @@
 """Text → parsed formula: R's mixed-model notation, read once, without looking at any data.
 
-The whole grammar is read here; what this version cannot fit yet is refused when a design is built.
+The whole grammar is read here, residual structures too, which `fit_lmm` does not fit.
 `syntax` turns text into a tree, `terms` and `bars` give the tree its meaning, `translate` writes R's
 spelling as formulaic's, and `residual` reads residual structures.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lmmtools.errors import FormulaError
-from lmmtools.formula.bars import POSITIONAL, STRUCTURES, BarTerm, bar_of, bar_terms
+from lmmtools.formula.bars import POSITIONAL, STRUCTURES, BarTerm, alone, bar_of, bar_terms
 from lmmtools.formula.residual import ParsedResidual, ResidualPart, parse_residual
 from lmmtools.formula.syntax import Call, Name, Node, Number, Op, Paren, complain, read, walk
 from lmmtools.formula.terms import Term, expand, render_terms
@@ -149,7 +149,7 @@ def _parsed(text: str, own: tuple[str, ...]) -> ParsedFormula:
     if isinstance(tree.left, Op) and tree.left.op == "~":
         complain(text, tree.at, "a formula has one `~` only: remove the second.")
     response = _response(text, tree.left)
-    fixed, offsets, bars = _split(text, tree.right, own)
+    fixed, offsets, bars = _split(text, alone(tree.right), own)
     fixed_terms = expand(text, fixed) if fixed is not None else ((),)
     random = tuple(block for structure, bar in bars for block in bar_terms(text, structure, bar))
     for part in (part for terms in (fixed_terms, *(bar.terms for bar in random)) for term in terms for part in term):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lmmtools.formats import nearest
-from lmmtools.formula.syntax import Call, Name, Node, Op, Paren, complain, walk
+from lmmtools.formula.syntax import Call, Name, Node, Number, Op, Paren, complain, walk
 from lmmtools.formula.terms import Term, expand, written
 
-__all__ = ["POSITIONAL", "STRUCTURES", "BarTerm", "bar_of", "bar_terms"]
+__all__ = ["POSITIONAL", "STRUCTURES", "BarTerm", "alone", "bar_of", "bar_terms"]
 
 STRUCTURES = ("us", "diag", "homdiag", "cs", "homcs", "ar1", "hetar1")
 POSITIONAL = ("ar1", "hetar1")  # their left side names positions, not effects
+# lme4's argument `hom`: the structure with one variance, and with own ones
+_HOMOGENEOUS = {"diag": ("homdiag", "diag"), "cs": ("homcs", "cs"), "ar1": ("ar1", "hetar1")}
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,33 @@ def bar_of(text: str, node: Node, own: tuple[str, ...] = ()) -> tuple[str, Op] |
                 complain(
                     text, node.pos, f"`{func}` is not a covariance structure{hint}: known are {', '.join(known)}{more}."
                 )
-            if len(args) > 1 or node.keywords:
+            structure = _with_hom(func, node)
+            if structure is None:
                 complain(text, node.pos, f"`{func}` takes one argument, as in {func}(x | g).")
             if args[0].op == "||":
                 complain(text, args[0].at, f"`||` already says how effects covary: write {func}(x | g), one bar.")
-            return func, args[0]
+            return structure, args[0]
     return None
+
+
+def _with_hom(func: str, call: Call) -> str | None:
+    """The structure a call names, with lme4's ``hom = TRUE`` or ``FALSE`` as well; None for other arguments."""
+    if len(call.args) > 1:
+        return None
+    match call.keywords:
+        case ():
+            return func
+        case (("hom", Name(value="TRUE" | "True" | "FALSE" | "False" as value)),) if func in _HOMOGENEOUS:
+            return _HOMOGENEOUS[func][value.upper() == "FALSE"]
+    return None
+
+
+def alone(node: Node) -> Node:
+    """lme4's ``y ~ 1 | g``: a right side that is a bar for an intercept, and that alone, as if in parentheses."""
+    match node:
+        case Op(op="|", left=Number(value="1")):
+            return Paren(node.pos, node)
+    return node
 
 
 def bar_terms(text: str, structure: str, bar: Op) -> tuple[BarTerm, ...]:

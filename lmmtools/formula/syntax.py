@@ -261,6 +261,8 @@ class _Reader:
             complain(self.text, pos, "the grouping factor is missing after the bar: write it as in '(1 | g)'.")
         if token in ("|", "||") and operand:
             complain(self.text, pos, "nothing stands before the bar: write (1 | g) for an intercept by group.")
+        if token == before == ":":
+            complain(self.text, pos - 1, "`::` (a package of R) has no meaning here: write the function alone.")
         if self.kind == "end" and self.open:
             self.unclosed()
         if self.kind == "end":

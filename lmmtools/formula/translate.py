@@ -56,7 +56,12 @@ RESERVED = frozenset({*FUNCTIONS, "pi", "contr", "np", "True", "False", "None"})
 _ADVICE = {"mean": "center(x) subtracts the mean", "sd": "scale(x) divides by the standard deviation",
            "cbind": "one response at a time can be fitted", "ns": "cr(x, df=…) is a natural spline",
            "s": "cr(x, df=…) is a natural spline", "as.numeric": "convert the column in the data",
-           "relevel": "C(x, contr.treatment(base='b')) chooses the reference level"}  # fmt: skip
+           "relevel": "C(x, contr.treatment(base='b')) chooses the reference level",
+           "dummy": "I(x == 'b') is one where x is b", "cut": "cut the column in the data"}  # fmt: skip
+
+# contrasts of Python's other formulas
+_PATSY = {"Treatment": "contr.treatment(base='b')", "Sum": "contr.sum", "Helmert": "contr.helmert",
+          "Poly": "contr.poly", "Diff": "contr.diff"}  # fmt: skip
 
 
 def validate(text: str, node: Node) -> None:
@@ -144,7 +149,11 @@ def _validate_literal(text: str, node: Node) -> None:
             for item in (*node.args, *(value for _, value in node.keywords)):
                 _validate_literal(text, item)
             return
-    complain(text, node.pos, "this argument is a number, a text, a list of these, or contrasts such as contr.sum.")
+    name = getattr(node, "func", None) or getattr(node, "value", None)
+    other = f"; {name} is {_PATSY[name]} here" if name in _PATSY else ""
+    complain(
+        text, node.pos, f"this argument is a number, a text, a list of these, or contrasts such as contr.sum{other}."
+    )
 
 
 def render(node: Node, name: Callable[[Name, bool], str] | None = None, *, categorical: bool = False) -> str:

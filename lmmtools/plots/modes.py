@@ -29,6 +29,8 @@ __all__ = ["caterpillar", "qq_ranef"]
 
 # Names that fit one under another on a figure of the tallest size; those of a factor among several; panels of a factor.
 _MOST_NAMES, _MOST_ROWS, _MOST_EFFECTS = 60, 30, 6
+# Letters of a label for which the side of a panel has room.
+_LONG_LABEL = 30
 # Levels up to which intervals do not run into one another.
 _APART = 200
 _Z95 = 1.959963984540054  # Φ⁻¹(0.975)
@@ -97,8 +99,10 @@ def _mode_quantiles(fit: Any, factor: str | None = None) -> PlotData:
     several = len(facts["factors"]) > 1
     tables = []
     for panel, part in enumerate(parts):
-        label = f"{part.label} by {facts['factors'][part.block]}" if several else part.label
-        tables.append(normal_quantiles(part.modes.to_numpy()).assign(panel=panel, label=label))
+        by = facts["factors"][part.block] if several else ""
+        label = f"{part.label} by {by}" if several else part.label
+        quantiles = normal_quantiles(part.modes.to_numpy())
+        tables.append(quantiles.assign(panel=panel, label=label, effect=part.label, by=by))
     return PlotData(pd.concat(tables, ignore_index=True), facts=facts)
 
 
@@ -118,8 +122,18 @@ def _describe_mode_quantiles(data: PlotData) -> Description:
         alt=f"Normal quantile plot of the conditional modes of {listed(data.facts['factors'])}, {counted(k, 'panel')}. "
         + "; ".join(said)
         + ".",
-        size=(min(6.6, 1.4 + 2.9 * min(k, 3)), 1.0 + 2.6 * -(-k // 3)),
+        size=(min(6.6, 1.4 + 2.9 * min(k, 3)), 1.0 + 2.6 * -(-k // _columns(k))),
     )
+
+
+def _columns(k: int) -> int:
+    """Panels side by side: at most three, and none alone in its row but of an odd number."""
+    return 2 if k == 4 else min(k, 3)
+
+
+def _broken(label: str) -> str:
+    """A long label in two lines, the unit in the second."""
+    return label.replace(" (", "\n(", 1) if len(label) > _LONG_LABEL else label
 
 
 @plot(_mode_quantiles, _describe_mode_quantiles)
@@ -144,11 +158,14 @@ def qq_ranef(data: PlotData, ax: Any) -> Any:
         If the model has no grouping factor of that name.
     """
     k = sum(data.facts["effects"])
-    columns = min(k, 3)
+    columns = _columns(k)
     axes = panels(ax, -(-k // columns), columns)
     for panel, part in data.table.groupby("panel"):
         qq(axes[panel], part, total=len(data.table))
-        axes[panel].set(xlabel="Standard normal quantile" if k < 3 else "Normal quantile", ylabel=part["label"].iloc[0])
+        effect, by = part[["effect", "by"]].iloc[0]
+        axes[panel].set(xlabel="Standard normal quantile" if k < 3 else "Normal quantile", ylabel=_broken(effect))
+        if by:
+            axes[panel].set_title(f"by {shortened(by, _LONG_LABEL)}", loc="left", parse_math=False)
     for unused in axes[k:]:
         unused.set_axis_off()
     return ax if k == 1 else ax.figure

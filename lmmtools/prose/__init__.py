@@ -22,6 +22,7 @@ from lmmtools.prose.mathematics import model
 from lmmtools.prose.method import methods
 from lmmtools.prose.preference import untested, verdict
 from lmmtools.prose.sentences import certificate, crosscheck, data, icc
+from lmmtools.prose.simpler import singular
 from lmmtools.prose.value import Prose
 from lmmtools.prose.warnings import caveats, singularity
 
@@ -43,6 +44,7 @@ __all__ = [
     "icc",
     "methods",
     "model",
+    "singular",
     "singularity",
     "summary",
     "untested",

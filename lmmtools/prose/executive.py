@@ -96,7 +96,8 @@ def _trust(fit: Any, level: float) -> str:
     status = fit.certificate.status
     certified = {
         "certified": "The fit is certified as an optimum.",
-        "certified at the boundary": "The fit is certified as an optimum at the boundary: it is singular.",
+        "certified at the boundary": "The fit is certified as an optimum at the boundary"
+        + (": it is singular (see @tbl-singular)." if fit.is_singular else "."),
         "flat direction": "The fit is one of several that are equally good; the certificate says what differs among "
         "them, and it is not told here.",
     }

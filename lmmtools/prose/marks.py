@@ -18,6 +18,7 @@ _NAMES = {
     "tbl-coef": "the table of fixed effects",
     "tbl-varcorr": "the table of variances",
     "tbl-icc": "the table of intraclass correlations",
+    "tbl-singular": "the table of simpler random effects",
     "tbl-crosscheck": "the table of the cross-check",
     "fig-data": "the figure of the data by group",
     "fig-residuals-fitted": "the figure of residuals against fitted values",

@@ -8,6 +8,7 @@ from lmmtools.arguments import check_level
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted, format_value
 from lmmtools.prose.scatter import shares
+from lmmtools.prose.sentences import not_compared
 from lmmtools.prose.value import Prose, literal
 
 __all__ = ["methods"]
@@ -103,6 +104,8 @@ def _intervals(fit: Any, level: float) -> str:
         "Shares of variance are averaged over the rows [@nakagawa2017; @johnson2014]."
         if slopes
         else "Shares of variance are intraclass correlations [@nakagawa2017]."
+        if len(fit.ngroups) == 1
+        else "Shares of variance are those of the variance components [@nakagawa2017]."
     )
 
 
@@ -111,7 +114,7 @@ def _modes() -> str:
 
 
 def _check(check: Any) -> list[str]:
-    if check is None:
+    if check is None or not_compared(check):
         return []
     engine = str(getattr(check, "engine", ""))
     paper = " [@seabold2010]" if engine.startswith("statsmodels") else ""

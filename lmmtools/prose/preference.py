@@ -205,8 +205,8 @@ def _tests(models: Models, alpha: float) -> Iterator[str]:
         other = "other model" if len(models.sound) in (0, len(models)) else "other certified model"
         yield f"No likelihood-ratio test applies to it: no {other} is a special case of it or contains it."
         return
-    said = [*(f"from {_name(r['smaller'])} to it {_test(r)}" for r in down),
-            *(f"from it to {_name(r['larger'])} {_test(r)}" for r in up)]  # fmt: skip
+    said = [*(f"{_test(r)} for the step from {_name(r['smaller'])} to it" for r in down),
+            *(f"{_test(r)} for the step from it to {_name(r['larger'])}" for r in up)]  # fmt: skip
     test = "test next to it (@fig-lattice) gives" if len(said) == 1 else "tests next to it (@fig-lattice) give"
     yield f"The likelihood-ratio {test} {'; '.join(said)}."
     yield _agreement(down, up, alpha)

@@ -13,7 +13,7 @@ from lmmtools.formats import listed, rounded
 from lmmtools.formula.translate import columns as columns_of
 from lmmtools.prose.columns import slopes, variables
 from lmmtools.prose.value import literal
-from lmmtools.prose.words import amount, finest, inner, noun, step, unit_of
+from lmmtools.prose.words import amount, finest, from_coarse, inner, noun, step, unit_of
 from lmmtools.varcorr import COMMON, SERIAL
 
 __all__ = ["deviations", "left", "percent", "scattered", "shares"]
@@ -35,10 +35,8 @@ def scattered(fit: Any) -> Iterator[str]:
         scatter = f"the rows scatter about its own fitted values with a standard deviation of {sd}"
         yield f"Within one {ones[0]}, {where}{scatter}."
     else:
-        yield (
-            f"About the values fitted for their own {listed(ones)}, {where}the rows scatter with a standard deviation "
-            f"of {sd}."
-        )
+        rows = f"{where.capitalize()}the rows" if where else "The rows"
+        yield f"{rows} scatter about the values fitted for their own {listed(ones)} with a standard deviation of {sd}."
 
 
 def shares(fit: Any) -> dict[str, str]:
@@ -92,7 +90,8 @@ def _shares(fit: Any) -> Iterator[str]:
     except ModelError:
         yield from _intercepts(fit)
         return
-    for factor, share in found.items():
+    for factor in from_coarse(fit.design):
+        share = found[factor]
         one, many = noun(fit.design, factor)
         terms = [term for term in fit.design.terms if term.factor == factor]
         if all((t.group, n) in fit.zero_effects for t in terms for n in t.names):
@@ -184,8 +183,8 @@ def _correlated(fit: Any, term: Any, names: list[str]) -> str:
     size = f"each have a standard deviation of {amount(sds[term.group, term.names[0]], unit)}"
     size = size if term.structure in COMMON else "have standard deviations of their own (@tbl-varcorr)"
     if term.structure not in SERIAL:
-        return f"{which} {size}; any two of them correlate with {correlation}."
-    return f"{which} {size}; neighbouring ones correlate with {correlation}, those k steps apart with its k-th power."
+        return f"{which} {size}; any two of them have a correlation of {correlation}."
+    return f"{which} {size}; neighbouring ones have a correlation of {correlation}, those k steps apart its k-th power."
 
 
 def _correlations(fit: Any) -> dict[tuple[str, str, str], str]:
@@ -194,7 +193,7 @@ def _correlations(fit: Any) -> dict[tuple[str, str, str], str]:
     table = frame.table(max_rows=max(len(frame), 40))
     place = next(j for j, column in enumerate(table.columns) if column.name == "sdcor")
     rows = zip(frame.itertuples(), table.cells, strict=True)
-    return {(row.grp, row.var1, row.var2): cells[place].strip() for row, cells in rows if row.var2}
+    return {(row.grp, row.var1, row.var2): rounded(cells[place].strip(), 3) for row, cells in rows if row.var2}
 
 
 def _effects(names: list[str]) -> str:

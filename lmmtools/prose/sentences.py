@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from lmmtools.errors import ModelError
-from lmmtools.formats import counted, listed, spread
+from lmmtools.formats import counted, format_value, listed, spread
 from lmmtools.prose.scatter import left, percent
 from lmmtools.prose.value import Prose, alert, literal, told
-from lmmtools.prose.words import in_unit
+from lmmtools.prose.words import from_coarse, in_unit, noun
 
-__all__ = ["certificate", "crosscheck", "data", "icc"]
+__all__ = ["certificate", "crosscheck", "data", "icc", "not_compared"]
 
 
 def data(fit: Any) -> Prose:
@@ -25,7 +26,8 @@ def data(fit: Any) -> Prose:
         f"The fit uses {counted(fit.nobs, 'row')}{left_out}.",
         f"The response is {literal(fit.response)}{f', {in_unit(unit)}' if unit else ''}, from {spread(design.y)}.",
     ]
-    for term in {term.factor: term for term in design.terms}.values():
+    by_factor = {term.factor: term for term in design.terms}
+    for term in (by_factor[factor] for factor in from_coarse(design)):
         sizes = np.bincount(term.codes, minlength=len(term.levels))
         sentences.append(f"{literal(term.factor)} has {counted(len(term.levels), 'level')} {_sizes(sizes)}.")
     return Prose(" ".join(sentences))
@@ -52,16 +54,52 @@ def icc(fit: Any) -> Prose:
         text = str(error).removeprefix("icc: ")
         return Prose(alert("NOTE", told(text[:1].upper() + text[1:])))
     places = {column.name: j for j, column in enumerate(table.columns)}
+    cells = {row[places["group"]]: shown for row, shown in zip(table.rows, table.cells, strict=True)}
+    adjusted, whole = ({g: percent(c[places[name]]) for g, c in cells.items()} for name in ("adjusted", "icc"))
     slopes = any(name != "Intercept" for term in fit.design.terms for name in term.names)
     mean = "averaged over the rows, " if slopes else ""
-    said = []
-    for row, cells in zip(table.rows, table.cells, strict=True):
-        adjusted, whole = (percent(cells[places[name]]) for name in ("adjusted", "icc"))
-        more = "" if left(fit) == "the variance" else f", {whole} of all variance, that of the fixed part included"
-        said.append(
-            f"Intraclass correlation of {literal(row[places['group']])}: {mean}{adjusted} of {left(fit)}{more}."
-        )
-    return Prose(" ".join(said))
+    if len(cells) > 1:
+        said = [_of_several(fit, adjusted, whole, mean), *_within(fit, shares(fit), slopes)]
+        return Prose(" ".join(said))
+    (group,) = cells
+    more = "" if left(fit) == "the variance" else f", {whole[group]} of all variance, that of the fixed part included"
+    return Prose(f"Intraclass correlation of {literal(group)}: {mean}{adjusted[group]} of {left(fit)}{more}.")
+
+
+def _of_several(fit: Any, adjusted: dict[str, str], whole: dict[str, str], mean: str) -> str:
+    """The share of each factor."""
+    order = from_coarse(fit.design)
+    parts = [
+        f"{adjusted[f]} {'' if place else 'lies '}between {noun(fit.design, f)[1]}" for place, f in enumerate(order)
+    ]
+    text = f"Of {left(fit)}, {mean}{listed(parts)}."
+    if left(fit) == "the variance":
+        return text
+    return f"{text} Of all variance, that of the fixed part included, these are {listed(whole[f] for f in order)}."
+
+
+def _within(fit: Any, table: Any, slopes: bool) -> Iterator[str]:
+    """How rows of one group correlate where what they share is more than their group's own effect."""
+    if slopes or any(term.known_root is not None for term in fit.design.terms):
+        return
+    share = dict(zip(table["group"], table["adjusted"], strict=True))
+    codes = {factor: fit.design.factors[factor][0].codes for factor in from_coarse(fit.design)}
+    for inner in codes:
+        outer = [f for f in codes if f != inner and _nested(codes[inner], codes[f])]
+        if outer:
+            total = percent(format_value(share[inner] + sum(share[f] for f in outer), "fixed3"))
+            one, others = noun(fit.design, inner)[0], listed(noun(fit.design, f)[0] for f in outer)
+            yield (
+                f"Rows of the same {one} have the {others} in common too: their intraclass correlation is the sum, "
+                f"{total}."
+            )
+
+
+def _nested(inner: np.ndarray, outer: np.ndarray) -> bool:
+    """Whether each level of one factor lies in one level of another, which has fewer."""
+    pairs = np.unique(np.column_stack([inner, outer]), axis=0)
+    levels = len(np.unique(inner))
+    return len(pairs) == levels > len(np.unique(outer))
 
 
 def certificate(fit: Any) -> Prose:
@@ -72,7 +110,7 @@ def certificate(fit: Any) -> Prose:
     verdict = fit.certificate
     evaluations = counted(fit.n_evaluations, "evaluation")
     text = (
-        f"**{literal(verdict.status.capitalize())}.** {literal(verdict.sentence)} "
+        f"**{literal(verdict.status.capitalize())}.** {told(verdict.sentence)} "
         f"The optimiser needed {evaluations} of the criterion."
     )
     kinds = {"certified": None, "certified at the boundary": None, "flat direction": "WARNING"}
@@ -93,9 +131,17 @@ def crosscheck(check: Any) -> Prose:
     counts = check["verdict"].astype(str).value_counts(sort=False)
     engine = f" with {literal(check.engine)}" if getattr(check, "engine", "") else ""
     verdicts = listed([f"{literal(verdict)} ({n})" for verdict, n in counts.items()]) if len(counts) else "none"
+    if not_compared(check):
+        why = "; ".join(literal(text) for text in dict.fromkeys(check["explanation"].astype(str)))
+        return Prose(f"No number could be compared{engine} (@tbl-crosscheck): {why}.")
     text = f"{counted(len(check), 'quantity', 'quantities')} compared{engine} (@tbl-crosscheck): {verdicts}."
     if check.ok:
         return Prose(f"{text} No difference is unexplained.")
     failed = check[check["verdict"] == "unexplained"]
     names = failed["quantity"] if "quantity" in failed else failed.index
     return Prose(alert("CAUTION", f"{text} Unexplained: {listed([literal(n) for n in names])}."))
+
+
+def not_compared(check: Any) -> bool:
+    """Whether a cross-check has verdicts on the model as a whole only: no number of the other engine."""
+    return len(check) > 0 and "explanation" in check and bool((check["quantity"] == "the model").all())

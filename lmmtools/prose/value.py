@@ -55,7 +55,10 @@ def told(message: object) -> str:
     parts = str(message).split("`")
     if len(parts) % 2 == 0 or "" in parts[1::2]:  # a name holds a backtick itself
         return literal(message)
-    return "".join(f"`{visible(part)}`" if place % 2 else literal(part) for place, part in enumerate(parts))
+    first, *rest = parts
+    # what follows a name does not begin a line: behind a letter it is not taken for one that does
+    said = [f"`{visible(part)}`" if place % 2 == 0 else literal(f"x{part}")[1:] for place, part in enumerate(rest)]
+    return literal(first) + "".join(said)
 
 
 def alert(kind: str, text: str) -> str:

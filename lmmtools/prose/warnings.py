@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lmmtools.boundary import zero_directions
 from lmmtools.formats import counted, listed
 from lmmtools.prose.value import Prose, alert, told
 from lmmtools.prose.words import from_coarse, groups, noun
@@ -87,8 +88,8 @@ def _singular(fit: Any) -> list[str]:
         return []
     if fit.zero_effects:
         means = (
-            "That is not evidence that there is none. Tests of the other terms take the zero as known; a test of the "
-            "variance itself"
+            "That is not evidence that the variance is zero. Tests of the other terms take the zero as known; a test "
+            "of the variance itself"
         )
     else:
         found = (
@@ -98,8 +99,12 @@ def _singular(fit: Any) -> list[str]:
             "not."
         )
         means = f"{found} Tests of the other terms take the correlation as known; a test of one of these variances"
-    text = f"**Singular fit:** {told(singularity(fit))}. {means} has no plain χ² reference [@self1987; @stram1994]."
-    return [alert("WARNING", text)]
+    rest = f"{means} has no plain χ² reference [@self1987; @stram1994]. What simpler models say is in @tbl-singular."
+    what = [told(zero.sentence) for zero in zero_directions(fit.design, fit.Lambda, fit.sigma)]
+    if len(what) == 1:
+        return [alert("WARNING", f"**Singular fit:** {what[0]} {rest}")]
+    combinations = "\n".join(f"- {one}" for one in what)
+    return [alert("WARNING", f"**Singular fit:** {told(singularity(fit))}.\n\n{combinations}\n\n{rest}")]
 
 
 def _perfect(fit: Any) -> list[Any]:

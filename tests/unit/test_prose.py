@@ -9,6 +9,7 @@ import pypandoc
 import pytest
 
 import lmmtools as lt
+from lmmtools.boundary import zero_directions
 from lmmtools.prose.marks import written_out
 from lmmtools.prose.value import Prose, alert, literal
 
@@ -150,6 +151,16 @@ def test_icc_or_why_there_is_none():
     assert weighted.startswith("> [!NOTE]\n> With weights the residual variance")
 
 
+def test_shares_of_several_factors_and_what_rows_of_the_inner_one_have_in_common():
+    assert str(lt.prose.icc(fit("Pastes", "strength ~ 1 + (1 | batch/cask)"))) == (
+        "Of the variance, 15.4 % lies between batches and 78.3 % between casks within batches. Rows of the same cask "
+        "of a batch have the batch in common too: their intraclass correlation is the sum, 93.7 %."
+    )
+    assert str(lt.prose.icc(fit("Penicillin", "diameter ~ 1 + (1 | plate) + (1 | sample)"))) == (
+        "Of the variance, 15.1 % lies between plates and 78.5 % between samples."
+    )
+
+
 def test_a_good_certificate_is_a_paragraph_and_others_are_boxes():
     assert str(lt.prose.certificate(fit("Dyestuff", "Yield ~ 1 + (1 | Batch)"))).startswith("**Certified.**")
     boundary = str(lt.prose.certificate(fit("Dyestuff2", "Yield ~ 1 + (1 | Batch)")))
@@ -160,16 +171,48 @@ def test_a_good_certificate_is_a_paragraph_and_others_are_boxes():
 
 def test_caveats():
     singular = str(lt.prose.caveats(fit("Dyestuff2", "Yield ~ 1 + (1 | Batch)")))
-    assert "**Singular fit:** the variance of Intercept by Batch is estimated as zero" in singular
+    zero = "**Singular fit:** `Intercept` by Batch has variance zero: it is the same in every level of `Batch`"
+    assert zero in singular
     assert "**Few groups:** With 6 batches the variance between them is poorly known." in singular
     assert "[@self1987; @stram1994]" in singular
 
 
 def test_a_perfect_correlation_is_named():
     said = str(lt.prose.caveats(fit("MathAchieve", "MathAch ~ SES * MEANSES + SES * Sector + (SES | School)")))
-    assert "**Singular fit:** the correlation of Intercept and SES by School is estimated as 1." in said
+    assert "**Singular fit:** `SES` by School is " in said
+    assert "× `Intercept` in every level (correlation +1)" in said
+    assert "and all their lines meet at `SES` = −" in said
     assert "not evidence that they are one. Tests of the other terms take the correlation as known" in said
     assert "take the zero" not in said
+
+
+def test_several_combinations_without_variance_are_listed():
+    made = fit("Oats", "yield ~ nitro * Variety + (nitro | Block/Variety)")
+    zeros = [zero.sentence for zero in zero_directions(made.design, made.Lambda, made.sigma)]
+    said = str(lt.prose.caveats(made))
+    assert len(zeros) > 1
+    assert said.count("\n> - ") == len(zeros)
+
+
+def test_what_simpler_models_change_is_told_of_singular_fits_alone():
+    assert lt.prose.singular(fit("Dyestuff", "Yield ~ 1 + (1 | Batch)")) is None
+    made = fit("Dyestuff2", "Yield ~ 1 + (1 | Batch)")
+    said = str(lt.prose.singular(made, lt.explain_singular(made)))
+    assert said.startswith("### What would simpler random effects change?\n\nWhat does not vary here is left out in")
+    assert said.endswith(
+        "By AIC, it is no worse than this fit. With it, neither a fixed effect nor a standard error changes."
+    )
+    assert "it is singular (see @tbl-singular)" in str(lt.prose.summary(made))
+
+
+def test_what_simpler_models_change_is_what_their_table_shows():
+    made = fit("MathAchieve", "MathAch ~ SES * MEANSES + SES * Sector + (SES | School)")
+    table = lt.explain_singular(made)
+    said = str(lt.prose.singular(made, table))
+    good = table[table["model"] != "(1 + SES | School)"]  # whose criterion is 218 higher with three parameters less
+    assert "By AIC, 2 of them are no worse than this fit: without correlations in (1 + SES \\| School); " in said
+    assert f"change of a fixed effect is {good['shift'].abs().max():.2g} standard errors (MEANSES without" in said
+    assert f"to {good['se_ratio'].min():.3f} times what it is (MEANSES" in said
 
 
 def test_groups_of_very_different_sizes_are_told_by_their_sizes():
@@ -225,6 +268,15 @@ def test_crosscheck_counts_verdicts():
         "3 quantities compared with other 1.0 (@tbl-crosscheck): equal (2) and joint Hessian (1). No difference is "
         "unexplained."
     )
+
+
+def test_a_model_that_the_other_engine_does_not_have_is_not_said_to_agree():
+    made = fit("Machines", "score ~ Machine + cs(0 + Machine | Worker)")
+    check = lt.cross_check(made)
+    said = str(lt.prose.crosscheck(check))
+    assert said.startswith("No number could be compared with statsmodels")
+    assert said.endswith("MixedLM (@tbl-crosscheck): MixedLM has no covariance structure cs.")
+    assert "is compared" not in str(lt.prose.methods(made, check))
 
 
 def test_an_unexplained_difference_cannot_be_overlooked():

@@ -105,7 +105,7 @@ def test_dyestuff2_is_singular():
     assert "by its mean, from 30 rows of 6 batches." in text
     assert "- The mean of Yield is 5.67 g (95 % interval 4.34 to 7.00).\n" in text
     assert "The variance between batches is estimated as zero: the batches differ no more than" in text
-    assert "certified as an optimum at the boundary: it is singular." in text
+    assert "certified as an optimum at the boundary: it is singular (see the table of simpler random effects)." in text
     assert text.endswith("which takes the variances as known; with 6 batches they are too short.")
 
 

@@ -211,7 +211,7 @@ def test_known_matrices_are_named_under_the_table(fits):
 def test_levels_of_combined_factors_have_nouns(fits):
     summary = str(lt.prose.summary(fits["nested"]))
     assert "from 60 rows of 10 batches and 30 casks within batches" in summary
-    assert "About the values fitted for their own cask of a batch, the rows scatter" in summary
+    assert "The rows scatter about the values fitted for their own cask of a batch with" in summary
     machines = lt.fit_lmm("score ~ Machine + (1 | Worker/Machine)", lt.load_dataset("Machines"))
     assert "6 workers and 18 combinations of worker and machine" in str(lt.prose.summary(machines))
 

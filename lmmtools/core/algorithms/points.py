@@ -46,9 +46,8 @@ def working_gradient(working: Working, theta: np.ndarray, G: np.ndarray) -> np.n
 
 def engine_levels(criterion: Criterion) -> list[int]:
     """Independent vectors of random effects behind each term: levels, or the columns of a known covariance's root."""
-    roots = [getattr(term, "known_root", None) for term in criterion.design.terms]
-    terms = zip(criterion.design.terms, roots, strict=True)
-    return [len(term.levels) if root is None else root.shape[1] for term, root in terms]
+    terms = criterion.design.terms
+    return [len(term.levels) if term.known_root is None else term.known_root.shape[1] for term in terms]
 
 
 def at_sigma2(solution: Solution, sigma2: float) -> Solution:

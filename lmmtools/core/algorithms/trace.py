@@ -45,6 +45,9 @@ class Trace:
         for array in (self.criterion, self.gradient, self.theta, self.evaluations):
             array.setflags(write=False)
 
+    def __repr__(self) -> str:
+        return f"<Trace of {self.method}: {len(self) - 1} iterations>"
+
     def __len__(self) -> int:
         """Number of rows."""
         return len(self.criterion)

@@ -9,7 +9,6 @@ import numpy as np
 from lmmtools.core.several.chainhead import chain_several
 from lmmtools.core.several.chainlevels import chain_bytes, choose_chain
 from lmmtools.core.several.columns import Cells, FactorColumns, border_products, pair_cells
-from lmmtools.core.several.coupling import Coupling
 from lmmtools.core.several.leaf import Leaf
 from lmmtools.core.several.products import LastProducts, Several
 from lmmtools.core.several.sizes import dense_bytes, refuse_too_large
@@ -105,6 +104,6 @@ def _eliminated_first(
         rows, cols, data = rows[by_row], cols[by_row], data[:, by_row]
     own = pairs[first, first]
     start = sum(len(b) for b in borders[:first])
-    coupling = Coupling(own.data.shape[2], frame.N, rows, cols, leading=frame.widths == (1,))
     block = slice(start, start + len(own.data))
-    return Leaf(first, block, own.data, borders[first], coupling, data, frame, last, C)
+    coupling = (rows, cols, data, frame.widths == (1,))
+    return Leaf(first, block, own.data, borders[first], coupling, frame, last, C)

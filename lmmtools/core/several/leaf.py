@@ -31,7 +31,7 @@ from lmmtools.core.several.trailing import Trailing
 __all__ = ["Leaf"]
 
 # Effects of the last step from which on the traces of second derivatives are formed in single precision.
-_SINGLE = 2000
+_SINGLE = 500
 
 
 @dataclass
@@ -74,8 +74,8 @@ class Pulled:
 
     Attributes
     ----------
-    U : ndarray, shape (r, cells)
-        Z_i'V_c⁻¹Z_t.
+    H : ndarray, shape (r, r, J)
+        What U_i = Z_i'V_c⁻¹Z_t is to the coupling: FM⁻¹ level by level.
     W : ndarray, shape (r, p + 1, J)
         Z_i'V⁻¹[X e].
     P : ndarray, shape (r, r, J)
@@ -85,7 +85,7 @@ class Pulled:
         U_iΦU_i'.
     """
 
-    U: np.ndarray
+    H: np.ndarray
     W: np.ndarray
     P: np.ndarray
     quadratic: np.ndarray
@@ -102,9 +102,8 @@ class Leaf:
     A : ndarray, shape (r, r, J)
     B : ndarray, shape (r, p + 1, J)
         Z'[X e].
-    coupling : Coupling
-    values : ndarray, shape (r, cells)
-        Z'Z_t.
+    coupling : tuple
+        Of Z'Z_t: levels, columns, the values (r, cells) there, and whether columns come sorted by their rows.
     frame : Frame
         Of the last step.
     rest : object
@@ -114,19 +113,20 @@ class Leaf:
     """
 
     def __init__(
-        self, home: int, block: slice, A: np.ndarray, B: np.ndarray, coupling: Coupling, values: np.ndarray,
-        frame: Frame, rest: Any, C: np.ndarray,
+        self, home: int, block: slice, A: np.ndarray, B: np.ndarray,
+        coupling: tuple[np.ndarray, np.ndarray, np.ndarray, bool], frame: Frame, rest: Any, C: np.ndarray,
     ) -> None:  # fmt: skip
         self.order, self.block, self.frame, self.rest, self.C = (home,), block, frame, rest, C
-        self.coupling = coupling
         self.F, self.N = factorise(A, B)
-        self.values = self._per_root(values)
+        rows, cols, values, leading = coupling
+        per_root = self._per_root(values, np.bincount(rows, minlength=A.shape[2]))
+        self.coupling = Coupling(A.shape[2], frame.N, rows, cols, per_root, leading=leading)
         flat = self.N.transpose(1, 0, 2).reshape(len(C), -1)
         self.within_products = C - flat @ flat.T
 
-    def _per_root(self, values: np.ndarray) -> np.ndarray:
+    def _per_root(self, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """F⁻¹ times the coupling."""
-        out, counts = np.zeros_like(values), self.coupling.counts
+        out = np.zeros_like(values)
         for j in range(len(values)):
             rest = values[j].copy()
             for k in range(j):
@@ -145,15 +145,12 @@ class Leaf:
         sphere, _ = inverse_root(G)
         shrunk = np.einsum("abj,bmj->amj", root, self.N)
         taken = np.einsum("vwj,bwj->vbj", sphere, G)  # I − M⁻¹ = taken'taken
-        removed = self.coupling.by_level(taken, self.values)
         full = any(width > 1 for width in self.frame.widths)
-        A = self.coupling.gram(removed, full=full)
+        A = self.coupling.gram(taken, full=full)
         np.negative(A, out=A)
         self.rest.add_to(A)
-        border = np.einsum("vbj,bmj->vmj", taken, self.N)
-        B = self.rest.B.copy()
-        for x, y in zip(removed, border, strict=True):
-            B -= self.coupling.matrix(x).T @ np.ascontiguousarray(y.T)
+        removed = np.einsum("vbj,vmj->bjm", taken, np.einsum("vbj,bmj->vmj", taken, self.N))
+        B = self.rest.B - self.coupling.back(removed)
         flat = shrunk.transpose(1, 0, 2).reshape(m, -1)
         return LeafState(
             Lambda, float(logdet.sum()), A, B, self.within_products + flat @ flat.T, root,
@@ -170,14 +167,13 @@ class Leaf:
 
     def _pulled(self, state: LeafState, last: Trailing) -> Pulled:
         """The weights at κ = 0."""
-        U = self.coupling.by_level(np.einsum("abj,bcj->acj", state.half, state.root), self.values)
+        H = np.einsum("abj,bcj->acj", state.half, state.root)
         W = np.einsum("abj,bmj->amj", state.half, state.shrunk)
-        for a, x in enumerate(U):
-            W[a] += (self.coupling.matrix(x) @ last.J).T
-        scale, weight = last.weight()
-        quadratic = self.coupling.quadratic(U if scale is None else U * scale[self.coupling.cols], weight)
+        W += np.einsum("abj,bjm->amj", H, self.coupling.times(last.J))
+        quadratic = np.einsum("abj,bcj->acj", H, self.coupling.quadratic(last))
+        quadratic = np.einsum("acj,bcj->abj", quadratic, H)
         P = np.einsum("akj,bkj->abj", state.half, state.half)
-        return Pulled(U, W, P, quadratic, quadratic)
+        return Pulled(H, W, P, quadratic, quadratic)
 
     def gradient(self, state: LeafState, pulled: Pulled) -> list[np.ndarray]:
         """Σ(P − Y), shape (r, r)."""
@@ -202,11 +198,10 @@ class Leaf:
         """Tangents of what has to do with [X e]."""
         dT = dT[:, self.block, self.block]
         moved = np.einsum("kab,bmj->kamj", dT, pulled.W)
-        R = np.zeros((len(dT), self.frame.N, len(self.C)))
-        for a, x in enumerate(pulled.U):
-            matrix = self.coupling.matrix(x).T
-            for k in np.flatnonzero(np.any(dT[:, a], axis=1)):
-                R[k] -= matrix @ np.ascontiguousarray(moved[k, a].T)
+        m = len(self.C)
+        back = np.einsum("abj,kamj->bjkm", pulled.H, moved)
+        R = -self.coupling.back(back.reshape(*back.shape[:2], len(dT) * m)).reshape(self.frame.N, len(dT), m)
+        R = np.ascontiguousarray(R.transpose(1, 0, 2))
         shifts = -np.einsum("amj,kanj->kmn", pulled.W, moved, optimize=True)
         return LeafTangents(self, dT, R, shifts, pulled)
 
@@ -237,9 +232,9 @@ class Leaf:
             rows = order[slice(*np.searchsorted(codes[order], [start, stop]))]
             if not len(rows):
                 continue
-            for a, U in enumerate(state.pulled.U):
-                Y = self.coupling.matrix(U)[start:stop] @ right
-                value[rows] -= 2.0 * x[rows, a] * _read(last, Y, codes[rows] - start, rows, compact)
+            for b, matrix in enumerate(self.coupling.matrices):
+                along = np.einsum("ia,ai->i", x[rows], state.pulled.H[:, b, codes[rows]])
+                value[rows] -= 2.0 * along * _read(last, matrix[start:stop] @ right, codes[rows] - start, rows, compact)
         return value
 
 
@@ -263,13 +258,15 @@ class LeafTangents:
 
     def _products(self) -> Iterator[np.ndarray]:
         """dS_tt = −Σ U'dT U of each direction, an elementary one."""
-        coupling, U = self.leaf.coupling, self.pulled.U
+        coupling, H = self.leaf.coupling, self.pulled.H
+        if self.leaf.frame.N >= _SINGLE:
+            H = H.astype(np.float32)
         full = any(width > 1 for width in self.leaf.frame.widths)
         squares: dict[int, np.ndarray] = {}
 
         def square(a: int) -> np.ndarray:
             if a not in squares:
-                squares[a] = coupling.gram(U[a : a + 1], full=full)
+                squares[a] = coupling.gram(H[a : a + 1], full=full)
             return squares[a]
 
         for dT in self.dT:
@@ -277,7 +274,7 @@ class LeafTangents:
             if a == b:
                 yield -square(a)
             else:  # U_a'U_b + U_b'U_a
-                yield square(a) + square(b) - coupling.gram((U[a] + U[b])[None], full=full)
+                yield square(a) + square(b) - coupling.gram((H[a] + H[b])[None], full=full)
 
     def traces(self, last: Trailing, mine: list[tuple[int, int, int]]) -> tuple[np.ndarray, np.ndarray]:
         """tr(Q dA₁ Q dA₂) of each pair, and tr(dA H dT H') with each element of the last step."""

@@ -15,35 +15,19 @@ import numpy as np
 from lmmtools.core.modes import Spherical
 from lmmtools.core.solution import Solution
 
-__all__ = ["column_owners", "spherical", "spherical_variance"]
+__all__ = ["spherical", "spherical_variance"]
 
 
-def column_owners(Lambda: np.ndarray, blocks: Sequence[slice], widths: Sequence[int] | None) -> list[slice]:
-    """Which columns of Λ̃ belong to each factor; without `widths`, told from where its rows are not zero.
-
-    Columns of zeros are then taken for the factor's own as far as its number of rows goes.
-    """
-    if widths is None:
-        widths, at = [], 0
-        for block in blocks:
-            mine = np.any(Lambda[block] != 0, axis=0)
-            others = np.any(Lambda != 0, axis=0) & ~mine
-            stop = at
-            while stop < Lambda.shape[1] and not others[stop]:
-                if not mine[stop:].any() and stop - at >= block.stop - block.start:
-                    break
-                stop += 1
-            widths.append(stop - at)
-            at = stop
-    ends = np.cumsum([0, *widths])
-    return [slice(int(a), int(b)) for a, b in pairwise(ends)]
+def _owners(widths: Sequence[int]) -> list[slice]:
+    """Which columns of Λ̃ belong to each factor."""
+    return [slice(int(a), int(b)) for a, b in pairwise(np.cumsum([0, *widths]))]
 
 
-def spherical(products: Any, solution: Solution, widths: Sequence[int] | None) -> tuple[Spherical, ...]:
+def spherical(products: Any, solution: Solution, widths: Sequence[int]) -> tuple[Spherical, ...]:
     """Modes of each factor at the solution's own Λ̃."""
     inner = solution.inner
     last, Lambda = inner.last, inner.Lambda
-    owners = column_owners(Lambda, products.blocks, widths)
+    owners = _owners(widths)
     found: dict[int, Spherical] = {}
     for f, home in enumerate(products.order):
         L = Lambda[products.blocks[home], owners[home]]
@@ -98,7 +82,7 @@ def spherical_variance(products: Any, solution: Solution, rows: list[tuple[np.nd
     """s'M⁻¹s for every row."""
     inner = solution.inner
     last, Lambda = inner.last, inner.Lambda
-    owners = column_owners(Lambda, products.blocks, [s.shape[1] for s, _ in rows])
+    owners = _owners([s.shape[1] for s, _ in rows])
     value = np.zeros(len(rows[0][1]))
     compact = []
     for f, home in enumerate(products.order):

@@ -157,6 +157,20 @@ class Several:
                 with_residual += left.reshape(m, -1) @ own.reshape(-1)
         return Gram(0.5 * (between + between.T), with_residual, self.n)
 
+    def gram_off_means(self, D: np.ndarray) -> Gram:
+        """The same of residuals, ⟨M ZD_kZ' M, ZD_lZ'⟩ with M = I − X(X'X)⁻¹X', where all is dense; else `gram`."""
+        gram, p = self.gram(D), self.p
+        if self.head is not None or not p:
+            return gram
+        Q = np.linalg.solve(np.linalg.cholesky(self.C[:p, :p]), self.B[:, :p].T).T  # Z'X̂, X̂ orthonormal
+        moved = [self.frame.apply([d[self.blocks[f], self.blocks[f]] for f in self.order], Q) for d in D]
+        along = np.array([Q.T @ x for x in moved])
+        flat = np.concatenate(moved, axis=1)
+        m = len(D)
+        twice = np.einsum("kili->kl", (flat.T @ self.A @ flat).reshape(m, p, m, p))
+        between = gram.between - twice - twice.T + np.einsum("kij,lij->kl", along, along)
+        return Gram(between, gram.with_residual - np.einsum("kii->k", along), self.n)
+
     def residual_products(self) -> np.ndarray:
         """Σ Z'e(Z'e)' over the levels of each factor, shape (R, R), zero between factors."""
         out = np.zeros((self.R, self.R))
@@ -185,10 +199,8 @@ class Several:
         along = vectors[:, keep].T @ (within[:p, p] / size)
         return float(within[p, p] - np.sum(along**2 / values[keep])), self.n - used - int(keep.sum())
 
-    def spherical(
-        self, Lambda: np.ndarray, solution: Solution, widths: Sequence[int] | None = None
-    ) -> tuple[Spherical, ...]:
-        """Modes of the spherical effects of each factor at the factor Λ̃ that the solution was found at."""
+    def spherical(self, Lambda: np.ndarray, solution: Solution, widths: Sequence[int]) -> tuple[Spherical, ...]:
+        """Modes of the spherical effects of each factor at Λ̃ of shape (R, W), `widths` of its columns for each."""
         return spherical(self, self._at(Lambda, solution), widths)
 
     def spherical_variance(

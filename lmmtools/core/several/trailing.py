@@ -127,6 +127,11 @@ class Trailing:
             return np.repeat([c.root[0, 0] for c in self.factors], self.frame.levels), self.full_inverse
         return None, self.spheres.congruence([c.root.T for c in self.factors], self.full_inverse)
 
+    @property
+    def lower_Q(self) -> np.ndarray:
+        """Q in Fortran order with its lower triangle filled."""
+        return self.spheres.congruence([c.root.T for c in self.factors], self.inverse)
+
     def _to_spheres(self, Y: np.ndarray) -> np.ndarray:
         """Λ'Y."""
         return self.frame.apply([c.root.T for c in self.factors], Y)

@@ -190,8 +190,9 @@ class Correlated:
         sds = [np.full(self.n_sd, float(size)) for size in sizes]
         if self.q == 1:
             return sds
-        correlations = (0.0, self._inside(0.85), self._inside(0.25), self._inside(0.1), self._inside(0.05))
-        return [np.append(sd, correlations[k % 5]) for k, sd in enumerate(sds)]
+        shares = (0.85, 0.25, 0.1, 0.05, 0.05, 0.97)
+        correlations = (0.0, *(self._inside(share) for share in shares))
+        return [np.append(sd, correlations[k % 7]) for k, sd in enumerate(sds)]
 
     def same_covariance(self, theta: np.ndarray) -> list[np.ndarray]:
         """θ, and where ρ has no effect, θ at other values of ρ: its bounds, and between them for powers of ρ."""

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from lmmtools.core.rank import column_rank
-from lmmtools.covariances import examples, hull, is_cone, is_covariance, is_known
-from lmmtools.directions import Space, root_of, same_groups, space_of
 from lmmtools.formats import listed
+from lmmtools.nesting.directions import Space, same_groups, space_of
+from lmmtools.nesting.members import examples, hull, is_cone, is_covariance, is_known
 
 __all__ = ["Nesting", "dimension", "nesting", "outside"]
 
@@ -126,7 +126,7 @@ def _are_equal(ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
 
 
 def _is_same(a: Any, b: Any) -> bool:
-    roots = (root_of(a), root_of(b))
+    roots = (a.known_root, b.known_root)
     return (
         _same_structure(a, b)
         and np.array_equal(a.matrix, b.matrix)
@@ -206,7 +206,7 @@ class _Joint:
         for k, term in zip(self.mine, self.ours, strict=True):
             some = examples(self.space.terms[k])
             if all(self._solve({k: T}, every) is None for T in some.typical):
-                found.append(term.label if root_of(term) is None else f"{term.label} with known covariances")
+                found.append(term.label if term.known_root is None else f"{term.label} with known covariances")
         return tuple(found)
 
     def verdict(self) -> tuple[bool, bool, bool]:

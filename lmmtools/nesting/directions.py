@@ -17,7 +17,7 @@ import pandas as pd
 from lmmtools.core.basis import Columns, random_basis
 from lmmtools.core.terms import Term, working_term
 
-__all__ = ["Space", "root_of", "same_groups", "space_of"]
+__all__ = ["Space", "same_groups", "space_of"]
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,12 @@ class Space:
         return made
 
 
-def root_of(term: Any) -> np.ndarray | None:
-    """The root of a term's known covariance of levels, if it has one."""
-    return getattr(term, "known_root", None)
-
-
 def same_groups(a: Any, b: Any) -> bool:
     """Whether two terms group the rows alike and take their levels' effects for equally related."""
-    if len(a.levels) != len(b.levels) or (root_of(a) is None) != (root_of(b) is None):
+    if len(a.levels) != len(b.levels) or (a.known_root is None) != (b.known_root is None):
         return False
-    if root_of(a) is not None:
-        return np.array_equal(a.codes, b.codes) and np.array_equal(root_of(a), root_of(b))
+    if a.known_root is not None:
+        return np.array_equal(a.codes, b.codes) and np.array_equal(a.known_root, b.known_root)
     if np.array_equal(a.codes, b.codes):
         return True
     pairs = np.unique(a.codes.astype(np.int64) * len(b.levels) + b.codes)
@@ -98,7 +93,7 @@ def _products(Z: np.ndarray, a: Any, Y: np.ndarray, b: Any) -> np.ndarray:
     r, s = len(Z), len(Y)
     own = np.array([[np.bincount(cells, z * y, len(found)) for y in Y] for z in Z]).reshape(r * s, -1)
     other = own
-    if root_of(a) is not None or root_of(b) is not None:
+    if a.known_root is not None or b.known_root is not None:
         other = np.array([_related(row, found, a, b) for row in own])
     return (own @ other.T).reshape(r, s, r, s)
 
@@ -108,8 +103,8 @@ def _related(row: np.ndarray, cells: np.ndarray, a: Any, b: Any) -> np.ndarray:
     i, j = cells // len(b.levels), cells % len(b.levels)
     C = np.zeros((len(a.levels), len(b.levels)))
     C[i, j] = row
-    if root_of(a) is not None:
-        C = root_of(a) @ (root_of(a).T @ C)
-    if root_of(b) is not None:
-        C = (C @ root_of(b)) @ root_of(b).T
+    if a.known_root is not None:
+        C = a.known_root @ (a.known_root.T @ C)
+    if b.known_root is not None:
+        C = (C @ b.known_root) @ b.known_root.T
     return C[i, j]

@@ -1,15 +1,16 @@
-"""Several grouping factors against V written out: value, derivatives, modes, variances, in every layout."""
+"""Rows of several grouping factors, their products, and the same from V written out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from lmmtools.core.several import FactorColumns, several_products
-from lmmtools.core.solution import theta_gradient, theta_hessian
-from lmmtools.errors import ModelError
+
+__all__ = ["DESIGNS", "KINDS", "Rows", "check_all", "close", "directions", "products_of", "random_factor", "simulated"]
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Rows:
 
     def blocks(self):
         ends = np.cumsum([0, *(len(f.z) for f in self.factors)])
-        return [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return [slice(a, b) for a, b in pairwise(ends)]
 
     def V(self, T):
         V = np.eye(self.n)
@@ -110,7 +111,7 @@ def directions(rows):
 
 
 def dense_derivatives(rows, T, reml, D):
-    """Gradient and Hessian along D of the criterion, from V and dV = ZDZ' written out (Harville 1977)."""
+    """Gradient, Hessian, average information and dβ̂ along D, from V and dV = ZDZ' written out."""
     V, Xe, p = rows.V(T), rows.Xe(), len(rows.xy) - 1
     dV = np.array([rows.V(d) - np.eye(rows.n) for d in D])
     Vi = np.linalg.inv(V)
@@ -119,26 +120,14 @@ def dense_derivatives(rows, T, reml, D):
     P = Vi - Vi @ X @ Si @ X.T @ Vi
     r2, nu = e @ P @ e, rows.n - p if reml else rows.n
     Q = P if reml else Vi
-    first = np.array([np.sum(Q * d) - nu / r2 * (e @ P @ d @ P @ e) for d in dV])
     q = np.array([e @ P @ d @ P @ e for d in dV])
-    Qd = [Q @ d for d in dV]
-    second = np.array(
-        [
-            [
-                -np.sum(Qd[k] * Qd[m].T) + 2 * nu / r2 * (e @ P @ dV[k] @ P @ dV[m] @ P @ e) - nu / r2**2 * q[k] * q[m]
-                for m in range(len(D))
-            ]
-            for k in range(len(D))
-        ]
-    )
-    average = np.array(
-        [
-            [nu / r2 * (e @ P @ dV[k] @ P @ dV[m] @ P @ e) - nu / r2**2 * q[k] * q[m] for m in range(len(D))]
-            for k in range(len(D))
-        ]
-    )
+    first = np.array([np.sum(Q * d) for d in dV]) - nu / r2 * q
+    moved = np.array([d @ P @ e for d in dV])
+    traces = np.array([[np.sum((Q @ a) * (Q @ b).T) for b in dV] for a in dV])
+    half = nu / r2 * moved @ P @ moved.T
+    outer = nu / r2**2 * np.outer(q, q)
     beta = np.array([-Si @ X.T @ Vi @ d @ P @ e for d in dV])
-    return first, second, average, beta
+    return first, 2.0 * half - outer - traces, half - outer, beta
 
 
 def close(actual, expected, rtol):
@@ -190,10 +179,8 @@ def check_modes(rows, products, Lambda, widths, solution, rtol):
     columns, spread = [], []
     for f, block in enumerate(rows.blocks()):
         factor = rows.factors[f]
-        k = factor.n_effects
-        L = Lambda[block, ends[f] : ends[f + 1]]
-        columns.append(rows.Z(f) @ np.kron(L, np.eye(k)))
-        spread.append(np.eye(k) if factor.root is None else factor.root)
+        columns.append(rows.Z(f) @ np.kron(Lambda[block, ends[f] : ends[f + 1]], np.eye(factor.n_effects)))
+        spread.append(np.eye(factor.n_effects) if factor.root is None else factor.root)
     ZL = np.hstack(columns)
     M_inverse = np.linalg.inv(np.eye(ZL.shape[1]) + ZL.T @ ZL)
     full = np.zeros((0, ZL.shape[1]))  # rows: effects at levels
@@ -211,98 +198,22 @@ def check_modes(rows, products, Lambda, widths, solution, rtol):
         part = slice(start, start + w * J)
         close(found[f].u.ravel(), u[part], 1e3 * rtol)
         close(found[f].sensitivity.transpose(0, 2, 1).reshape(w * J, p), sensitivity[part], 1e3 * rtol)
-        blocks = cov[part, part].reshape(w, J, w, J)
-        close(found[f].M_inverse, np.einsum("ajbj->abj", blocks), 1e3 * rtol)
+        close(found[f].M_inverse, np.einsum("ajbj->abj", cov[part, part].reshape(w, J, w, J)), 1e3 * rtol)
         start += w * J
     check_variance(rows, products, Lambda, widths, solution, cov, rtol)
 
 
 def check_variance(rows, products, Lambda, widths, solution, cov, rtol):
     rng = np.random.default_rng(1)
-    m = 40
-    z = np.zeros((m, len(cov)))
-    given, start = [], 0
+    m, start = 40, 0
+    z, given = np.zeros((m, len(cov))), []
     for w, factor in zip(widths, rows.factors, strict=True):
-        J = factor.n_levels
-        codes = rng.integers(-1, J, m)
+        codes = rng.integers(-1, factor.n_levels, m)
         s = rng.normal(size=(m, w))
+        here = codes >= 0
         for a in range(w):
-            here = codes >= 0
-            z[here, start + a * J + codes[here]] = s[here, a]
+            z[here, start + a * factor.n_levels + codes[here]] = s[here, a]
         given.append((s, codes))
-        start += w * J
+        start += w * factor.n_levels
     expected = np.einsum("ij,jk,ik->i", z, cov, z)
     close(products.spherical_variance(Lambda, solution, given), expected, 1e3 * rtol)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("design", DESIGNS)
-def test_the_dense_layout_is_v_written_out(design, kind):
-    rows = simulated(1, **DESIGNS[design])
-    check_all(rows, products_of(rows, layout="dense"), kind, 1e-11)
-
-
-@pytest.mark.parametrize("average", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("design", [name for name in DESIGNS if name != "only a known one"])
-def test_a_factor_eliminated_first_is_v_written_out(design, kind, average, monkeypatch):
-    if average:
-        monkeypatch.setattr("lmmtools.core.several.derivatives._CHEAP", 0.0)
-    rows = simulated(1, **DESIGNS[design])
-    check_all(rows, products_of(rows, layout="leaf"), kind, 1e-11)
-
-
-def test_gradient_and_hessian_by_finite_differences():
-    rows = simulated(2, (9, 6), (2, 2))
-    products = products_of(rows)
-    Lambda, _ = random_factor(rows, 5)
-    F = np.zeros((6, *Lambda.shape))
-    for k, (a, b) in enumerate([(0, 0), (1, 0), (1, 1), (2, 2), (3, 2), (3, 3)]):
-        F[k, a, b] = 1.0
-    theta = np.tensordot(F, Lambda, axes=([1, 2], [0, 1]))
-
-    def at(t):
-        L = np.tensordot(t, F, axes=1)
-        solution = products.solve(L, reml=True)
-        d = products.derivatives(solution)
-        return solution.value, theta_gradient(d, L, F), theta_hessian(d, L, F)
-
-    _, gradient, hessian = at(theta)
-    h = 1e-5
-    for k, step in enumerate(h * np.eye(6)):
-        up, down = at(theta + step), at(theta - step)
-        assert (up[0] - down[0]) / (2 * h) == pytest.approx(gradient[k], rel=1e-6, abs=1e-6)
-        np.testing.assert_allclose((up[1] - down[1]) / (2 * h), hessian[k], rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize("design", DESIGNS)
-def test_gram_residual_products_and_what_is_left(design):
-    rows = simulated(3, **DESIGNS[design])
-    products, D = products_of(rows), directions(rows)
-    dV = [rows.V(x) - np.eye(rows.n) for x in D]
-    gram = products.gram(D)
-    close(gram.between, [[np.sum(a * b) for b in dV] for a in dV], 1e-12)
-    close(gram.with_residual, [np.trace(a) for a in dV], 1e-12)
-    assert gram.n == rows.n
-    Xe, p = rows.Xe(), len(rows.xy) - 1
-    for f, block in enumerate(rows.blocks()):
-        Ze = (rows.Z(f).T @ Xe[:, p]).reshape(block.stop - block.start, -1)
-        close(products.residual_products()[block, block], Ze @ Ze.T, 1e-12)
-    everything = np.hstack([*(rows.Z(f) for f in range(len(rows.factors))), Xe[:, :p]])
-    coefficients, _, rank, _ = np.linalg.lstsq(everything, Xe[:, p], rcond=1e-10)
-    left, dof = products.within_residual()
-    assert dof == rows.n - rank
-    assert left == pytest.approx(np.sum((Xe[:, p] - everything @ coefficients) ** 2), rel=1e-9)
-
-
-def test_what_memory_does_not_hold_is_refused_by_name(monkeypatch):
-    rng = np.random.default_rng(0)
-    factors = tuple(FactorColumns([0], rng.integers(0, J, 200).astype(np.intp), J) for J in (500_000, 200_000))
-    factors[0].codes[:4], factors[1].codes[:4] = [0, 0, 1, 1], [0, 1, 0, 1]  # crossed: nested ones are a chain
-    columns = [np.broadcast_to(1.0, 200), rng.normal(size=200)]
-    with pytest.raises(ModelError, match=r"`b` \(200,000 levels × 1 effects\), which the rows of `a` tie.* GB"):
-        several_products(columns, factors, [0, 1], ["a", "b"])
-    monkeypatch.setattr("lmmtools.core.several.sizes.memory_limit", lambda: 1000.0)
-    rows = simulated(1, (8, 5), (1, 1))
-    with pytest.raises(ModelError, match="`f0` .* and `f1`"):
-        products_of(rows, layout="dense")
