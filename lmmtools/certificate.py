@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lmmtools.arguments import check_count
-from lmmtools.boundary import zero_directions
+from lmmtools.collapsed import zero_directions
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.optimality import Optimality, examine
 from lmmtools.core.solution import Solution, TDerivatives
@@ -127,7 +127,7 @@ def certify(fit: Any, restarts: int = 0) -> Certificate:
     criterion = Criterion(fit.design, reml=fit.reml, working=fit.working)
     solution = fit.solution
     d = criterion.differentiate(solution, fit.working.products.exact)
-    found = certify_point(criterion, fit.working.from_theta(fit.theta), solution, d)
+    found = certify_point(criterion, fit.working_theta, solution, d)
     if not restarts:
         return found
     from lmmtools.core.algorithms.restarts import lowest_of, restart_points

@@ -16,7 +16,7 @@ from lmmtools.certificate import Certificate, certify_point
 from lmmtools.core.charts import ZERO
 from lmmtools.core.covariance import theta_names
 from lmmtools.core.criterion import Criterion
-from lmmtools.core.modes import Modes, across_homes, conditional_modes
+from lmmtools.core.modes import across_homes, conditional_modes, modes_by_term
 from lmmtools.core.optimize import Optimum, minimize
 from lmmtools.core.solution import Solution
 from lmmtools.core.terms import unit_sizes
@@ -57,8 +57,8 @@ class LMMFit:
         Their covariances given θ̂ for each grouping factor, all terms of the factor side by side.
     beta, beta_cov : ndarray, shape (p,), (p, p)
         β̂ and Var(β̂); `fixef` and `vcov` have them labelled.
-    working : Working
-        Cross-products in the basis of the computation, for `predict`'s intervals.
+    working, working_theta : Working, ndarray, shape (m,)
+        Cross-products in the basis of the computation, for `predict`'s intervals, and θ̂ there.
     certificate : Certificate
     messages : tuple of str
         Everything a reader of the fit should know.
@@ -80,9 +80,11 @@ class LMMFit:
     messages: tuple[str, ...]
     n_evaluations: int
     working: Working
+    working_theta: np.ndarray
 
     def __post_init__(self) -> None:
-        for array in (self.theta, self.beta, self.beta_cov, *self.mode_cov, *self.Lambda, *self.modes):
+        alone = (self.theta, self.working_theta, self.beta, self.beta_cov)
+        for array in (*alone, *self.mode_cov, *self.Lambda, *self.modes):
             array.setflags(write=False)
 
     @property
@@ -314,7 +316,6 @@ class LMMFit:
                     f"refit: y must hold {self.nobs} finite numbers, one for each row used; got {len(y)}"
                     f" of which {int(np.isfinite(y).sum())} are finite."
                 )
-            y.setflags(write=False)
             design = dataclasses.replace(design, y=y)
         return estimate(design, reml=self.reml if reml is None else check_flag(reml, "reml"))
 
@@ -373,22 +374,14 @@ def summarize(criterion: Criterion, optimum: Optimum) -> LMMFit:
         Lambda=factors,
         sigma=sigma,
         criterion=criterion.total(solution),
-        modes=_by_term(w, modes),
+        modes=modes_by_term(w, modes),
         mode_cov=tuple(m.cov for m in modes),
         certificate=certificate,
         messages=messages,
         n_evaluations=optimum.n_evaluations,
         working=w,
+        working_theta=optimum.working,
     )
-
-
-def _by_term(working: Working, modes: tuple[Modes, ...]) -> tuple[np.ndarray, ...]:
-    """Modes of each term, shape (levels, q), from those of its factor, where terms stand side by side."""
-    place, found = [0] * len(modes), []
-    for term, home in zip(working.terms, working.homes, strict=True):
-        found.append(modes[home].b[:, place[home] : place[home] + term.q])
-        place[home] += term.q
-    return tuple(found)
 
 
 def _verdict(certificate: Certificate) -> tuple[str, ...]:

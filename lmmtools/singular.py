@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmmtools.boundary import zero_directions
+from lmmtools.collapsed import zero_directions
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.frames import Frame, frame
 from lmmtools.results import estimate

@@ -18,7 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     ("errors", "arguments"),
     ("core", "formats", "formula", "tables", "figures", "bibliography"),
-    ("estimable", "boundary", "certificate", "design", "frames", "datasets", "sources"),
+    ("estimable", "collapsed", "certificate", "design", "frames", "datasets", "sources"),
     ("residuals", "predict", "simulate", "varcorr", "inference", "summary"),  # functions of a fit's numbers
     ("results", "fit", "singular", "algorithms", "nesting", "comparison", "lattices", "models", "variants"),
     ("explore", "plots", "prose", "crosscheck"),

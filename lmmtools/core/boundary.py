@@ -114,7 +114,10 @@ def snap(criterion: Criterion, theta: np.ndarray, solution: Solution) -> tuple[n
             snapped[part] = _without_rounding(term.structure, (U * np.where(small, 0.0, s) ** 2) @ U.T)
     if np.abs(snapped - theta).max() <= _NOTHING * max(largest, 1.0):
         return snapped, solution, 0
-    after = criterion.solve(criterion.working.stacked(snapped))
+    try:
+        after = criterion.solve(criterion.working.stacked(snapped))
+    except np.linalg.LinAlgError:  # so far out that rounding is all there is
+        return theta, solution, 1
     rounding = 1e-8 + 1e-13 * largest**2  # that of the criterion beside very large variances
     return (snapped, after, 1) if after.value <= solution.value + rounding else (theta, solution, 1)
 

@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Modes", "Spherical", "across_homes", "conditional_modes", "mode_sensitivity", "random_variance"]
+__all__ = [
+    "Modes",
+    "Spherical",
+    "across_homes",
+    "conditional_modes",
+    "mode_sensitivity",
+    "modes_by_term",
+    "random_variance",
+]
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,15 @@ def conditional_modes(working: Any, factors: tuple[np.ndarray, ...], solution: A
         cov = np.matmul(half, Lambda.T)
         cov = 0.5 * (cov + cov.transpose(0, 2, 1))
         found.append(Modes((Lambda @ part.u).T * scale, solution.sigma2 * scale**2 * cov))
+    return tuple(found)
+
+
+def modes_by_term(working: Any, modes: tuple[Modes, ...]) -> tuple[np.ndarray, ...]:
+    """Modes of each term, shape (J, q), from those of its factor, where terms stand side by side."""
+    place, found = [0] * len(modes), []
+    for term, home in zip(working.terms, working.homes, strict=True):
+        found.append(modes[home].b[:, place[home] : place[home] + term.q])
+        place[home] += term.q
     return tuple(found)
 
 

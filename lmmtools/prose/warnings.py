@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.boundary import zero_directions
+from lmmtools.collapsed import zero_directions
 from lmmtools.formats import counted, listed
 from lmmtools.prose.value import Prose, alert, told
 from lmmtools.prose.words import from_coarse, groups, noun

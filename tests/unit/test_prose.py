@@ -9,7 +9,7 @@ import pypandoc
 import pytest
 
 import lmmtools as lt
-from lmmtools.boundary import zero_directions
+from lmmtools.collapsed import zero_directions
 from lmmtools.prose.marks import written_out
 from lmmtools.prose.value import Prose, alert, literal
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import lmmtools as lt
-from lmmtools.boundary import zero_directions
+from lmmtools.collapsed import zero_directions
 
 
 @pytest.fixture(scope="module")
