@@ -184,7 +184,8 @@ def _correlated(fit: Any, term: Any, names: list[str]) -> str:
     size = size if term.structure in COMMON else "have standard deviations of their own (@tbl-varcorr)"
     if term.structure not in SERIAL:
         return f"{which} {size}; any two of them have a correlation of {correlation}."
-    return f"{which} {size}; neighbouring ones have a correlation of {correlation}, those k steps apart its k-th power."
+    pairs = f"two of them one step apart have a correlation of {correlation}, k steps apart its k-th power"
+    return f"{which} {size}; {pairs}."
 
 
 def _correlations(fit: Any) -> dict[tuple[str, str, str], str]:

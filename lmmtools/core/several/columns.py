@@ -63,16 +63,6 @@ class Cells:
     cols: np.ndarray
     data: np.ndarray
 
-    def transposed(self) -> Cells:
-        """Z_g'Z_f."""
-        order = np.lexsort((self.rows, self.cols))
-        return Cells(self.cols[order], self.rows[order], self.data.transpose(1, 0, 2)[..., order])
-
-    def relabelled(self, row_of: np.ndarray | None, col_of: np.ndarray | None) -> Cells:
-        """The same with effect j called row_of[j], or col_of[j]; not sorted any more."""
-        rows = self.rows if row_of is None else row_of[self.rows]
-        return Cells(rows, self.cols if col_of is None else col_of[self.cols], self.data)
-
     def moments(self) -> np.ndarray:
         """Σ over cells of data ⊗ data, shape (r_f, r_g, r_f, r_g)."""
         flat = self.data.reshape(-1, self.data.shape[2])

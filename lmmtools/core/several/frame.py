@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-__all__ = ["Frame", "mirror", "tri_pairs"]
+__all__ = ["Frame", "mirror"]
 
 # Rows and columns copied at a time when a triangle is mirrored: both tiles stay in cache.
 _TILE = 256
@@ -90,11 +90,6 @@ class Frame:
         """Σ_m x_(a,j),m y_(b,j),m of rows of factor f alone, (r_f J_f, m) each: shape (r_f, r_f, J_f)."""
         r, J = self.widths[f], self.levels[f]
         return np.einsum("ajm,bjm->abj", x.reshape(r, J, -1), y.reshape(r, J, -1))
-
-
-def tri_pairs(r: int) -> list[tuple[int, int]]:
-    """Index pairs of the lower triangle, row by row."""
-    return [(a, b) for a in range(r) for b in range(a + 1)]
 
 
 def mirror(x: np.ndarray) -> np.ndarray:
