@@ -14,6 +14,7 @@ import numpy as np
 
 from lmmtools.core.basis import is_constant
 from lmmtools.core.charts import ZERO
+from lmmtools.core.identify import eliminated
 from lmmtools.core.terms import unit_sizes
 from lmmtools.formats import shown
 
@@ -78,13 +79,8 @@ def _sparse_null_space(L: np.ndarray) -> np.ndarray:
     """Rows v with v'LL'v = 0, with as few elements in each as elimination gives."""
     U, s, _ = np.linalg.svd(L)
     s = np.append(s, np.zeros(len(L) - len(s)))
-    basis = U[:, s <= ZERO].T.copy()
-    for i in range(len(basis)):
-        pivot = int(np.argmax(np.abs(basis[i])))
-        others = np.arange(len(basis)) != i
-        basis[i] /= basis[i, pivot]
-        basis[others] -= np.outer(basis[others, pivot], basis[i])
-        basis[np.abs(basis) < 1e-9] = 0.0
+    basis = eliminated(U[:, s <= ZERO].T)
+    basis[np.abs(basis) < 1e-9] = 0.0
     return basis
 
 

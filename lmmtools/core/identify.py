@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Gram"]
+__all__ = ["Gram", "eliminated"]
 
 # Gram matrices of identified designs, scaled to a unit diagonal, stay far above this; rounding far below.
 _RELATIVE_ZERO = 1e-11
@@ -48,13 +48,7 @@ class Gram:
     def null_space(self) -> np.ndarray:
         """Directions t with Σ t_k ZD_kZ' = 0, as few parameters in each as elimination gives, shape (k, m)."""
         _, vectors, scale, null = self._eigen()
-        basis = vectors[:, null].T.copy()
-        for i in range(len(basis)):
-            pivot = int(np.argmax(np.abs(basis[i])))
-            others = np.arange(len(basis)) != i
-            basis[i] /= basis[i, pivot]
-            basis[others] -= np.outer(basis[others, pivot], basis[i])
-        return basis / scale
+        return eliminated(vectors[:, null].T) / scale
 
     def residual_is_confounded(self) -> bool:
         """Whether I itself is some Σ t_k ZD_kZ'."""
@@ -66,3 +60,14 @@ class Gram:
     def subset(self, keep: np.ndarray) -> Gram:
         """The Gram matrix of some of the directions."""
         return Gram(self.between[np.ix_(keep, keep)], self.with_residual[keep], self.n)
+
+
+def eliminated(basis: np.ndarray) -> np.ndarray:
+    """Rows that span what those of `basis` do, each with a one where the others have none: few elements in each."""
+    basis = basis.copy()
+    for i in range(len(basis)):
+        pivot = int(np.argmax(np.abs(basis[i])))
+        others = np.arange(len(basis)) != i
+        basis[i] /= basis[i, pivot]
+        basis[others] -= np.outer(basis[others, pivot], basis[i])
+    return basis

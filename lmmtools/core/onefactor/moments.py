@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Moments", "group_moments"]
+__all__ = ["Moments", "group_moments", "group_sum", "is_repeated"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def group_moments(
     def total(i: int, j: int) -> np.ndarray:
         key = (min(i, j), max(i, j))
         if key not in sums:
-            sums[key] = _group_sum(columns[key[0]], columns[key[1]], codes, n_groups)
+            sums[key] = group_sum(columns[key[0]], columns[key[1]], codes, n_groups)
         return sums[key]
 
     A = np.empty((len(z), len(z), n_groups))
@@ -88,11 +88,16 @@ def group_moments(
     return Moments(A, B, C, len(codes))
 
 
-def _group_sum(x: np.ndarray, y: np.ndarray, codes: np.ndarray, n_groups: int) -> np.ndarray:
-    """Σ xᵢyᵢ by group; columns of ones (zero stride, made by `broadcast_to`) cost nothing."""
-    if x.strides == (0,) and y.strides == (0,):
+def group_sum(x: np.ndarray, y: np.ndarray, codes: np.ndarray, n_groups: int) -> np.ndarray:
+    """Σ xᵢyᵢ by group; columns of ones cost nothing."""
+    if is_repeated(x) and is_repeated(y):
         return np.bincount(codes, minlength=n_groups) * (x[0] * y[0])
-    if x.strides == (0,) or y.strides == (0,):
-        constant, varying = (x, y) if x.strides == (0,) else (y, x)
+    if is_repeated(x) or is_repeated(y):
+        constant, varying = (x, y) if is_repeated(x) else (y, x)
         return np.bincount(codes, weights=varying, minlength=n_groups) * constant[0]
     return np.bincount(codes, weights=x * y, minlength=n_groups)
+
+
+def is_repeated(column: np.ndarray) -> bool:
+    """Whether a column is one number repeated without storage, as `broadcast_to` makes it."""
+    return column.strides == (0,)

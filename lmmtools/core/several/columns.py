@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmmtools.core.onefactor.moments import group_sum, is_repeated
+
 __all__ = ["Cells", "FactorColumns", "border_products", "pair_cells"]
 
 # With at most this many cells in the cross-table for each row, cells are found in a table rather than by sorting.
@@ -76,7 +78,7 @@ def pair_cells(columns: Sequence[np.ndarray], f: FactorColumns, g: FactorColumns
         data = np.empty((f.r, f.r, f.n_levels))
         for a, i in enumerate(f.z):
             for b, j in enumerate(f.z[: a + 1]):
-                data[a, b] = data[b, a] = _group_sum(columns[i], columns[j], f.codes, f.n_levels)
+                data[a, b] = data[b, a] = group_sum(columns[i], columns[j], f.codes, f.n_levels)
         cells = Cells(levels, levels, data)
     else:
         cells = _cross_table(columns, f, g)
@@ -88,7 +90,7 @@ def border_products(columns: Sequence[np.ndarray], f: FactorColumns, xy: Sequenc
     out = np.empty((f.r, len(xy), f.n_levels))
     for a, i in enumerate(f.z):
         for b, j in enumerate(xy):
-            out[a, b] = _group_sum(columns[i], columns[j], f.codes, f.n_levels)
+            out[a, b] = group_sum(columns[i], columns[j], f.codes, f.n_levels)
     return out if f.root is None else out @ f.root
 
 
@@ -115,10 +117,10 @@ def _cross_table(columns: Sequence[np.ndarray], f: FactorColumns, g: FactorColum
     for a, i in enumerate(f.z):
         for b, j in enumerate(g.z):
             x, y = columns[i], columns[j]
-            if _is_constant(x) and _is_constant(y):
+            if is_repeated(x) and is_repeated(y):
                 data[a, b] = counts * (x[0] * y[0])
-            elif _is_constant(x) or _is_constant(y):
-                constant, varying = (x, y) if _is_constant(x) else (y, x)
+            elif is_repeated(x) or is_repeated(y):
+                constant, varying = (x, y) if is_repeated(x) else (y, x)
                 data[a, b] = sums(varying) * constant[0]
             else:
                 data[a, b] = sums(x * y)
@@ -137,18 +139,3 @@ def _with_roots(cells: Cells, f: FactorColumns, g: FactorColumns) -> Cells:
             data[a, b] = table if g.root is None else table @ g.root
     rows, cols = np.divmod(np.arange(f.n_effects * g.n_effects), g.n_effects)
     return Cells(rows, cols, data.reshape(*data.shape[:2], -1))
-
-
-def _is_constant(column: np.ndarray) -> bool:
-    """Whether a column is one number repeated without storage, as `broadcast_to` makes it."""
-    return column.strides == (0,)
-
-
-def _group_sum(x: np.ndarray, y: np.ndarray, codes: np.ndarray, n_groups: int) -> np.ndarray:
-    """Σ xᵢyᵢ by group; columns of ones cost nothing."""
-    if _is_constant(x) and _is_constant(y):
-        return np.bincount(codes, minlength=n_groups) * (x[0] * y[0])
-    if _is_constant(x) or _is_constant(y):
-        constant, varying = (x, y) if _is_constant(x) else (y, x)
-        return np.bincount(codes, weights=varying, minlength=n_groups) * constant[0]
-    return np.bincount(codes, weights=x * y, minlength=n_groups)
