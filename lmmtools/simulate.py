@@ -9,7 +9,10 @@ import numpy as np
 from lmmtools.arguments import check_count
 from lmmtools.errors import LMMError
 
-__all__ = ["simulate"]
+__all__ = ["add_effects", "simulate"]
+
+# Random effects that are drawn at a time.
+_AT_ONCE = 4_000_000
 
 
 def simulate(fit: Any, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -42,8 +45,17 @@ def simulate(fit: Any, n: int, rng: np.random.Generator) -> np.ndarray:
     for term, Lambda in zip(design.terms, fit.Lambda, strict=True):
         root = term.known_root
         levels, q = len(term.levels) if root is None else root.shape[1], len(Lambda)
-        for k in range(n):
-            b = fit.sigma * rng.standard_normal((levels, q)) @ Lambda.T
-            b = b if root is None else root @ b
-            draws[:, k] += np.einsum("iq,iq->i", term.matrix, b[term.codes])
+        step = max(_AT_ONCE // (levels * q), 1)
+        for start in range(0, n, step):
+            u = rng.standard_normal((min(step, n - start), levels, q))
+            b = (fit.sigma * u @ Lambda.T).transpose(2, 1, 0)
+            add_effects(draws[:, start : start + step], term, b if root is None else root @ b)
     return draws
+
+
+def add_effects(responses: np.ndarray, term: Any, b: np.ndarray) -> None:
+    """Add a term's effects b, shape (q, levels, m), to m responses, shape (n, m), in place."""
+    for column, effects in zip(term.matrix.T, b, strict=True):
+        part = effects[term.codes]
+        part *= column[:, None]
+        responses += part

@@ -12,7 +12,7 @@ import pandas as pd
 from lmmtools.formats import counted, listed
 from lmmtools.frames import Frame, frame
 
-__all__ = ["COMMON", "SERIAL", "is_short", "variance_table"]
+__all__ = ["COMMON", "SERIAL", "is_short", "shown_elements", "variance_table"]
 
 # Structures with one variance for all effects; with one correlation that falls off with the distance of positions.
 COMMON, SERIAL = ("homdiag", "homcs", "ar1"), ("ar1", "hetar1")
@@ -47,15 +47,22 @@ def is_short(term: Any) -> bool:
 
 def _rows(fit: Any, term: Any) -> Iterator[tuple[str, str, str, float, float]]:
     cov = fit.random_covariance[term.group].to_numpy()
-    sd, q = np.sqrt(np.diagonal(cov)), len(term.names)
-    short = is_short(term)
-    for i in range(1 if short and term.structure in COMMON else q):
-        yield term.group, term.names[i], "", cov[i, i], sd[i]
-    if isinstance(term.structure, str) and term.structure in _UNCORRELATED:
-        return
-    for i, j in [_nearest(term)] if short else combinations(range(q), 2):
+    sd = np.sqrt(np.diagonal(cov))
+    for i, j in shown_elements(term):
+        if i == j:
+            yield term.group, term.names[i], "", cov[i, i], sd[i]
+            continue
         both = sd[i] * sd[j]
         yield term.group, term.names[i], term.names[j], cov[i, j], cov[i, j] / both if both else np.nan
+
+
+def shown_elements(term: Any) -> list[tuple[int, int]]:
+    """Elements of a term's covariance matrix that have a row: variances, then pairs of effects."""
+    q, short = len(term.names), is_short(term)
+    variances = [(i, i) for i in range(1 if short and term.structure in COMMON else q)]
+    if isinstance(term.structure, str) and term.structure in _UNCORRELATED:
+        return variances
+    return variances + ([_nearest(term)] if short else list(combinations(range(q), 2)))
 
 
 def _nearest(term: Any) -> tuple[int, int]:

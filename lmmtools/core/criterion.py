@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -54,6 +55,7 @@ class Criterion:
         self.reml = bool(reml)
         self.working: Working = working or working_model(design)
         self._constant = self.working.constant(reml=self.reml)
+        self._holds: tuple[Callable[[Solution], Solution], ...] = ()
 
     def __call__(self, theta: Any) -> float:
         """The criterion at θ, shape (m,)."""
@@ -75,7 +77,36 @@ class Criterion:
 
     def solve(self, Lambda: np.ndarray, products: Products | None = None) -> Solution:
         """Penalised least squares at a factor in the working basis, shape (R, W); value without constants."""
-        return (products or self.working.products).solve(Lambda, reml=self.reml)
+        solution = (products or self.working.products).solve(Lambda, reml=self.reml)
+        for hold in self._holds:
+            solution = hold(solution)
+        return solution
+
+    def held(
+        self, *, direction: np.ndarray | None = None, value: float = 0.0, sigma: float | None = None
+    ) -> Criterion:
+        """The criterion with something held, for `minimize` as for any other use: what a profile is made of.
+
+        Parameters
+        ----------
+        direction, value : ndarray, shape (p,), and float
+            direction'β = value, under ML, in the columns of the design's X.
+        sigma : float
+            The residual standard deviation, in units of the response.
+        """
+        w, holds = self.working, list(self._holds)
+        if direction is not None:
+            if self.reml:
+                raise LMMError("criterion: fixed effects are held under ML; under REML there are none to hold.")
+            own = np.linalg.solve(w.R.T, np.asarray(direction, dtype=float))  # l'β = (R⁻¹'l)'β̃
+            target = (float(value) - own @ w.beta_shift) / w.y_scale
+            holds.append(lambda solution: solution.constrained(own, target))
+        if sigma is not None:
+            noise = (sigma / (w.y_scale * w.noise_scale)) ** 2
+            holds.append(lambda solution: solution.at_noise(noise))
+        found = Criterion(self.design, reml=self.reml, working=w)
+        found._holds = tuple(holds)
+        return found
 
     def differentiate(self, solution: Solution, products: Products | None = None) -> TDerivatives:
         """Derivatives in T at a solution of the same cross-products."""

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmmtools.core.charts import chart
+from lmmtools.core.charts import Chart, chart
 from lmmtools.core.cone import steepest_escape
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.newton import tempered
 from lmmtools.core.solution import Solution, TDerivatives
 
-__all__ = ["Optimality", "examine"]
+__all__ = ["Curvature", "Optimality", "curvature", "examine"]
 
 # Eigenvalues of the Hessian relative to the largest below which a direction is flat. Directions that the design
 # makes flat are curves in these coordinates, along which what is left of the gradient bends: they are the smallest
@@ -81,14 +81,11 @@ def examine(
     flat_by_design : int
         Number of directions known from the design to be flat.
     """
-    here = chart(criterion.working, working, reduced=True)
-    H = here.hessian(d)
-    size = tempered(here.sizes, H, criterion.working.products.n)
-    gradient, H = size * here.gradient(d), H * np.outer(size, size)
-    values, vectors = np.linalg.eigh(H)
-    steep = _steep(values, flat_by_design)
+    found = curvature(criterion, working, d, flat_by_design=flat_by_design)
+    here, steep, values, vectors = found.chart, found.steep, found.values, found.vectors
+    gradient = found.unit * here.gradient(d)
     along = vectors.T @ gradient
-    step = -size * (vectors[:, steep] @ (along[steep] / values[steep]))
+    step = -found.unit * (vectors[:, steep] @ (along[steep] / values[steep]))
     escape = steepest_escape(criterion, working, solution, d)
     off = escape.gain if escape else 0.0
     dbeta = step @ d.beta_derivative(here.directions)
@@ -103,6 +100,42 @@ def examine(
         held=here.held,
         flat=tuple(_moved_terms(here.owner, vectors[:, k]) for k in np.flatnonzero(~steep)),
     )
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The observed Hessian on the free directions, diagonalised.
+
+    Attributes
+    ----------
+    chart : Chart
+        Coordinates of the covariances of the same rank.
+    unit : ndarray, shape (f,)
+        Units of the coordinates in which the Hessian is taken.
+    values : ndarray, shape (f,)
+        Its eigenvalues, increasing.
+    vectors : ndarray, shape (f, f)
+        Its eigenvectors, as columns.
+    steep : ndarray of bool, shape (f,)
+        Which eigenvalues are not those of flat directions.
+    """
+
+    chart: Chart
+    unit: np.ndarray
+    values: np.ndarray
+    vectors: np.ndarray
+    steep: np.ndarray
+
+
+def curvature(
+    criterion: Criterion, working: np.ndarray, d: TDerivatives, *, flat_by_design: int = 0
+) -> Curvature:
+    """The observed Hessian at working parameters θ̃ with the derivatives there; parameters as of `examine`."""
+    here = chart(criterion.working, working, reduced=True)
+    H = here.hessian(d)
+    unit = tempered(here.sizes, H, criterion.working.products.n)
+    values, vectors = np.linalg.eigh(H * np.outer(unit, unit))
+    return Curvature(here, unit, values, vectors, _steep(values, flat_by_design))
 
 
 def _steep(values: np.ndarray, flat_by_design: int) -> np.ndarray:

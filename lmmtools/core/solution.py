@@ -6,8 +6,8 @@ its derivatives in T = Λ̃Λ̃'. Λ̃ stands over the working columns of all fa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -38,6 +38,8 @@ class Solution:
         A square root of S_XX⁻¹ = S_root S_root'; σ²S_XX⁻¹ is Var(β̂).
     inner : object
         What the cross-products that made it keep for its derivatives and modes.
+    noise : float or None
+        The residual variance where it is held; profiled out otherwise.
     """
 
     value: float
@@ -47,6 +49,7 @@ class Solution:
     reml: bool
     S_root: np.ndarray
     inner: Any
+    noise: float | None = None
 
     @cached_property
     def S_inverse(self) -> np.ndarray:
@@ -55,8 +58,18 @@ class Solution:
 
     @property
     def sigma2(self) -> float:
-        """σ̂² = r²/ν."""
-        return self.r2 / self.nu
+        """σ̂² = r²/ν, or what it is held at."""
+        return self.r2 / self.nu if self.noise is None else self.noise
+
+    @property
+    def rate(self) -> float:
+        """The criterion's derivative in r²: 1/σ²."""
+        return 1.0 / self.sigma2
+
+    @property
+    def bend(self) -> float:
+        """Less its second derivative in r²: ν/r⁴, zero where σ is held."""
+        return self.nu / self.r2**2 if self.noise is None else 0.0
 
     @property
     def contrast(self) -> np.ndarray:
@@ -64,11 +77,34 @@ class Solution:
         return np.append(-self.beta, 1.0)
 
     def kappa(self) -> np.ndarray:
-        """A factor of K = κκ': (√(ν/r²) v, and under REML a square root of S_XX⁻¹), shape (p + 1, k)."""
-        v = self.contrast * np.sqrt(self.nu / self.r2)
+        """A factor of K = κκ': (v/σ, and under REML a square root of S_XX⁻¹), shape (p + 1, k)."""
+        v = self.contrast * np.sqrt(self.rate)
         if not (self.reml and len(self.beta)):
             return v[:, None]
         return np.column_stack([v, np.vstack([self.S_root, np.zeros(len(self.beta))])])
+
+    def constrained(self, direction: np.ndarray, value: float) -> Solution:
+        """The solution with direction'β held at a value; under ML, where the criterion has β in r² alone.
+
+        β moves along S_XX⁻¹l, r² grows by (l'β̂ − b)²/l'S_XX⁻¹l, and S_XX⁻¹ loses that direction. Derivatives of the
+        criterion so constrained have the same formulas as those of the free one.
+        """
+        along = self.S_root.T @ direction
+        size, gap = float(along @ along), float(direction @ self.beta) - value
+        r2 = self.r2 + gap * gap / size
+        held = self.nu * np.log(r2 / self.r2) if self.noise is None else (r2 - self.r2) / self.noise
+        return replace(
+            self,
+            value=self.value + float(held),
+            beta=self.beta - self.S_root @ along * (gap / size),
+            r2=r2,
+            S_root=self.S_root - np.outer(self.S_root @ along, along / size),
+        )
+
+    def at_noise(self, sigma2: float) -> Solution:
+        """The solution with the residual variance held: log|V| + ν log(2πσ²) + r²/σ² in place of the profile."""
+        ratio = self.r2 / (self.nu * sigma2)
+        return replace(self, value=self.value + self.nu * float(ratio - 1.0 - np.log(ratio)), noise=float(sigma2))
 
 
 def profile(S: np.ndarray, n: int, logdet: float, *, reml: bool, inner: Any) -> Solution:
@@ -128,6 +164,12 @@ class TDerivatives(Protocol):
     def beta_derivative(self, dT: np.ndarray) -> np.ndarray:
         """dβ̂ along each direction, shape (m, p)."""
 
+    def shift(self, dT: np.ndarray) -> np.ndarray:
+        """The derivative of [X e]'V⁻¹[X e] along each direction, shape (m, p + 1, p + 1)."""
+
+    def bends(self, dT: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Second derivatives of log|V| and of [X e]'V⁻¹[X e]: shapes (m, m) and (m, m, p + 1, p + 1)."""
+
 
 class Products(Protocol):
     """Cross-products of a design: all that the criterion needs of its rows.
@@ -146,6 +188,13 @@ class Products(Protocol):
     @property
     def exact(self) -> Products:
         """The same without any merging of groups."""
+
+    def with_responses(self, borders: Sequence[np.ndarray], C: np.ndarray) -> Iterator[Products | None]:
+        """The same products with other responses, m of them: what does not depend on the response is shared.
+
+        `borders` are Z_f'e of every factor, (r_f, effects, m), C is [X e]'e, (p + 1, m). None where that loses digits
+        or is not worth it, and the products must be made from the rows.
+        """
 
     def solve(self, Lambda: np.ndarray, *, reml: bool) -> Solution:
         """Solve for β̂ and r² at a factor Λ̃ of shape (R, W) and evaluate the criterion."""

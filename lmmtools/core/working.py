@@ -29,7 +29,7 @@ from lmmtools.core.solution import Products
 from lmmtools.core.terms import Term, stack_maps, working_term
 from lmmtools.errors import ModelError
 
-__all__ = ["Working", "working_model"]
+__all__ = ["Basis", "Working", "basis_of", "working_model"]
 
 
 # Arrays that are held at once, over the square of Z's columns for each parameter and each group.
@@ -180,10 +180,71 @@ def working_model(design: Any) -> Working:
         If the response is reproduced to rounding, by the fixed effects or within every group, or the products would
         not fit in memory.
     """
+    basis = basis_of(design)
+    columns, homes, weight = basis.columns, basis.homes, basis.weight
     y = design.y if design.offset is None else design.y - design.offset
+    beta, e = least_squares(y, basis.X, basis.G, columns)
+    whole = y if columns.root is None else columns.root * y
+    digits = float(np.linalg.norm(e) / max(np.linalg.norm(whole), np.finfo(float).tiny))
+    _refuse_exact(design, digits <= _EXACT, "the fixed effects reproduce")
+    if len(basis.z) == 1 and _known_root(design.terms[0]) is None:
+        products, shift, scale = _one_factor(design, columns, basis.z[0], basis.x, e, digits)
+        beta = beta if shift is None else beta + shift
+    else:
+        products, scale = _several(design, columns, basis.z, homes, basis.x, e, digits)
+    terms = _terms(design, basis)
+    log_weights = 0.0 if design.weights is None else float(np.log(design.weights / weight).sum())
+    levels = tuple(len(design.terms[homes.index(f)].levels) for f in range(len(basis.z)))
+    return Working(products, terms, homes, levels, basis.R, beta, scale, np.sqrt(weight), log_weights)
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The columns of a design, whitened, centred and scaled: all of a working model but the response.
+
+    Attributes
+    ----------
+    columns : Columns
+    weight : float
+        The mean weight w̄.
+    R : ndarray, shape (p, p)
+        X = X̃R.
+    x : list of int
+        Which of the whitened columns are those of X̃.
+    X : list of ndarray, shape (n,)
+        These columns.
+    G : ndarray, shape (p, p)
+        Their cross-products.
+    homes : tuple of int
+        Number of each term's grouping factor.
+    z : list of list of int
+        Which of the whitened columns are those of each factor's Z̃.
+    K : list of list of ndarray
+        Of each factor's terms, over its own columns.
+    """
+
+    columns: Columns
+    weight: float
+    R: np.ndarray
+    x: list[int]
+    X: list[np.ndarray]
+    G: np.ndarray
+    homes: tuple[int, ...]
+    z: list[list[int]]
+    K: list[list[np.ndarray]]
+
+
+def basis_of(design: Any) -> Basis:
+    """The working basis of a design's columns.
+
+    Raises
+    ------
+    ModelError
+        If derivatives of so many parameters would not fit in memory.
+    """
     weight = 1.0 if design.weights is None else float(np.mean(design.weights))
     root = None if design.weights is None else np.sqrt(design.weights / weight)
-    columns = Columns(len(y), root)
+    columns = Columns(len(design.y), root)
     R, x_index, Xw, G = fixed_basis(design, columns)
     homes = _homes(design.terms)
     _refuse_many(design.terms, homes)
@@ -191,18 +252,7 @@ def working_model(design: Any) -> Working:
         random_basis([t for t, h in zip(design.terms, homes, strict=True) if h == f], columns)
         for f in range(max(homes) + 1)
     ]
-    beta, e = least_squares(y, Xw, G, columns)
-    digits = float(np.linalg.norm(e) / max(np.linalg.norm(y if root is None else root * y), np.finfo(float).tiny))
-    _refuse_exact(design, digits <= _EXACT, "the fixed effects reproduce")
-    if len(bases) == 1 and _known_root(design.terms[0]) is None:
-        products, shift, scale = _one_factor(design, columns, bases[0][0], x_index, e, digits)
-        beta = beta if shift is None else beta + shift
-    else:
-        products, scale = _several(design, columns, [order for order, _ in bases], homes, x_index, e, digits)
-    terms = _terms(design, homes, bases, np.sqrt(weight))
-    log_weights = 0.0 if design.weights is None else float(np.log(design.weights / weight).sum())
-    levels = tuple(len(design.terms[homes.index(f)].levels) for f in range(len(bases)))
-    return Working(products, terms, homes, levels, R, beta, scale, np.sqrt(weight), log_weights)
+    return Basis(columns, weight, R, x_index, Xw, G, homes, [z for z, _ in bases], [K for _, K in bases])
 
 
 def _homes(terms: Any) -> tuple[int, ...]:
@@ -280,16 +330,14 @@ def _several(
     return products, scale
 
 
-def _terms(
-    design: Any, homes: tuple[int, ...], bases: list[tuple[list[int], list[np.ndarray]]], weight_root: float
-) -> tuple[Term, ...]:
+def _terms(design: Any, basis: Basis) -> tuple[Term, ...]:
     """Every term with its K among the working columns of all factors."""
-    starts = np.cumsum([0, *(len(order) for order, _ in bases)])
-    taken = [iter(K) for _, K in bases]
+    starts = np.cumsum([0, *map(len, basis.z)])
+    taken = [iter(K) for K in basis.K]
     terms = []
-    for term, f in zip(design.terms, homes, strict=True):
+    for term, f in zip(design.terms, basis.homes, strict=True):
         K = np.zeros((starts[-1], term.matrix.shape[1]))
-        K[starts[f] : starts[f + 1]] = weight_root * next(taken[f])
+        K[starts[f] : starts[f + 1]] = np.sqrt(basis.weight) * next(taken[f])
         terms.append(working_term(term, K))
     return tuple(terms)
 

@@ -32,7 +32,6 @@ import numpy as np
 from lmmtools.core.algorithms.points import (
     ENOUGH,
     Evaluator,
-    at_sigma2,
     deviance_left,
     engine_levels,
     slopes,
@@ -119,9 +118,8 @@ class _Expectations:
         best = solution.sigma2
         if not self.own_sigma or sigma2 is None:
             return _Point(theta, best, solution, solution.value, self.criterion.differentiate(solution))
-        value = solution.value + solution.nu * (np.log(sigma2 / best) + best / sigma2 - 1.0)
-        d = self.criterion.differentiate(at_sigma2(solution, sigma2))
-        return _Point(theta, sigma2, solution, value, d)
+        held = solution.at_noise(sigma2)
+        return _Point(theta, sigma2, solution, held.value, self.criterion.differentiate(held))
 
     def _step(self, point: _Point) -> tuple[np.ndarray, float | None, float]:
         """The next working parameters and σ², and what the step expects to gain."""

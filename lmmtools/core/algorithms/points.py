@@ -16,7 +16,6 @@ from lmmtools.core.working import Working
 __all__ = [
     "ENOUGH",
     "Evaluator",
-    "at_sigma2",
     "deviance_left",
     "engine_levels",
     "log_det_alone",
@@ -48,11 +47,6 @@ def engine_levels(criterion: Criterion) -> list[int]:
     """Independent vectors of random effects behind each term: levels, or the columns of a known covariance's root."""
     terms = criterion.design.terms
     return [len(term.levels) if term.known_root is None else term.known_root.shape[1] for term in terms]
-
-
-def at_sigma2(solution: Solution, sigma2: float) -> Solution:
-    """The same solution, with σ² not profiled out: the derivatives of what it gives are those at this σ²."""
-    return dataclasses.replace(solution, r2=solution.nu * sigma2)
 
 
 def log_det_alone(solution: Solution) -> Solution:

@@ -8,13 +8,25 @@ subtracted once C_w is known, however far the groups lie apart.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from lmmtools.core.onefactor.moments import Moments
 
-__all__ = ["Blocks", "blocks_of", "factorise", "merge", "within_by_rows", "within_estimate", "within_residual"]
+__all__ = [
+    "Blocks",
+    "blocks_of",
+    "bordered",
+    "by_root",
+    "factorise",
+    "merge",
+    "with_responses",
+    "within_by_rows",
+    "within_estimate",
+    "within_residual",
+]
 
 # Below this many groups there is nothing to gain from looking for groups of equal design.
 _MIN_GROUPS = 200
@@ -88,6 +100,47 @@ def blocks_of(moments: Moments) -> Blocks:
     )
 
 
+def with_responses(blocks: Blocks, border: np.ndarray, C: np.ndarray) -> Iterator[Blocks | None]:
+    """The same blocks, one a group, with other responses.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    border : ndarray, shape (r, J, m)
+        Z'We of each response.
+    C : ndarray, shape (p + 1, m)
+        [X e]'We of each.
+
+    Yields
+    ------
+    Blocks or None
+        None where what lies within the groups would be lost in differences and must be taken from the rows.
+    """
+    p = blocks.p
+    N = by_root(blocks.F, np.ascontiguousarray(border.transpose(0, 2, 1)))
+    own = np.einsum("amg,amg->m", N, N)
+    across = np.einsum("ajg,amg->jm", blocks.N[:, :p], N, optimize=True)
+    within = C - np.vstack([across, own])
+    inverse = np.linalg.pinv(blocks.within[:p, :p], rcond=1e-8, hermitian=True)
+    left = within[p] - np.einsum("im,ij,jm->m", within[:p], inverse, within[:p])
+    for k in range(C.shape[1]):
+        if not left[k] >= _MOSTLY_BETWEEN * C[p, k]:
+            yield None
+            continue
+        last = N[:, k : k + 1]
+        yield dataclasses.replace(
+            blocks, N=np.concatenate([blocks.N[:, :p], last], axis=1), within=bordered(blocks.within, within[:, k]),
+            C=bordered(blocks.C, C[:, k]),
+        )  # fmt: skip
+
+
+def bordered(S: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """A symmetric matrix with another last row and column."""
+    S = S.copy()
+    S[-1], S[:, -1] = last, last
+    return S
+
+
 def within_estimate(blocks: Blocks) -> np.ndarray | None:
     """β from within the groups alone, shape (p,), where almost all of the response lies between them; else None.
 
@@ -114,17 +167,23 @@ def _regress_within(blocks: Blocks) -> tuple[np.ndarray, float, int]:
 
 def factorise(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """F and N with A = FF', FN = B for every group; rows of N without a pivot are zero."""
-    r = len(A)
-    F, N = np.zeros_like(A), np.zeros_like(B)
-    for j in range(r):
+    F = np.zeros_like(A)
+    for j in range(len(A)):
         column = A[j:, j] - np.einsum("ikg,kg->ig", F[j:, :j], F[j, :j]) if j else A[j:, j]
         pivot = column[0]
         has = pivot > _NO_PIVOT * A[j, j]
-        inverse = np.where(has, 1.0 / np.sqrt(np.where(has, pivot, 1.0)), 0.0)
-        F[j:, j] = column * inverse
+        F[j:, j] = column * np.where(has, 1.0 / np.sqrt(np.where(has, pivot, 1.0)), 0.0)
+    return F, by_root(F, B)
+
+
+def by_root(F: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """F⁻¹B of every group, F (r, r, J) and B (r, m, J); rows without a pivot are zero."""
+    N = np.zeros_like(B)
+    for j in range(len(F)):
+        pivot = F[j, j]
         rest = B[j] - np.einsum("kg,kig->ig", F[j, :j], N[:j]) if j else B[j]
-        N[j] = rest * inverse
-    return F, N
+        N[j] = rest * np.where(pivot > 0, 1.0 / np.where(pivot > 0, pivot, 1.0), 0.0)
+    return N
 
 
 def within_by_rows(

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lmmtools.core.identify import Gram
 from lmmtools.core.modes import Spherical
-from lmmtools.core.onefactor.blocks import Blocks, blocks_of, merge, within_by_rows, within_estimate, within_residual
+from lmmtools.core.onefactor.blocks import (
+    Blocks,
+    blocks_of,
+    merge,
+    with_responses,
+    within_by_rows,
+    within_estimate,
+    within_residual,
+)
 from lmmtools.core.onefactor.derivatives import BlockDerivatives, derivatives
 from lmmtools.core.onefactor.moments import group_moments
 from lmmtools.core.onefactor.pls import inverse_root, solve_pls
@@ -47,6 +55,13 @@ class OneFactor:
     def exact(self) -> OneFactor:
         """One block a group, nothing merged."""
         return OneFactor(self.groups, self.groups)
+
+    def with_responses(self, borders: Sequence[np.ndarray], C: np.ndarray) -> Iterator[OneFactor | None]:
+        """The same products with other responses; see `Products.with_responses`."""
+        (border,) = borders
+        merged = self.blocks is not self.groups
+        for groups in with_responses(self.groups, border, C):
+            yield None if groups is None else OneFactor(merge(groups) if merged else groups, groups)
 
     def solve(self, Lambda: np.ndarray, *, reml: bool) -> Solution:
         """Solve for β̂ and r² at a factor Λ̃ and evaluate the criterion; see `solve_pls`."""

@@ -11,11 +11,12 @@ the formulas.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lmmtools.core.onefactor.blocks import factorise
+from lmmtools.core.onefactor.blocks import bordered, by_root, factorise
 from lmmtools.core.several.chainproducts import ChainProducts
 from lmmtools.core.several.elimination import (
     Stage,
@@ -122,6 +123,31 @@ class Chain:
             c = len(products.coarser)
             explained = self.links[0].up(transposed_by_level(self.N[:, :c], self.N))
             self.front = _nothing_left(products.coarser - explained, products.coarser)
+
+    def with_response(self, last: list[np.ndarray], border: np.ndarray) -> Chain:
+        """The same with another last column of the border, for a chain of one or two factors.
+
+        Parameters
+        ----------
+        last : list of ndarray, shape (r_f, J_f)
+            Each factor's columns with it.
+        border : ndarray, shape (w,)
+            The border's columns with it.
+        """
+        twin = copy(self)
+        N = by_root(self.F, last[0][:, None])[:, 0]
+        twin.N = _with_last(self.N, N)
+        coarser, c = self.products.coarser, sum(self.products.widths[1:])
+        left = border - np.einsum("awg,ag->w", twin.N[:, c:], N)
+        keep = np.diagonal(self.within) > 0  # others were cleared
+        keep[-1] = True
+        twin.within, twin.C = bordered(self.within, np.where(keep, left, 0.0)), bordered(self.C, border)
+        if coarser is not None:
+            coarser = _with_last(coarser, last[1])
+            left = last[1] - self.links[0].up(np.einsum("acg,ag->cg", self.N[:, :c], N))
+            twin.front = _with_last(self.front, np.where(np.einsum("aag->ag", self.front[:, :c]) > 0, left, 0.0))
+        twin.products = replace(self.products, leaf=_with_last(self.products.leaf, last[0]), coarser=coarser)
+        return twin
 
     def leaf_coefficients(self, width: int) -> np.ndarray:
         """Least-squares coefficients of the border's last columns on the finest factor's, (r_1, width, J_1)."""
@@ -266,6 +292,11 @@ class Chain:
         """A, F and N of the factor after f, and the rows of those after it."""
         r = self.products.widths[f + 1]
         return front[:r, :r], *factorise(front[:r, :r], front[:r, r:]), front[r:, r:]
+
+
+def _with_last(x: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Columns (r, w, J) with another last one, (r, J)."""
+    return np.concatenate([x[:, :-1], last[:, None]], axis=1)
 
 
 def _rank(F: np.ndarray) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lmmtools.core.several.chain import Chain, ChainState, ChainTangents, Pulled
+from lmmtools.core.several.chainbends import half_bends_along
 from lmmtools.core.several.chainmodes import inverse_blocks, marginal_products, quadratic
 from lmmtools.core.several.chainproducts import ChainProducts, chain_products
 from lmmtools.core.several.columns import Cells, FactorColumns, border_products, pair_cells
@@ -131,6 +133,24 @@ class ChainHead:
         self.chain, self.order, self.frame, self.N = chain, order, frame, frame.N
         self.blocks = [blocks[f] for f in order]
 
+    def with_response(self, borders: list[np.ndarray], last: list[np.ndarray], C: np.ndarray) -> ChainHead | None:
+        """The same with another response, given every factor's Z'[X e], its last columns, and [X e]'[X e].
+
+        None for a chain of more than two factors, whose products by level are not all made of these, and where what
+        lies within the finest levels would be lost in differences.
+        """
+        if len(self.order) > 2:
+            return None
+        rest = [f for f in range(len(last)) if f not in self.order]
+        border = np.concatenate([*(last[f].reshape(-1) for f in rest), C[-1]])
+        own = [last[f][:, np.argsort(place)] for f, place in zip(self.order, self.chain.products.places, strict=True)]
+        chain = self.chain.with_response(own, border)
+        if chain.within[-1, -1] < _MOSTLY_BETWEEN * C[-1, -1]:
+            return None
+        twin = copy(self)
+        twin.chain = chain
+        return twin
+
     def forward(self, factors: Sequence[np.ndarray]) -> HeadState:
         """Eliminate at Λ_f of every factor of the chain."""
         state = self.chain.forward(factors)
@@ -173,6 +193,11 @@ class ChainHead:
     def second(self, state: HeadState, pulled: HeadPulled, tangents: HeadTangents) -> np.ndarray:
         """Second derivatives of log|V_c| + ⟨Φ, S⟩ at fixed Φ, shape (m, m)."""
         return self.chain.second(state.chain, pulled.chain, tangents.chain)
+
+    def half_bends(self, state: HeadState, pulled: HeadPulled, tangents: HeadTangents) -> np.ndarray:
+        """Half of J'd²S J along each pair of directions, shape (m, m, p + 1, p + 1)."""
+        along = self.chain.pull(state.chain, np.zeros_like(self.chain.C), pulled.J)
+        return half_bends_along(self.chain, state.chain, along, tangents.chain)
 
     def modes(self, state: HeadState, last: Any) -> list[tuple[np.ndarray, np.ndarray]]:
         """Z'V⁻¹[X e], shape (r, p + 1, J), and the diagonal blocks of M⁻¹, (k, k, J), of each factor."""

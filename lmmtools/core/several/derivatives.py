@@ -80,15 +80,40 @@ class SeveralDerivatives:
 
     def beta_derivative(self, dT: np.ndarray) -> np.ndarray:
         """dβ̂ along each direction, shape (m, p)."""
-        return self._along(dT, "mean", self._mean, both=False)
+        s = self.solution
+        return (self.shift(dT) @ s.contrast)[:, :-1] @ s.S_inverse
+
+    def shift(self, dT: np.ndarray) -> np.ndarray:
+        """δ along each direction, shape (m, p + 1, p + 1)."""
+        size = len(self.solution.contrast)
+        return self._along(dT, "shift", self._flat_shifts, both=False).reshape(len(dT), size, size)
+
+    def bends(self, dT: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Second derivatives of log|V|, (m, m), and of [X e]'V⁻¹[X e], (m, m, p + 1, p + 1)."""
+        used, coefficients = self._used(dT)
+        mine, dT = self._split(used)
+        m, tangents, pulled = len(dT), None, None
+        if m:
+            pulled = self.head.pull(self.state, self.last, self.kappa[:, :0])
+            tangents = self.head.tangents(self.state, pulled, self.last, dT)
+        logdet = coefficients @ self._logdet(mine, tangents, pulled) @ coefficients.T
+        half = self._quadratic(mine, tangents)
+        if m:
+            half[:m, :m] += self.head.half_bends(self.state, pulled, tangents)
+        half = np.einsum("ik,klpq,jl->ijpq", coefficients, half, coefficients, optimize=True)
+        return 0.5 * (logdet + logdet.T), half + half.swapaxes(2, 3)
+
+    def _used(self, dT: np.ndarray) -> tuple[list[tuple[int, int, int]], np.ndarray]:
+        """The elementary directions that dT uses, and dT in them, shape (m, elements)."""
+        used = [k for k in self._elements() if np.any(dT[:, k[1], k[2]])]
+        return used, np.array([dT[:, a, b] for _, a, b in used]).reshape(len(used), len(dT)).T
 
     def _along(self, dT: np.ndarray, kind: str, compute: Any, *, both: bool = True) -> np.ndarray:
         """A form over the elementary directions that dT uses, carried to dT; each form is computed once."""
-        used = [k for k in self._elements() if np.any(dT[:, k[1], k[2]])]
+        used, coefficients = self._used(dT)
         key = (kind, *used)
         if key not in self._known:
             self._known[key] = compute(used)
-        coefficients = np.array([dT[:, a, b] for _, a, b in used]).reshape(len(used), len(dT)).T
         value = coefficients @ self._known[key]
         if not both:
             return value
@@ -132,38 +157,53 @@ class SeveralDerivatives:
             own[k] = -half if a == b else -half - half.T
         return own if tangents is None else np.concatenate([tangents.shifts, own])
 
-    def _quadratic(self, mine: list[tuple[int, int, int]], tangents: Any, kappa: np.ndarray) -> np.ndarray:
-        """⟨x₁, Px₂⟩ − ⟨R₁κ, QR₂κ⟩ − ⟨x₁, H'R₂κ⟩ − ⟨x₂, H'R₁κ⟩ of every two elements."""
+    def _quadratic(
+        self, mine: list[tuple[int, int, int]], tangents: Any, kappa: np.ndarray | None = None
+    ) -> np.ndarray:
+        """⟨x₁, Px₂⟩ − ⟨R₁κ, QR₂κ⟩ − ⟨x₁, H'R₂κ⟩ − ⟨x₂, H'R₁κ⟩ of every two elements.
+
+        Without κ the same of every two columns of [X e], shape (elements, elements, p + 1, p + 1), up to the order of
+        the two.
+        """
         last, N = self.last, self.last.frame.N
-        x = self._moved(mine, last.W @ kappa)
+        inner = _matrices if kappa is None else _numbers
+        x = self._moved(mine, last.W if kappa is None else last.W @ kappa)
         flat = x.reshape(N, x.shape[1] * x.shape[2])
-        Px = last.P(flat).reshape(x.shape)
-        own = np.tensordot(x, Px, axes=([0, 2], [0, 2]))
+        own = inner(x, last.P(flat).reshape(x.shape))
         if tangents is None:
             return own
-        R = np.ascontiguousarray(np.matmul(tangents.R, kappa).transpose(1, 0, 2))  # (N, m, k)
+        R = tangents.R if kappa is None else np.matmul(tangents.R, kappa)
+        R = np.ascontiguousarray(R.transpose(1, 0, 2))  # (N, m, k)
         flat_R = R.reshape(N, R.shape[1] * R.shape[2])
-        between = -np.tensordot(R, last.Q(flat_R).reshape(R.shape), axes=([0, 2], [0, 2]))
-        across = -np.tensordot(last.shrink(flat_R).reshape(R.shape), x, axes=([0, 2], [0, 2]))
-        return np.block([[between, across], [across.T, own]])
+        between = -inner(R, last.Q(flat_R).reshape(R.shape))
+        across = -inner(last.shrink(flat_R).reshape(R.shape), x)
+        above = np.concatenate([between, across], axis=1)
+        return np.concatenate([above, np.concatenate([across.swapaxes(0, 1), own], axis=1)])
 
     def _exact(self, used: list[tuple[int, int, int]]) -> np.ndarray:
         s, (mine, dT) = self.solution, self._split(used)
-        m, p = len(dT), len(s.beta)
-        tangents = self.head.tangents(self.state, self.pulled, self.last, dT) if m else None
+        p = len(s.beta)
+        tangents = self.head.tangents(self.state, self.pulled, self.last, dT) if len(dT) else None
         value = 2.0 * self._quadratic(mine, tangents, self.kappa)
-        value[m:, m:] -= self._traces(mine)
-        if m:
-            value[:m, :m] += self.head.second(self.state, self.pulled, tangents)
-            between, across = tangents.traces(self.last, mine)
-            value[:m, :m] -= between
-            value[:m, m:] += across
-            value[m:, :m] += across.T
+        value += self._logdet(mine, tangents, self.pulled if len(dT) else None)
         shifts = self._shifts(mine, tangents)
         self._subtract_mean(value, shifts, 2.0)
         if s.reml and p and len(shifts):
             E = np.matmul(s.S_inverse, shifts[:, :p, :p])
             value -= E.reshape(len(E), -1) @ E.transpose(0, 2, 1).reshape(len(E), -1).T
+        return value
+
+    def _logdet(self, mine: list[tuple[int, int, int]], tangents: Any, pulled: Any) -> np.ndarray:
+        """Second derivatives of log|V|, and of ⟨K, [X e]'V⁻¹[X e]⟩ as far as the head bends it, K as it was pulled."""
+        m = 0 if tangents is None else len(tangents.R)
+        value = np.zeros((m + len(mine), m + len(mine)))
+        value[m:, m:] -= self._traces(mine)
+        if m:
+            value[:m, :m] += self.head.second(self.state, pulled, tangents)
+            between, across = tangents.traces(self.last, mine)
+            value[:m, :m] -= between
+            value[:m, m:] += across
+            value[m:, :m] += across.T
         return value
 
     def _average(self, used: list[tuple[int, int, int]]) -> np.ndarray:
@@ -181,13 +221,12 @@ class SeveralDerivatives:
         s = self.solution
         shifted = shifts @ s.contrast
         D, q = shifted[:, :-1], shifted @ s.contrast
-        value -= times * s.nu / s.r2 * D @ s.S_inverse @ D.T + s.nu / s.r2**2 * np.outer(q, q)
+        value -= times * s.rate * D @ s.S_inverse @ D.T + s.bend * np.outer(q, q)
 
-    def _mean(self, used: list[tuple[int, int, int]]) -> np.ndarray:
+    def _flat_shifts(self, used: list[tuple[int, int, int]]) -> np.ndarray:
         mine, dT = self._split(used)
         tangents = self.head.first_order(self.state, self.pulled, dT) if len(dT) else None
-        s = self.solution
-        return (self._shifts(mine, tangents) @ s.contrast)[:, :-1] @ s.S_inverse
+        return self._shifts(mine, tangents).reshape(len(used), len(self.solution.contrast) ** 2)
 
     def _traces(self, mine: list[tuple[int, int, int]]) -> np.ndarray:
         """tr(P dT₁ P dT₂) of every two elements of the last step."""
@@ -213,6 +252,16 @@ class SeveralDerivatives:
                 out[np.ix_(rows, cols)] = part
                 out[np.ix_(cols, rows)] = part.T
         return out
+
+
+def _numbers(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """⟨x_i, y_j⟩ of (N, m, k): shape (m, m)."""
+    return np.tensordot(x, y, axes=([0, 2], [0, 2]))
+
+
+def _matrices(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x_i'y_j of (N, m, k): shape (m, m, k, k)."""
+    return np.tensordot(x, y, axes=([0], [0])).transpose(0, 2, 1, 3)
 
 
 def _gram(vectors: list[np.ndarray]) -> np.ndarray:

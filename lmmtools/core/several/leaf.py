@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.linalg import blas
 
-from lmmtools.core.onefactor.blocks import factorise
+from lmmtools.core.onefactor.blocks import bordered, by_root, factorise
+from lmmtools.core.onefactor.derivatives import half_bends
 from lmmtools.core.onefactor.pls import inverse_root
 from lmmtools.core.several.coupling import Coupling
 from lmmtools.core.several.frame import Frame
@@ -107,7 +109,7 @@ class Leaf:
     frame : Frame
         Of the last step.
     rest : object
-        With `.add_to(A)`, which adds Z_t'Z_t to a matrix, and `.B`, Z_t'[X e].
+        With `.add_to(A)`, which adds Z_t'Z_t to a matrix, `.B`, Z_t'[X e], and `.with_borders(borders)` with another.
     C : ndarray, shape (p + 1, p + 1)
         [X e]'[X e].
     """
@@ -123,6 +125,17 @@ class Leaf:
         self.coupling = Coupling(A.shape[2], frame.N, rows, cols, per_root, leading=leading)
         flat = self.N.transpose(1, 0, 2).reshape(len(C), -1)
         self.within_products = C - flat @ flat.T
+
+    def with_response(self, borders: list[np.ndarray], last: list[np.ndarray], C: np.ndarray) -> Leaf:
+        """The same with another response, given every factor's Z'[X e], its last columns, and [X e]'[X e]."""
+        (home,) = self.order
+        twin = copy(self)
+        N = by_root(self.F, last[home][:, None])
+        twin.C, twin.N = C, np.concatenate([self.N[:, :-1], N], axis=1)
+        flat = twin.N.transpose(1, 0, 2).reshape(len(C), -1)
+        twin.within_products = bordered(self.within_products, C[-1] - flat @ flat[-1])
+        twin.rest = self.rest.with_borders(borders)
+        return twin
 
     def _per_root(self, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """F⁻¹ times the coupling."""
@@ -188,6 +201,10 @@ class Leaf:
     def second(self, state: LeafState, pulled: Pulled, tangents: LeafTangents) -> np.ndarray:
         """Second derivatives along each pair of directions at fixed weights, shape (m, m)."""
         return _pairs(tangents.dT, 2.0 * pulled.Y - pulled.P, pulled.P)
+
+    def half_bends(self, state: LeafState, pulled: Pulled, tangents: LeafTangents) -> np.ndarray:
+        """Σ W'dT₁ P dT₂ W for each pair of directions, shape (m, m, p + 1, p + 1), symmetric in the two."""
+        return half_bends(pulled.W, pulled.P, tangents.dT)
 
     def own_quadratic(self, state: LeafState, pulled: Pulled, dT: np.ndarray, kappa: np.ndarray) -> np.ndarray:
         """Σ tr(WK W' dT₁ P dT₂), K = κκ', for each pair of directions."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from lmmtools.core.identify import Gram
 from lmmtools.core.modes import Spherical
+from lmmtools.core.onefactor.blocks import bordered
 from lmmtools.core.several.approach import approach
 from lmmtools.core.several.columns import Cells
 from lmmtools.core.several.derivatives import SeveralDerivatives
@@ -101,6 +103,26 @@ class Several:
     def exact(self) -> Several:
         """The same: nothing is merged."""
         return self
+
+    def with_responses(self, borders: Sequence[np.ndarray], C: np.ndarray) -> Iterator[Several | None]:
+        """The same products with other responses; see `Products.with_responses`."""
+        placed = [_placed(b, self.places.get(f)) for f, b in enumerate(borders)]
+        for k in range(C.shape[1]):
+            last = [np.ascontiguousarray(b[..., k]) for b in placed]
+            yield self._with_response(last, C[:, k])
+
+    def _with_response(self, last: list[np.ndarray], C: np.ndarray) -> Several | None:
+        """With one other response: Z_f'e of each factor, (r_f, effects), and [X e]'e."""
+        twin = copy(self)
+        twin._known = None
+        borders = zip(self.borders, last, strict=True)
+        twin.borders = [np.concatenate([b[:, :-1], e[:, None]], axis=1) for b, e in borders]
+        twin.C = bordered(self.C, C)
+        if self.head is None:
+            twin.B = LastProducts(self.pairs, twin.borders, self.order).B
+            return twin
+        twin.head = self.head.with_response(twin.borders, last, twin.C)
+        return None if twin.head is None else twin
 
     def solve(self, Lambda: np.ndarray, *, reml: bool) -> Solution:
         """Solve for β̂ and r² at a factor Λ̃ of shape (R, W) and evaluate the criterion.
@@ -223,9 +245,22 @@ class LastProducts:
         parts = [borders[f].transpose(0, 2, 1).reshape(-1, m) for f in order]
         self.B = np.concatenate(parts) if parts else np.zeros((0, m))
 
+    def with_borders(self, borders: list[np.ndarray]) -> LastProducts:
+        """The same with other Z_f'[X e]."""
+        return LastProducts(self.pairs, borders, self.order)
+
     def add_to(self, A: np.ndarray) -> None:
         """Add Z_t'Z_t to both triangles of A, shape (N, N)."""
         _add_products(A, self.pairs, self.order, self.frame)
+
+
+def _placed(border: np.ndarray, place: np.ndarray | None) -> np.ndarray:
+    """Values by level, (r, J, m), with the levels where they were renumbered to."""
+    if place is None:
+        return border
+    out = np.empty_like(border)
+    out[:, place] = border
+    return out
 
 
 def dense_products(pairs: dict[tuple[int, int], Cells], order: tuple[int, ...], frame: Frame) -> np.ndarray:
