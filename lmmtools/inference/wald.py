@@ -8,30 +8,28 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.arguments import check_level
-from lmmtools.errors import LMMError, NotYetSupported
-from lmmtools.formats import estimate_format
 from lmmtools.frames import Frame, frame
+from lmmtools.inference.contrasts import (
+    REFERENCE,
+    check_ddf,
+    estimate_columns,
+    estimates_frame,
+    linear_functions,
+    reference_notes,
+    t_quantile,
+)
 
 __all__ = ["coef_table", "parameter_names", "wald_confint"]
 
-# By `ddf`: what the caption says of the reference distribution, and what the note warns of.
-_DDF = {
-    "normal": ("normal", "The normal reference treats the variance parameters as known: with few groups the intervals "
-               "are too short and the p-values too small."),
-    "residual": ("t with n − rank(X) degrees of freedom", "Residual degrees of freedom count rows as if they were "
-                 "independent: with few groups the intervals are too short and the p-values too small."),
-}  # fmt: skip
-_LATER = ("satterthwaite", "kenward-roger")
 
-
-def coef_table(fit: Any, *, ddf: str = "normal", level: float = 0.95) -> Frame:
+def coef_table(fit: Any, *, ddf: str = "satterthwaite", level: float = 0.95) -> Frame:
     """Estimates, standard errors, tests of zero and intervals for each fixed effect.
 
     Parameters
     ----------
     fit : LMMFit
-    ddf : {"normal", "residual"}
-        Reference distribution of estimate/std_error.
+    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}
+        Reference distribution of estimate/std_error; Kenward and Roger's standard errors are adjusted.
     level : float
         Confidence level.
 
@@ -42,49 +40,23 @@ def coef_table(fit: Any, *, ddf: str = "normal", level: float = 0.95) -> Frame:
 
     Raises
     ------
-    NotYetSupported
-        For ``"satterthwaite"`` and ``"kenward-roger"``, which this version does not compute.
     LMMError
         For an unknown `ddf` or a level outside (0, 1).
+    ModelError
+        For Kenward and Roger's method, where it is not defined.
+
+    References
+    ----------
+    Kuznetsova, Brockhoff & Christensen (2017), lmerTest package, J. Stat. Softw. 82(13).
+    Kenward & Roger (1997), Biometrics 53.
     """
-    df = _degrees_of_freedom(fit, ddf)
-    quantile, tail = _reference(df, level)
-    statistic = fit.fixef / fit.stderr
-    table = pd.DataFrame(
-        {
-            "estimate": fit.fixef,
-            "std_error": fit.stderr,
-            "df": df,
-            "statistic": statistic,
-            "p_value": tail(np.abs(statistic.to_numpy())),
-            "ci_low": fit.fixef - quantile * fit.stderr,
-            "ci_high": fit.fixef + quantile * fit.stderr,
-        }
-    )
-    together = estimate_format(table[["estimate", "ci_low", "ci_high"]].to_numpy().ravel())
-    return frame(
-        table,
-        caption=f"Fixed effects by {fit.method}, with {_percent(level)} intervals; reference: {_DDF[ddf][0]}",
-        label="tbl-coef",
-        notes=(_DDF[ddf][1],),
-        headings={
-            "estimate": "Estimate",
-            "std_error": "Std. error",
-            "df": "df",
-            "statistic": "z" if ddf == "normal" else "t",
-            "p_value": "p",
-            "ci_low": f"{_percent(level)} low",
-            "ci_high": "high",
-        },
-        formats={
-            "estimate": together,
-            "std_error": "estimate",
-            "df": "int" if ddf == "residual" else "text",
-            "statistic": "fixed2",
-            "p_value": "p",
-            "ci_low": together,
-            "ci_high": together,
-        },
+    check_ddf(ddf, fit, "coef_table")
+    check_level(level)
+    functions = linear_functions(fit, np.eye(len(fit.beta)), ddf)
+    table = pd.DataFrame(estimate_columns(functions, level), index=list(fit.design.fixed_names))
+    caption = f"Fixed effects by {fit.method}, with {_percent(level)} intervals; reference: {REFERENCE[ddf][0]}"
+    return estimates_frame(
+        table, level, ddf, caption=caption, label="tbl-coef", notes=reference_notes(fit, ddf, functions.df)
     )
 
 
@@ -94,7 +66,7 @@ def wald_confint(fit: Any, level: float = 0.95) -> Frame:
     A variance is no place for a symmetric interval: near zero it reaches below it and covers too seldom. The
     rows are there so that the table lines up with those of other methods.
     """
-    quantile, _ = _reference(np.inf, level)
+    quantile = float(t_quantile(np.inf, level))
     names = [*fit.fixef.index, *parameter_names(fit)]
     low = (fit.fixef - quantile * fit.stderr).reindex(names)
     high = (fit.fixef + quantile * fit.stderr).reindex(names)
@@ -122,29 +94,6 @@ def parameter_names(fit: Any) -> list[str]:
         else:
             names.append(f"sd({row.grp}, {row.var1})")
     return names
-
-
-def _degrees_of_freedom(fit: Any, ddf: str) -> float:
-    if ddf == "normal":
-        return np.inf
-    if ddf == "residual":
-        return float(fit.nobs - len(fit.fixef))
-    if ddf in _LATER:
-        raise NotYetSupported(
-            f'coef_table: ddf="{ddf}" is not computed by this version; use ddf="normal" or ddf="residual" '
-            "(and say so: with few groups both are too sure)."
-        )
-    raise LMMError(f"coef_table: ddf={ddf!r} is unknown; use one of {', '.join(map(repr, _DDF))}.")
-
-
-def _reference(df: float, level: float) -> tuple[float, Any]:
-    """Two-sided quantile, and the two-sided tail probability as a function of |statistic|."""
-    from scipy.special import ndtr, ndtri, stdtr, stdtrit
-
-    upper = 0.5 + check_level(level) / 2.0
-    if np.isinf(df):
-        return float(ndtri(upper)), lambda t: 2.0 * ndtr(-t)
-    return float(stdtrit(df, upper)), lambda t: 2.0 * stdtr(df, -t)
 
 
 def _percent(level: float) -> str:

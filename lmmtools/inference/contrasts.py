@@ -1,0 +1,239 @@
+"""Linear functions of the fixed effects: estimates, standard errors, degrees of freedom and tests, by every method.
+
+Everything that tests or bounds a fixed effect (coefficients, ANOVA hypotheses, marginal means, contrasts) comes here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.arguments import check_level
+from lmmtools.errors import LMMError, ModelError
+from lmmtools.formats import estimate_format, nearest
+from lmmtools.frames import Frame, frame
+from lmmtools.inference.satterthwaite import standard_rows
+
+__all__ = [
+    "DDF",
+    "REFERENCE",
+    "FTest",
+    "Functions",
+    "check_ddf",
+    "df_format",
+    "estimate_columns",
+    "estimates_frame",
+    "f_test",
+    "linear_functions",
+    "reference_notes",
+    "t_quantile",
+    "two_sided",
+]
+
+DDF = ("satterthwaite", "kenward-roger", "residual", "normal")
+# By `ddf`: what a caption says of the reference distribution, and what a note warns of.
+REFERENCE = {
+    "satterthwaite": ("t with Satterthwaite's degrees of freedom", ""),
+    "kenward-roger": (
+        "t with Kenward and Roger's adjusted standard errors and degrees of freedom", ""),
+    "residual": ("t with n − rank(X) degrees of freedom", "Residual degrees of freedom count rows as if they were "
+                 "independent: with few groups the intervals are too short and the p-values too small."),
+    "normal": ("normal", "The normal reference treats the variance parameters as known: with few groups the intervals "
+               "are too short and the p-values too small."),
+}  # fmt: skip
+_BY_ML = (
+    "Maximum likelihood makes variances, and with them standard errors, too small where groups are few; REML does not."
+)
+_UNDETERMINED = (
+    "Degrees of freedom are missing where a standard error rests on a covariance that the data do not determine."
+)
+
+
+@dataclass(frozen=True)
+class Functions:
+    """k linear functions of β, each alone.
+
+    Attributes
+    ----------
+    estimate, std_error, df : ndarray, shape (k,)
+        df is infinite for the normal reference.
+    covariance : ndarray, shape (k, k)
+        Of the estimates; adjusted by Kenward and Roger.
+    """
+
+    estimate: np.ndarray
+    std_error: np.ndarray
+    df: np.ndarray
+    covariance: np.ndarray
+
+
+@dataclass(frozen=True)
+class FTest:
+    """A test of several linear functions together.
+
+    Attributes
+    ----------
+    f_value, num_df, den_df, p_value : float, int, float, float
+        den_df is infinite for the normal reference, where F is χ²/num_df.
+    scale : float
+        What the Wald statistic was multiplied with: 1, but for Kenward and Roger.
+    """
+
+    f_value: float
+    num_df: int
+    den_df: float
+    p_value: float
+    scale: float = 1.0
+
+
+def check_ddf(ddf: Any, fit: Any, what: str) -> str:
+    """The name of a method for degrees of freedom, with everything it needs of the fit.
+
+    Raises
+    ------
+    LMMError
+        If it is unknown.
+    ModelError
+        If it is Kenward and Roger's, and the fit is by ML.
+    """
+    if ddf not in DDF:
+        names = ", ".join(f'"{name}"' for name in DDF)
+        raise LMMError(f"{what}: ddf={ddf!r} is unknown{nearest(str(ddf), DDF)}; use one of {names}.")
+    if ddf == "kenward-roger" and not fit.reml:
+        raise ModelError(
+            f'{what}: ddf="kenward-roger" is defined for REML, whose covariance of the estimates it corrects, and this '
+            'fit is by ML: use fit.refit(reml=True), or ddf="satterthwaite".'
+        )
+    return ddf
+
+
+def linear_functions(fit: Any, L: np.ndarray, ddf: str) -> Functions:
+    """Estimates of Lβ with standard errors and degrees of freedom, each row alone.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    L : ndarray, shape (k, p)
+    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}
+    """
+    check_ddf(ddf, fit, "linear_functions")
+    L = np.atleast_2d(np.asarray(L, dtype=float))
+    V = fit.kenward_roger.covariance if ddf == "kenward-roger" else fit.beta_cov
+    covariance = L @ V @ L.T
+    if ddf == "satterthwaite":
+        df = fit.satterthwaite.df(L)
+    elif ddf == "kenward-roger":
+        df = fit.kenward_roger.df(L)
+    else:
+        df = np.full(len(L), np.inf if ddf == "normal" else float(fit.nobs - len(fit.beta)))
+    return Functions(L @ fit.beta, np.sqrt(np.diagonal(covariance)), df, covariance)
+
+
+def f_test(fit: Any, L: np.ndarray, ddf: str) -> FTest:
+    """Test Lβ = 0, all rows together.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    L : ndarray, shape (k, p)
+        Rows that repeat others are left out: num_df is its rank.
+    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}
+
+    References
+    ----------
+    Fai & Cornelius (1996), J. Stat. Comput. Simul. 54 (Satterthwaite's, for several rows).
+    Kenward & Roger (1997), Biometrics 53.
+    """
+    from scipy.special import chdtrc, fdtrc
+
+    check_ddf(ddf, fit, "f_test")
+    L = np.atleast_2d(np.asarray(L, dtype=float))
+    scale = 1.0
+    if ddf == "kenward-roger":
+        value, q, df, scale = fit.kenward_roger.f_test(L)
+    else:
+        value, q, df = fit.satterthwaite.f_test(L, fit.beta) if ddf == "satterthwaite" else _wald(fit, L, ddf)
+    p_value = chdtrc(q, q * value) if np.isinf(df) else fdtrc(q, df, value)
+    return FTest(float(value), int(q), float(df), float(p_value), float(scale))
+
+
+def _wald(fit: Any, L: np.ndarray, ddf: str) -> tuple[float, int, float]:
+    rows = standard_rows(L, fit.beta_cov)
+    value = float(np.sum((rows @ fit.beta) ** 2)) / len(rows)
+    return value, len(rows), np.inf if ddf == "normal" else float(fit.nobs - len(fit.beta))
+
+
+def t_quantile(df: Any, level: float) -> np.ndarray:
+    """Two-sided quantile of t at each df; of the normal where df is infinite, NaN where it is NaN."""
+    from scipy.special import ndtri, stdtrit
+
+    df, upper = np.asarray(df, dtype=float), 0.5 + check_level(level) / 2.0
+    finite = np.isfinite(df)
+    return np.where(finite, stdtrit(np.where(finite, df, 1.0), upper), np.where(np.isnan(df), np.nan, ndtri(upper)))
+
+
+def two_sided(statistic: Any, df: Any) -> np.ndarray:
+    """Two-sided tail probability of t at each df; of the normal where df is infinite, NaN where it is NaN."""
+    from scipy.special import ndtr, stdtr
+
+    t, df = -np.abs(np.asarray(statistic, dtype=float)), np.asarray(df, dtype=float)
+    finite = np.isfinite(df)
+    normal = np.where(np.isnan(df), np.nan, 2.0 * ndtr(t))
+    return np.where(finite, 2.0 * stdtr(np.where(finite, df, 1.0), t), normal)
+
+
+def estimate_columns(functions: Functions, level: float) -> dict[str, np.ndarray]:
+    """``estimate, std_error, df, statistic, p_value, ci_low, ci_high`` of linear functions."""
+    half = t_quantile(functions.df, level) * functions.std_error
+    with np.errstate(invalid="ignore", divide="ignore"):
+        statistic = functions.estimate / functions.std_error
+    return {
+        "estimate": functions.estimate,
+        "std_error": functions.std_error,
+        "df": functions.df,
+        "statistic": statistic,
+        "p_value": two_sided(statistic, functions.df),
+        "ci_low": functions.estimate - half,
+        "ci_high": functions.estimate + half,
+    }
+
+
+def reference_notes(fit: Any, ddf: str, df: Any) -> tuple[str, ...]:
+    """What must be said under a table of tests by this method."""
+    notes = [REFERENCE[ddf][1]] if REFERENCE[ddf][1] else []
+    if ddf == "satterthwaite" and not fit.reml:
+        notes.append(_BY_ML)
+    if np.isnan(np.asarray(df, dtype=float)).any():
+        notes.append(_UNDETERMINED)
+    return tuple(notes)
+
+
+def df_format(df: Any) -> str:
+    """Format of a column of degrees of freedom."""
+    df = np.asarray(df, dtype=float)
+    finite = df[np.isfinite(df)]
+    if not len(finite):
+        return "text"
+    return "int" if np.all(finite == np.round(finite)) else "fixed2" if finite.max() < 1e4 else "fixed0"
+
+
+def estimates_frame(
+    table: pd.DataFrame, level: float, ddf: str, *, caption: str, label: str, notes: tuple[str, ...]
+) -> Frame:
+    """A table of estimates with tests and intervals, estimate and limits sharing their decimals."""
+    together = estimate_format(table[["estimate", "ci_low", "ci_high"]].to_numpy().ravel())
+    percent = f"{100 * level:g} %"
+    return frame(
+        table,
+        caption=caption,
+        label=label,
+        notes=notes,
+        headings={"estimate": "Estimate", "std_error": "Std. error", "df": "df",
+                  "statistic": "z" if ddf == "normal" else "t", "p_value": "p",
+                  "ci_low": f"{percent} low", "ci_high": "high"},
+        formats={"estimate": together, "std_error": "estimate", "df": df_format(table["df"]), "statistic": "fixed2",
+                 "p_value": "p", "ci_low": together, "ci_high": together},
+    )  # fmt: skip

@@ -1,0 +1,224 @@
+"""Kenward and Roger's adjusted covariance of the fixed effects and their degrees of freedom.
+
+Var(y) is linear in its parameters: in σ² and in the elements of σ²T of every term. With V that over σ², G_i = ZD_iZ'
+its derivatives, P_i and Q_ij those of X'V⁻¹X as Kenward & Roger (1997) have them, and W the inverse of the expected
+information,
+
+    Φ_A = Φ + 2Φ[Σ W_ij(Q_ij − P_iΦP_j)]Φ,    I_ij = ½[tr(V⁻¹G_iV⁻¹G_j) − 2 tr(ΦQ_ij) + tr(ΦP_iΦP_j)].
+
+All of it is unchanged by a linear change of parameters. So in place of the residual variance stands the scale of V
+itself, along which V⁻¹GV⁻¹ is V⁻¹: then P = −X'V⁻¹X, Q_ij = P_iΦP_j, and the residual's parts are never formed as
+differences. The others are first and second derivatives of log|V| and X'V⁻¹X in T, which the cross-products have.
+Effects whose variance is estimated at zero take part like all others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import null_space
+
+from lmmtools.core.covariance import LINEAR
+from lmmtools.errors import ModelError
+from lmmtools.formats import listed
+
+__all__ = ["KenwardRoger", "kenward_roger"]
+
+# Singular values of contrasts of unit variance below which they repeat others.
+_REPEATED = 1e-7
+# Share of a direction of V that the fixed effects leave, below which they leave nothing.
+_NOTHING_LEFT = 1e-5
+
+
+@dataclass(frozen=True)
+class KenwardRoger:
+    """Inference by Kenward and Roger, in the columns of X.
+
+    Attributes
+    ----------
+    beta : ndarray, shape (p,)
+        β̂.
+    covariance : ndarray, shape (p, p)
+        The adjusted covariance Φ_A.
+    root : ndarray, shape (p, p)
+        A root of the unadjusted one, Var(β̂) = root root'.
+    slopes : ndarray, shape (m, p, p)
+        C_k, such that root(I + Σ z_kC_k)root', z standard normal, is how Var(β̂) varies to first order.
+    """
+
+    beta: np.ndarray
+    covariance: np.ndarray
+    root: np.ndarray
+    slopes: np.ndarray
+
+    def __post_init__(self) -> None:
+        for array in (self.covariance, self.root, self.slopes):
+            array.setflags(write=False)
+
+    def df(self, L: np.ndarray) -> np.ndarray:
+        """Degrees of freedom of each row of L alone, shape (k, p) → (k,): 2/A₂, which the general case comes to."""
+        rows = np.atleast_2d(L) @ self.root
+        with np.errstate(invalid="ignore"):  # a row of zeros has none
+            rows = rows / np.sqrt(np.sum(rows**2, axis=1))[:, None]
+            return 2.0 / np.sum(np.sum((rows @ self.slopes) * rows, axis=2) ** 2, axis=0)
+
+    def f_test(self, L: np.ndarray) -> tuple[float, int, float, float]:
+        """Scaled F for Lβ = 0, its numerator and denominator degrees of freedom, and the scale; L of shape (k, p).
+
+        Rows that repeat others are left out; without any other there is no test, and what is not counted is NaN.
+
+        References
+        ----------
+        Kenward & Roger (1997), Biometrics 53; Halekoh & Højsgaard (2014), J. Stat. Softw. 59(9).
+        """
+        L = np.atleast_2d(L)
+        size = np.sqrt(np.sum((L @ self.root) ** 2, axis=1))
+        L = L[size > 0] / size[size > 0][:, None]
+        U, values, rows = np.linalg.svd(L @ self.root, full_matrices=False)
+        keep = values > _REPEATED
+        L, rows, q = U[:, keep].T @ L, rows[keep], int(keep.sum())
+        if not q:
+            return np.nan, 0, np.nan, np.nan
+        wald = float((L @ self.beta) @ np.linalg.solve(L @ self.covariance @ L.T, L @ self.beta))
+        moved = rows @ self.slopes @ rows.T
+        A1, A2 = float(np.sum(np.einsum("kii->k", moved) ** 2)), float(np.sum(moved**2))
+        df, scale = _denominator(A1, A2, q)
+        return scale * wald / q, q, df, scale
+
+
+def _denominator(A1: float, A2: float, q: int) -> tuple[float, float]:
+    """Denominator degrees of freedom and the scale of F, from the moments A₁ and A₂ of a hypothesis of q rows.
+
+    Where a moment of F has no value the limits are taken as pbkrtest 0.5-2 takes them, and F is not scaled where its
+    degrees of freedom are 2.
+    """
+    if q == 1:
+        return 2.0 / A2, 1.0
+    B = (A1 + 6.0 * A2) / (2.0 * q)
+    g = ((q + 1.0) * A1 - (q + 4.0) * A2) / ((q + 2.0) * A2)
+    c = np.array([g, q - g, q + 2.0 - g]) / (3.0 * q + 2.0 * (1.0 - g))
+    V0, V1, V2 = 1.0 + c[0] * B, 1.0 - c[1] * B, 1.0 - c[2] * B
+    V0 = 0.0 if abs(V0) < 1e-10 else V0
+    mean = 1.0 - A2 / q
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = 1.0 if abs(mean) < 1e-14 and abs(V1) < 1e-14 else np.divide(mean, V1)
+        rho = np.divide(ratio**2 * V0, V2) / q
+        df = float(4.0 + np.divide(q + 2.0, q * rho - 1.0))
+    return df, 1.0 if abs(df - 2.0) < 0.01 else df * mean / (df - 2.0)
+
+
+def kenward_roger(fit: Any) -> KenwardRoger:
+    """Kenward and Roger's inference for a REML fit.
+
+    Parameters
+    ----------
+    fit : LMMFit
+
+    Returns
+    -------
+    KenwardRoger
+
+    Raises
+    ------
+    ModelError
+        If the fit is by ML; if a term's covariance is not linear in its parameters (cs, ar1, hetar1 of more than two
+        effects, a user's structure); if the fixed effects leave nothing to tell a variance by.
+
+    References
+    ----------
+    Kenward & Roger (1997), Small sample inference for fixed effects from restricted maximum likelihood, Biometrics
+    53, 983-997.
+    Halekoh & Højsgaard (2014), A Kenward-Roger approximation and parametric bootstrap methods for tests in linear
+    mixed models: the R package pbkrtest, J. Stat. Softw. 59(9).
+    """
+    _refuse(fit)
+    w, s = fit.working, fit.solution
+    derivatives = w.products.exact.derivatives(s)
+    D, p, v = w.covariance_map, len(s.beta), s.contrast
+    logdet, bends = derivatives.bends(D)
+    shift = derivatives.shift(D)
+    Qs = 0.5 * bends[:, :, :p, :p]  # Q_ij, its part symmetric in i and j
+    C = s.S_root.T @ shift[:, :p, :p] @ s.S_root  # P_i where Φ is I
+    # 2I_0i with the scale of V: tr(V⁻¹G_i) less what X takes of it
+    with_scale = np.tensordot(D, derivatives.gradient) - s.rate * (shift @ v) @ v
+    info = 0.5 * (-logdet - 2.0 * np.tensordot(Qs, s.S_inverse) + np.tensordot(C, C, axes=([1, 2], [1, 2])))
+    info = _bordered(0.5 * s.nu, 0.5 * with_scale, info)
+    full = _bordered(float(fit.nobs), with_scale - np.einsum("iaa->i", C), -logdet)
+    half = _inverse_root(fit, info, full)
+    moved = np.tensordot(half[1:].T, C, axes=1)
+    Q = s.S_root.T @ np.tensordot(half[1:] @ half[1:].T, Qs) @ s.S_root
+    adjusted = np.eye(p) + 2.0 * (Q - np.sum(moved @ moved, axis=0))
+    slopes = moved - half[0][:, None, None] * np.eye(p)
+    root = np.sqrt(s.sigma2) * w.y_scale * (np.linalg.solve(w.R, s.S_root) if p else w.R)
+    return KenwardRoger(fit.beta, root @ adjusted @ root.T, root, slopes)
+
+
+def _bordered(corner: float, edge: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """[[corner, edge'], [edge, inner]]."""
+    return np.block([[np.array([[corner]]), edge[None]], [edge[:, None], inner]])
+
+
+def _inverse_root(fit: Any, info: np.ndarray, full: np.ndarray) -> np.ndarray:
+    """A root (1 + m, k) of the inverse of the information on the scale of V and its other directions.
+
+    Directions along which V does not change (`Gram.null_space`) are left out: P and Q are zero along them, and what
+    is computed of a basis of the others does not depend on the basis.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    info : ndarray, shape (1 + m, 1 + m)
+    full : ndarray, shape (1 + m, 1 + m)
+        tr(V⁻¹G_iV⁻¹G_j): twice the information were there no fixed effects.
+
+    Raises
+    ------
+    ModelError
+        If V changes along a direction, and the restricted likelihood does not.
+    """
+    size = np.sqrt(np.diagonal(full))
+    size[size == 0.0] = 1.0
+    flat = np.pad(fit.working.gram.null_space(), ((0, 0), (1, 0))) * size
+    basis = null_space(flat / np.linalg.norm(flat, axis=1)[:, None]) if len(flat) else np.eye(len(size))
+    basis = basis / size[:, None]
+    values, vectors = np.linalg.eigh(basis.T @ info @ basis)
+    found = basis @ vectors
+    unseen = 2.0 * values <= _NOTHING_LEFT * np.einsum("ik,ij,jk->k", found, full, found)
+    if np.any(unseen):
+        _refuse_unseen(fit, found[1:, unseen].T)
+    return found / np.sqrt(values)
+
+
+def _refuse(fit: Any) -> None:
+    """Refuse fits by ML and terms that are not linear in their parameters."""
+    if not fit.reml:
+        raise ModelError(
+            "Kenward and Roger's method corrects the covariance of REML estimates, and this fit is by ML: use "
+            'fit.refit(reml=True), or ddf="satterthwaite".'
+        )
+    for term, spec in zip(fit.working.terms, fit.design.terms, strict=True):
+        # with at most two effects each structure is its (co)variances, and homcs always is
+        small = isinstance(spec.structure, str) and term.q <= 2
+        if not (term.structure in LINEAR or term.structure == "homcs" or small):
+            what = f"`{term.structure}`" if isinstance(spec.structure, str) else "a structure of your own"
+            raise ModelError(
+                f"Kenward and Roger's method takes covariances that are linear in their parameters, and those of "
+                f"{spec.label} ({what}) are not: its correction then has second derivatives, and depends on the "
+                'parameters one writes the covariance in. Use ddf="satterthwaite", or a term with us, diag, homdiag or '
+                "homcs."
+            )
+
+
+def _refuse_unseen(fit: Any, directions: np.ndarray) -> None:
+    """Name the terms that directions t of T = Σ t_kD_k, shape (k, m), have part in."""
+    moved = np.abs(directions).max(axis=0)
+    parts = zip(fit.design.terms, fit.working.slices, strict=True)
+    labels = [spec.label for spec, part in parts if moved[part].max() > 1e-6 * moved.max()]
+    raise ModelError(
+        "Kenward and Roger's method needs the information about every covariance parameter, and there is none about a "
+        f"variance, or a combination of (co)variances, of {listed(labels)}: given the fixed effects, the restricted "
+        "likelihood is the same whatever it is, while standard errors are not. Leave that random effect out, or the "
+        "fixed effects that already contain its groups."
+    )
