@@ -15,6 +15,7 @@ from lmmtools.design.frame import Columns, numbers, take
 from lmmtools.design.known import Known
 from lmmtools.design.levels import Levels, categorise, interaction, is_text
 from lmmtools.design.newdata import Recipe
+from lmmtools.design.observed import Observed, observe
 from lmmtools.design.terms import left_sides, random_terms, structures_of
 from lmmtools.design.value import Design
 from lmmtools.errors import ModelError
@@ -155,16 +156,19 @@ def _assemble(
                 checks.check_finite(name, made.values[part][:, j], columns.index)
         checks.check_magnitude(names, made.values[part])
     texts = {name: len(found.levels) for name, found in categories.items() if is_text(columns.series[name])}
-    kept, dropped_columns, about = checks.reduce_rank(X, fixed_names, texts)
+    rank, dropped_columns, about = checks.reduce_rank(X, fixed_names, texts)
     messages += about
     if dropped_columns:
-        X, fixed_names = np.asfortranarray(X[:, kept]), tuple(fixed_names[j] for j in kept)
+        X, fixed_names = np.asfortranarray(X[:, rank.kept]), tuple(fixed_names[j] for j in rank.kept)
     weights, offset = _weights(columns, given), _offset(blueprint, made.values, columns, given)
     sides = left_sides(parsed, blueprint, made, columns, messages)
     terms = random_terms(parsed, sides, groups, given.structures, given.known, messages)
     named = given.offset if isinstance(given.offset, str) else None
     axes = tuple(side.axis for side in sides)
-    recipe = Recipe(blueprint, made.specs, contrasts, kept, named, given.offset is not None and named is None, axes)
+    as_array = given.offset is not None and named is None
+    in_X = made.specs is None and not dropped_columns  # every variable is a column of it
+    seen = Observed() if in_X else observe(blueprint, parsed, columns, categories, fixed_names)
+    recipe = Recipe(blueprint, made.specs, contrasts, rank.kept, named, as_array, axes, rank.dropped, seen)
     return Design(
         parsed.text, parsed, parsed.response, y, X, fixed_names, weights, offset, terms, columns.index, dropped_rows,
         dropped_columns, tuple(dict.fromkeys(messages)), columns.units, columns.nouns, columns.descriptions, recipe,

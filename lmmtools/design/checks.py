@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lmmtools.core.rank import Dependence, column_rank
+from lmmtools.core.rank import Dependence, Rank, column_rank
 from lmmtools.design.frame import Columns, all_finite, missing_mask, numbers
 from lmmtools.design.levels import Levels
 from lmmtools.errors import DataError, ModelError
@@ -245,8 +245,8 @@ def weights_of(weights: np.ndarray, name: str) -> np.ndarray:
 
 def reduce_rank(
     X: np.ndarray, names: tuple[str, ...], texts: Mapping[str, int]
-) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
-    """Places of independent columns, names of the others, and what each of those repeats.
+) -> tuple[Rank, tuple[str, ...], list[str]]:
+    """Independent columns and what the others repeat, the names of the others, and the same in words.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ def reduce_rank(
         )
     kept_names = [names[j] for j in rank.kept]
     gone = tuple(names[d.column] for d in rank.dropped)
-    return rank.kept, gone, [_dropped(names, kept_names, d) for d in rank.dropped]
+    return rank, gone, [_dropped(names, kept_names, d) for d in rank.dropped]
 
 
 def _dropped(names: tuple[str, ...], kept: list[str], found: Dependence) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,18 +12,20 @@ import pandas as pd
 
 from lmmtools.design.frame import Columns, numbers, take
 from lmmtools.design.levels import categorise, interaction
+from lmmtools.design.observed import Observed
 from lmmtools.errors import DataError, ModelError
 from lmmtools.formats import counted, quoted
 
 if TYPE_CHECKING:
     from formulaic import ModelSpecs
 
+    from lmmtools.core.rank import Dependence
     from lmmtools.design.matrices import Blueprint, Matrices
     from lmmtools.design.positions import Axis
     from lmmtools.design.value import Design, RandomTerm
     from lmmtools.formula import ParsedFormula
 
-__all__ = ["NewRows", "NewTerm", "Recipe", "new_rows"]
+__all__ = ["NewRows", "NewTerm", "Recipe", "fixed_columns", "new_rows"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class Recipe:
         Whether that argument was an array, which new data cannot have.
     axes : tuple of Axis or None
         Positions of each bar that has such.
+    dropped : tuple of Dependence
+        Columns of the fixed part that did not stay, and what they repeat.
+    observed : Observed
+        What the rows say of the predictors, for means over them.
     """
 
     blueprint: Blueprint
@@ -53,6 +59,8 @@ class Recipe:
     offset: str | None
     offset_was_array: bool
     axes: tuple[Axis | None, ...] = ()
+    dropped: tuple[Dependence, ...] = ()
+    observed: Observed = field(default_factory=Observed)
 
     @property
     def specs(self) -> ModelSpecs:
@@ -143,6 +151,29 @@ def new_rows(design: Design, newdata: object, *, unseen: str = "raise", groups: 
         NewTerm(matrices[t.label], _codes(t, parsed, columns, unseen) if groups else nowhere) for t in design.terms
     )
     return NewRows(X, sum(offsets) if offsets else None, terms, columns.index)
+
+
+def fixed_columns(design: Design, columns: Columns) -> np.ndarray:
+    """All columns of the fixed part, those that were dropped as well, at other values of its variables.
+
+    Parameters
+    ----------
+    design : Design
+    columns : Columns
+        What the fixed part reads (`fixed_variables`), m values of each.
+
+    Returns
+    -------
+    ndarray, shape (m, p + dropped)
+        The design's columns are those at ``recipe.kept``.
+    """
+    from formulaic import ModelSpecs
+
+    from lmmtools.design.matrices import materialise
+
+    recipe = design.recipe
+    fixed = ModelSpecs(part0=recipe.specs.part0)
+    return materialise(recipe.blueprint, columns, recipe.contrasts, fixed).values[0]
 
 
 def _left_sides(
