@@ -1,0 +1,309 @@
+"""The rows of a fit by cluster: residuals, columns and the fitted covariance, many clusters of like size at once.
+
+The covariance of a cluster's rows over σ² is V = I + UU' with U = ZΛ, rows whitened by √w. All that is done with it
+lies in the columns of U and X; with an orthonormal basis of these, a QR's, it has as many rows as they have columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.errors import LMMError, ModelError
+from lmmtools.formats import counted, nearest, quoted
+from lmmtools.residuals import residuals
+
+__all__ = ["Clusters", "Stack", "cluster_codes", "clusters_of"]
+
+# Rows of one cluster, in the basis of what acts on it, whose square is still factorised: 72 MB, a few seconds.
+_MOST = 3000
+# Numbers in one stack of clusters.
+_STACK = 4_000_000
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Clusters of like size.
+
+    Attributes
+    ----------
+    X : ndarray, shape (c, k, p)
+        In the working basis.
+    e : ndarray, shape (c, k)
+        y − Xβ̂.
+    V : ndarray, shape (c, k, k)
+        Fitted covariance over σ²; the identity for rows that only fill up.
+    """
+
+    X: np.ndarray
+    e: np.ndarray
+    V: np.ndarray
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Rows sorted by cluster.
+
+    Attributes
+    ----------
+    name : str
+        What the clusters are called.
+    count : int
+    X, e : ndarray, shape (n, p), (n,)
+    noise : ndarray, shape (n,), or None
+        Residual variances over σ² where they differ; None for 1.
+    parts : tuple of _Part
+        Of each term.
+    starts : ndarray of int, shape (count + 1,)
+        Where each cluster's rows start.
+    """
+
+    name: str
+    count: int
+    X: np.ndarray
+    e: np.ndarray
+    noise: np.ndarray | None
+    parts: tuple[_Part, ...]
+    starts: np.ndarray
+
+    def stacks(self) -> Iterator[Stack]:
+        """All clusters, those of like size together.
+
+        Raises
+        ------
+        ModelError
+            If a cluster is too large.
+        """
+        sizes = np.diff(self.starts)
+        shape = np.column_stack([sizes, *(part.levels for part in self.parts)])
+        kinds, member = np.unique(_rounded(shape), axis=0, return_inverse=True)
+        member = member.reshape(-1)
+        for k, (rows, *levels) in enumerate(kinds):
+            width = sum(m * part.rows.shape[1] for m, part in zip(levels, self.parts, strict=True)) + self.X.shape[1]
+            mine = np.flatnonzero(member == k)
+            if min(rows if self.noise is not None else width, sizes[mine].max()) > _MOST:
+                self._refuse(int(mine[np.argmax(sizes[mine])]), sizes)
+            step = max(int(_STACK // (rows * (width + 1 + (rows if self.noise is not None else 0)))), 1)
+            for start in range(0, len(mine), step):
+                yield self._stack(mine[start : start + step], int(min(rows, sizes[mine].max())), levels)
+
+    def _refuse(self, cluster: int, sizes: np.ndarray) -> None:
+        few, differ = "its random effects are nearly as many", "the residual variances differ from row to row"
+        why = few if self.noise is None else differ
+        raise ModelError(
+            f"robust_vcov: a cluster of {self.name} has {counted(int(sizes[cluster]), 'row')}, and {why}, so that its "
+            f'adjustment needs a square matrix of that order; the limit is {_MOST:,}. Use kind="CR1", or a cluster '
+            "of fewer rows."
+        )
+
+    def _stack(self, mine: np.ndarray, rows: int, levels: list[int]) -> Stack:
+        take = self.starts[mine][:, None] + np.arange(rows)
+        inside = take < self.starts[mine + 1][:, None]
+        take = np.where(inside, take, 0)
+        X = np.where(inside[..., None], self.X[take], 0.0)
+        e = np.where(inside, self.e[take], 0.0)
+        none = np.zeros((*take.shape, 0))
+        parts = [p.columns(mine, take, inside, m) for p, m in zip(self.parts, levels, strict=True)]
+        U = np.concatenate([none, *parts], axis=2)
+        if self.noise is not None:
+            V = U @ U.transpose(0, 2, 1)
+            V[:, np.arange(rows), np.arange(rows)] += np.where(inside, self.noise[take], 1.0)
+            return Stack(X, e, V)
+        width = U.shape[2]
+        k = width + X.shape[2]
+        if rows > k:
+            R = np.linalg.qr(np.concatenate([U, X, e[..., None]], axis=2), mode="r")[:, :k]
+            U, X, e = R[..., :width], R[..., width:k], R[..., k]
+        return Stack(X, e, np.eye(U.shape[1]) + U @ U.transpose(0, 2, 1))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one term adds to U: ZΛ of each row, its level's number within its cluster, levels of each cluster."""
+
+    rows: np.ndarray
+    local: np.ndarray
+    levels: np.ndarray
+    at: np.ndarray
+    starts: np.ndarray
+    known: np.ndarray | None
+
+    def columns(self, mine: np.ndarray, take: np.ndarray, inside: np.ndarray, levels: int) -> np.ndarray:
+        """U of clusters `mine`, shape (c, rows, levels · s)."""
+        c, n = take.shape
+        s = self.rows.shape[1]
+        U = np.zeros((c, n, levels, s))
+        i, j = np.nonzero(inside)
+        U[i, j, self.local[take[i, j]]] = self.rows[take[i, j]]
+        if self.known is not None:
+            U = np.einsum("cims,cmk->ciks", U, self._roots(mine, levels))
+        return U.reshape(c, n, levels * s)
+
+    def _roots(self, mine: np.ndarray, levels: int) -> np.ndarray:
+        """Roots of the known covariance of the levels within each cluster, shape (c, levels, levels)."""
+        place = self.starts[mine][:, None] + np.arange(levels)
+        inside = np.arange(levels) < self.levels[mine][:, None]
+        root = self.known[self.at[np.where(inside, place, 0)]]
+        A = np.where(inside[:, :, None] & inside[:, None, :], root @ root.transpose(0, 2, 1), 0.0)
+        values, vectors = np.linalg.eigh(A)
+        return vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+
+
+def _rounded(sizes: np.ndarray) -> np.ndarray:
+    """Sizes rounded up, by at most an eighth, so that few differ."""
+    unit = 2 ** np.maximum(np.floor(np.log2(np.maximum(sizes, 1))).astype(int) - 3, 0)
+    return -(-sizes // unit) * unit
+
+
+def clusters_of(fit: Any, cluster: Any, *, whiten: bool) -> Clusters:
+    """Sort a fit's rows by cluster.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    cluster : str or array
+        As `cluster_codes` takes it.
+    whiten : bool
+        Whether to multiply rows by √w, so that the residual variances are equal.
+
+    Raises
+    ------
+    LMMError
+        As `cluster_codes`.
+    ModelError
+        If there is only one cluster, or random effects reach across clusters.
+    """
+    codes, count, name = cluster_codes(fit, cluster)
+    if count < 2:
+        raise ModelError(
+            f"robust_vcov: all rows are in one cluster of {name}, and a sandwich is made of differences between "
+            "clusters; name one with many levels."
+        )
+    design, order = fit.design, np.argsort(codes, kind="stable")
+    X = np.linalg.solve(fit.working.R.T, design.X.T).T if design.X.shape[1] else design.X
+    e = residuals(fit, "marginal").to_numpy()
+    root, noise = np.ones(len(e)), None
+    if design.weights is not None and whiten:
+        root = np.sqrt(design.weights)
+    elif design.weights is not None:
+        noise = (1.0 / design.weights)[order]
+    starts = np.append(0, np.cumsum(np.bincount(codes, minlength=count)))
+    parts = []
+    for term, Lambda in zip(design.terms, fit.Lambda, strict=True):
+        home = _home_of_levels(design, term, codes, name)
+        active = Lambda[:, np.any(Lambda != 0.0, axis=0)]
+        if active.shape[1]:
+            rows = root[:, None] * (term.matrix @ active)
+            parts.append(_part(term, rows[order], term.codes[order], home, count))
+    return Clusters(name, count, (root[:, None] * X)[order], (root * e)[order], noise, tuple(parts), starts)
+
+
+def _part(term: Any, rows: np.ndarray, codes: np.ndarray, home: np.ndarray, count: int) -> _Part:
+    """A term's part, its levels sorted by cluster; levels of a known matrix that no row has belong to none."""
+    at = np.flatnonzero(home >= 0)
+    at = at[np.argsort(home[at], kind="stable")]
+    levels = np.bincount(home[at], minlength=count)
+    starts = np.append(0, np.cumsum(levels))
+    local = np.empty(len(home), dtype=np.intp)
+    local[at] = np.arange(len(at)) - starts[home[at]]
+    return _Part(rows, local[codes], levels, at, starts, term.known_root)
+
+
+def _home_of_levels(design: Any, term: Any, codes: np.ndarray, name: str) -> np.ndarray:
+    """Cluster of each level of a term; −1 for a level without rows.
+
+    Raises
+    ------
+    ModelError
+        If a level, or related levels, lie in several clusters.
+    """
+    n_levels = len(term.levels) if term.known_root is None else len(term.known_root)
+    home, first = np.full(n_levels, -1), np.zeros(n_levels, dtype=np.intp)
+    home[term.codes[::-1]], first[term.codes[::-1]] = codes[::-1], np.arange(len(codes))[::-1]
+    astray = np.flatnonzero(home[term.codes] != codes)
+    if len(astray):
+        row = astray[0]
+        other = first[term.codes[row]]
+        split = len(np.unique(term.codes[astray]))
+        raise ModelError(
+            f"robust_vcov: the random effects of `{term.factor}` reach across the clusters of {name}: "
+            f"{counted(split, 'level')} of {n_levels:,} (the first: `{term.levels[term.codes[row]]}`, rows "
+            f"{design.index[other]} and {design.index[row]}) have rows in several clusters, which are then not "
+            f"independent. Cluster by `{term.factor}`, or by something that contains it."
+        )
+    if term.known_root is not None:
+        _refuse_related(term, home, name)
+    return home
+
+
+def _refuse_related(term: Any, home: np.ndarray, name: str) -> None:
+    """Refuse a known covariance that relates levels of different clusters."""
+    used = np.flatnonzero(home >= 0)
+    A = term.known_root[used] @ term.known_root[used].T
+    apart = (home[used][:, None] != home[used]) & (np.abs(A) > 1e-12 * np.abs(A).max())
+    if apart.any():
+        one, other = (term.levels[used[i]] for i in np.argwhere(apart)[0])
+        raise ModelError(
+            f"robust_vcov: the known covariance of `{term.factor}` relates levels of different clusters of {name} "
+            f"(`{one}` and `{other}`), which are then not independent; use clusters that are unrelated."
+        )
+
+
+def cluster_codes(fit: Any, cluster: Any) -> tuple[np.ndarray, int, str]:
+    """Number of each row's cluster, how many there are, and what they are called in a sentence.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    cluster : str or array
+        A grouping factor of the fit, or a value for each row used: a Series is matched by its labels.
+
+    Raises
+    ------
+    LMMError
+        If there is no such factor, values do not match the rows, or some are missing.
+    """
+    design = fit.design
+    if isinstance(cluster, str):
+        factors = {term.factor: term for term in design.terms}
+        if cluster not in factors:
+            raise LMMError(
+                f"robust_vcov: `{cluster}` is no grouping factor of the fit{nearest(cluster, factors)}, which has "
+                f"{quoted(factors)}; for another column pass its values, cluster=data[{cluster!r}]."
+            )
+        codes, found = pd.factorize(factors[cluster].codes)
+        return codes, len(found), f"`{cluster}`"
+    values = _for_rows(cluster, design)
+    codes, found = pd.factorize(values)
+    if np.any(codes < 0):
+        raise LMMError(
+            f"robust_vcov: cluster has no value in {counted(int(np.sum(codes < 0)), 'row')} (the first: row "
+            f"{design.index[int(np.argmax(codes < 0))]}); every row used needs one."
+        )
+    name = getattr(cluster, "name", None)
+    return codes, len(found), f"`{name}`" if isinstance(name, str) else "the cluster given"
+
+
+def _for_rows(cluster: Any, design: Any) -> Any:
+    """The values of the rows used, in their order."""
+    index = design.index
+    if isinstance(cluster, pd.Series) and not cluster.index.equals(index):
+        if cluster.index.is_unique and index.isin(cluster.index).all():
+            return cluster.reindex(index)
+        raise LMMError(
+            "robust_vcov: cluster is a Series whose labels are not those of the data fitted; take it from the same "
+            "frame, or pass an array of a value for each row used."
+        )
+    values = cluster if isinstance(cluster, pd.Series | pd.Categorical) else np.asarray(cluster)
+    if np.ndim(values) != 1 or len(values) != len(index):
+        dropped = len(design.dropped_rows)
+        hint = f" ({counted(dropped, 'row')} of the data were left out: pass a Series, which is matched by its labels)"
+        raise LMMError(
+            f"robust_vcov: cluster must hold one value for each of the {len(index):,} rows used; got shape "
+            f"{np.shape(values)}{hint if dropped else ''}."
+        )
+    return values
