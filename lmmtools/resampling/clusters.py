@@ -1,0 +1,165 @@
+"""Whole levels of a grouping factor drawn, or left out: designs of the rows that remain."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.core.rank import column_rank
+from lmmtools.core.several.chainlevels import parents
+from lmmtools.errors import LMMError, ModelError
+from lmmtools.formats import counted, listed, nearest, quoted
+from lmmtools.resampling.refits import Refit, failed, refit_design
+
+__all__ = ["Clusters", "cluster_factor", "main_factor"]
+
+# Parts at most into which the levels are divided where each is left out in turn.
+_MOST_PARTS = 200
+
+
+def cluster_factor(design: Any, by: Any, what: str) -> str:
+    """The grouping factor named, or the only one, or the one within whose levels all others lie.
+
+    Raises
+    ------
+    LMMError
+        If it is no grouping factor of the model, or none is named and there is no such one.
+    """
+    factors = list(design.factors)
+    if by is None:
+        top, alone = main_factor(design)
+        if alone:
+            return top
+        raise LMMError(
+            f"{what}: the grouping factors {listed([f'`{f}`' for f in factors])} cross, so it must be said whose "
+            f"levels are independent of each other: by={factors[0]!r}, say."
+        )
+    if by not in factors:
+        raise LMMError(
+            f"{what}: by={by!r} is no grouping factor of this model{nearest(str(by), factors)}; these are "
+            f"{quoted(factors)}."
+        )
+    return str(by)
+
+
+def main_factor(design: Any) -> tuple[str, bool]:
+    """The factor within whose levels all others lie, and True; else the one of most levels, and False."""
+    owners = {name: terms[0] for name, terms in design.factors.items()}
+    for name, top in sorted(owners.items(), key=lambda item: len(item[1].levels)):
+        if all(parents(t.codes, len(t.levels), top.codes) is not None for t in owners.values()):
+            return name, True
+    return max(owners, key=lambda name: len(owners[name].levels)), False
+
+
+class Clusters:
+    """Fits to some levels of a grouping factor, each as often as it is drawn.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    by : str
+        The grouping factor.
+
+    Notes
+    -----
+    A level drawn twice counts as two levels, and so do the levels of factors nested in it. Levels of a factor that it
+    is nested in, or crossed with, stay what they are: rows of two copies that share such a level share its effect.
+    """
+
+    def __init__(self, fit: Any, by: str) -> None:
+        self.origin, self.design, self.by = fit, fit.design, by
+        term = self.design.factors[by][0]
+        self.levels = len(term.levels)
+        order = np.argsort(term.codes, kind="stable")
+        ends = np.cumsum(np.bincount(term.codes, minlength=self.levels))
+        self.rows = np.split(order, ends[:-1])
+        self.nested = {
+            name: parents(terms[0].codes, len(terms[0].levels), term.codes) is not None
+            for name, terms in self.design.factors.items()
+        }
+
+    def refuse_known(self) -> None:
+        """Refuse levels that are related: two copies of one level would be one and the same.
+
+        Raises
+        ------
+        ModelError
+        """
+        related = [n for n, terms in self.design.factors.items() if any(t.known_root is not None for t in terms)]
+        if self.by in related or any(self.nested[name] for name in related):
+            raise ModelError(
+                f'bootstrap: kind="cluster" draws levels of `{self.by}` as if they were independent, but a known '
+                f'covariance relates the levels of {listed([f"`{f}`" for f in related])}: use kind="parametric".'
+            )
+
+    def crossed(self) -> list[str]:
+        """Other factors whose levels stay what they are."""
+        return [name for name, nested in self.nested.items() if not nested]
+
+    def drawn(self, rng: np.random.Generator, m: int) -> Iterator[Refit]:
+        """m fits to as many levels as there are, drawn with replacement."""
+        for levels in rng.integers(self.levels, size=(m, self.levels)):
+            yield self.fit(levels)
+
+    def left_out(self) -> tuple[list[Refit], int]:
+        """Fits without each level in turn, or without each of so many parts of them; and how many levels a part has."""
+        parts = min(self.levels, _MOST_PARTS)
+        part = np.arange(self.levels) * parts // self.levels
+        return [self.fit(np.flatnonzero(part != k)) for k in range(parts)], -(-self.levels // parts)
+
+    def fit(self, levels: np.ndarray) -> Refit:
+        """A fit to the rows of these levels, a level as often as it is named."""
+        rows = np.concatenate([self.rows[j] for j in levels])
+        copies = np.repeat(np.arange(len(levels)), [len(self.rows[j]) for j in levels])
+        design = self.design_of(rows, copies)
+        if reason := self._impossible(design):
+            return failed(self.origin, design, reason)
+        return refit_design(self.origin, design)
+
+    def design_of(self, rows: np.ndarray, copies: np.ndarray) -> Any:
+        """The design of some rows, shape (n,), with the number of the copy of its level that each belongs to."""
+        d = self.design
+        codes = {name: self._codes(name, rows, copies) for name in d.factors}
+        return dataclasses.replace(
+            d,
+            y=d.y[rows],
+            X=np.asfortranarray(d.X[rows]),
+            weights=None if d.weights is None else d.weights[rows],
+            offset=None if d.offset is None else d.offset[rows],
+            terms=tuple(_term(t, rows, *codes[t.factor]) for t in d.terms),
+            index=d.index[rows],
+            messages=(),
+        )
+
+    def _codes(self, name: str, rows: np.ndarray, copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Levels of a factor in these rows, numbered anew, and the old level of each."""
+        term = self.design.factors[name][0]
+        old = term.codes[rows]
+        key = copies * len(term.levels) + old if self.nested[name] else old
+        new, found = pd.factorize(key, sort=True)
+        return new.astype(np.intp), np.asarray(found) % len(term.levels)
+
+    def _impossible(self, design: Any) -> str:
+        """Why no model can be fitted to these rows, if so."""
+        for term in design.terms:
+            if len(term.levels) < 2:
+                return f"a single level of `{term.factor}` is left, so the variance between its levels has no estimate."
+        dropped = column_rank(design.X).dropped if design.X.shape[1] else ()
+        if dropped:
+            names = [design.fixed_names[d.column] for d in dropped]
+            verb = "have" if len(names) > 1 else "has"
+            return f"{quoted(names)} {verb} no estimate in these rows: other columns determine it."
+        if len(design.y) <= design.X.shape[1]:
+            return f"{counted(len(design.y), 'row')} for {counted(design.X.shape[1], 'fixed effect')}."
+        return ""
+
+
+def _term(term: Any, rows: np.ndarray, codes: np.ndarray, old: np.ndarray) -> Any:
+    """A random-effects term of some rows."""
+    root = None if term.known_root is None else term.known_root[old]
+    matrix = np.asfortranarray(term.matrix[rows])
+    return dataclasses.replace(term, matrix=matrix, codes=codes, levels=pd.RangeIndex(len(old)), known_root=root)
