@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from lmmtools.comparison import BOUNDARY, criteria_of, likelihood_ratio, why_not_comparable
+from lmmtools.comparison import criteria_of, likelihood_ratio, reference_notes, why_not_comparable
 from lmmtools.errors import ModelError
 from lmmtools.formats import listed, shown
 from lmmtools.frames import Frame, frame
@@ -74,8 +74,8 @@ def lattice(models: Mapping[str, Any]) -> Lattice:
     Notes
     -----
     A model is nested in another if its means and covariances are all among the other's, however the columns are
-    coded. Under REML only models with the same means are tested. Where the smaller model sets a variance to zero,
-    χ² is conservative (Stram & Lee 1994, Biometrics 50), and `reference` says so.
+    coded. Under REML only models with the same means are tested. Each test has the reference distribution that `lrt`
+    would choose; p is missing where the smaller model has a variance at zero itself.
 
     Examples
     --------
@@ -95,11 +95,12 @@ def lattice(models: Mapping[str, Any]) -> Lattice:
         if pair[0] in names and pair[1] in names
         and not any((pair[0], k) in found.nested and (k, pair[1]) in found.nested for k in names)
     ]  # fmt: skip
+    steps = _steps(fits, edges, found)
     made = frame(
-        _steps(fits, edges, found),
+        steps,
         caption=f"Likelihood-ratio tests of nested models, one step at a time ({_method(fits)} fits)",
         label="tbl-lattice",
-        notes=_notes(fits, edges, found),
+        notes=_notes(fits, edges, found, steps["reference"]),
         index=False,
         headings={"smaller": "Smaller", "larger": "Larger", "chisq": "χ²", "df": "df", "p_value": "p",
                   "reference": "Reference"},
@@ -187,7 +188,8 @@ def _steps(fits: Mapping[str, Any], edges: list[tuple[str, str]], found: _Relati
     rows = []
     for small, large in sorted(edges, key=lambda e: (fits[e[0]].npar, fits[e[1]].npar)):
         criteria = criteria_of([fits[small], fits[large]])
-        rows.append({"smaller": small, "larger": large} | likelihood_ratio(*criteria, found.nested[small, large]))
+        tested = likelihood_ratio(fits[small], fits[large], criteria, found.nested[small, large])
+        rows.append({"smaller": small, "larger": large} | tested)
     columns = ["smaller", "larger", "chisq", "df", "p_value", "reference"]
     return pd.DataFrame(rows, columns=columns).astype({"chisq": float, "p_value": float})
 
@@ -202,12 +204,13 @@ def _nodes(fits: Mapping[str, Any], names: list[str], found: _Relations) -> tupl
     return tuple(Node(name, same.get(name, ()), fits[name].npar, float(aic[name])) for name in names)
 
 
-def _notes(fits: Mapping[str, Any], edges: list[tuple[str, str]], found: _Relations) -> tuple[str, ...]:
+def _notes(
+    fits: Mapping[str, Any], edges: list[tuple[str, str]], found: _Relations, references: Sequence[str]
+) -> tuple[str, ...]:
     notes = []
     if not edges:
         notes.append("No model here is a special case of another, so there is nothing to test.")
-    if any(found.nested[edge].boundary for edge in edges):
-        notes += BOUNDARY
+    notes += reference_notes(references)
     for group in found.same:
         notes.append(f"{listed(group)} are the same model, written differently; {group[0]} stands for all of them.")
         gap = np.ptp(criteria_of([fits[name] for name in group]))

@@ -15,6 +15,7 @@ from lmmtools.comparison import compare
 from lmmtools.errors import LMMWarning, ModelError
 from lmmtools.formats import counted, effect_unit, visible
 from lmmtools.frames import Frame, frame
+from lmmtools.inference.contrasts import REFERENCE
 from lmmtools.lattices import Lattice, lattice
 from lmmtools.results import LMMFit
 
@@ -170,14 +171,16 @@ def _slope(name: str) -> str:
     return ":".join(part for part in name.split(":") if "[" not in part) or name
 
 
-def coefficients(models: Models, *, level: float = 0.95) -> Coefficients:
+def coefficients(models: Models, *, level: float = 0.95, ddf: str = "satterthwaite") -> Coefficients:
     """Fixed effects of all models side by side, by REML.
 
     Parameters
     ----------
     models : Models
     level : float
-        Confidence level of the intervals, from the normal distribution.
+        Confidence level of the intervals.
+    ddf : str
+        Their degrees of freedom, as for `coef_table`.
 
     Returns
     -------
@@ -193,7 +196,7 @@ def coefficients(models: Models, *, level: float = 0.95) -> Coefficients:
         raise ModelError(f"coefficients: takes what fit_models returns; got {type(models).__name__}.")
     parts = []
     for name, fit in models.by_reml.items():
-        table = fit.coef_table(ddf="normal", level=level)
+        table = fit.coef_table(ddf=ddf, level=level)
         part = pd.DataFrame(table[["estimate", "std_error", "ci_low", "ci_high"]])
         parts.append(part.rename_axis("coefficient").reset_index().assign(model=name))
     long = pd.concat(parts, ignore_index=True).rename(columns={"ci_low": "low", "ci_high": "high"})
@@ -202,7 +205,7 @@ def coefficients(models: Models, *, level: float = 0.95) -> Coefficients:
     percent = f"{100 * level:g} %"
     made = frame(
         long[["coefficient", "model", "estimate", "std_error", "low", "high"]],
-        caption=f"Fixed effects of each model by REML, with {percent} intervals; reference: normal",
+        caption=f"Fixed effects of each model by REML, with {percent} intervals; reference: {REFERENCE[ddf][0]}",
         label="tbl-coefficients",
         index=False,
         headings={"coefficient": "Coefficient", "model": "Model", "estimate": "Estimate", "std_error": "Std. error",

@@ -14,7 +14,7 @@ from lmmtools.errors import LMMError, ModelError
 from lmmtools.frames import Frame, frame
 from lmmtools.results import estimate
 
-__all__ = ["explain_singular"]
+__all__ = ["explain_singular", "least_squares", "less_one_effect"]
 
 
 def explain_singular(fit: Any) -> Frame:
@@ -82,13 +82,13 @@ def _simpler(fit: Any, groups: set[str]) -> Iterator[tuple[str, tuple[Any, ...]]
         if term.structure == "us" and len(term.names) > 1:
             yield f"correlations in {term.label}", (*others[0], replace(term, structure="diag"), *others[1])
         if term.structure in ("us", "diag"):
-            for label, keep in _less_one_effect(term):
+            for label, keep in less_one_effect(term):
                 less = replace(term, names=tuple(term.names[i] for i in keep), matrix=term.matrix[:, keep])
                 yield f"{label} by {term.factor}", (*others[0], less, *others[1])
         yield f"{term.label}", (*others[0], *others[1])
 
 
-def _less_one_effect(term: Any) -> Iterator[tuple[str, list[int]]]:
+def less_one_effect(term: Any) -> Iterator[tuple[str, list[int]]]:
     """Effects that may go without what they are marginal to: not the intercept; a factor's columns together."""
     variables = [name.split("[", 1)[0] for name in term.names]
     for variable in dict.fromkeys(variables):
@@ -104,10 +104,10 @@ def _refit(fit: Any, terms: tuple[Any, ...]) -> tuple[float, int, np.ndarray, np
     if terms:
         other = estimate(design, reml=fit.reml)
         return other.criterion, other.npar, other.beta, np.sqrt(np.diagonal(other.beta_cov))
-    return _least_squares(design, reml=fit.reml)
+    return least_squares(design, reml=fit.reml)
 
 
-def _least_squares(design: Any, *, reml: bool) -> tuple[float, int, np.ndarray, np.ndarray]:
+def least_squares(design: Any, *, reml: bool) -> tuple[float, int, np.ndarray, np.ndarray]:
     """The same without random effects: weighted least squares, the criterion with all constants."""
     n, p = design.X.shape
     y = design.y if design.offset is None else design.y - design.offset

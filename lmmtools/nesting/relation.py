@@ -20,7 +20,7 @@ from lmmtools.formats import listed
 from lmmtools.nesting.directions import Space, same_groups, space_of
 from lmmtools.nesting.members import examples, hull, is_cone, is_covariance, is_known
 
-__all__ = ["Nesting", "dimension", "nesting", "outside"]
+__all__ = ["Joint", "Nesting", "dimension", "nesting", "outside"]
 
 # An eigenvalue of T this small beside the largest is a variance of zero, in units in which columns have size one.
 _ZERO = 1e-6
@@ -98,7 +98,7 @@ def nesting(small: Any, large: Any) -> Nesting:
         return Nesting(not fixed, False, df, fixed, ())
     if fixed:  # what is already settled by the means needs no cross-products of all rows
         return Nesting(False, False, df, fixed, ())
-    found = _Joint(space_of((*theirs, *ours), large.design.weights), theirs, ours)
+    found = Joint(space_of((*theirs, *ours), large.design.weights), theirs, ours)
     beyond = found.beyond()
     if beyond:
         return Nesting(False, False, df, fixed, beyond)
@@ -140,8 +140,16 @@ def _same_structure(a: Any, b: Any) -> bool:
     return (a.structure is b.structure or a.structure == b.structure) and np.array_equal(*places)
 
 
-class _Joint:
-    """The terms of two models, the larger's first, over the same rows."""
+class Joint:
+    """The terms of two models, the larger's first, over the same rows.
+
+    Parameters
+    ----------
+    space : Space
+        Of all the terms.
+    theirs, ours : sequence of RandomTerm
+        The larger's terms and the smaller's.
+    """
 
     def __init__(self, space: Space, theirs: Sequence[Any], ours: Sequence[Any]) -> None:
         self.space, self.theirs, self.ours = space, theirs, ours
@@ -212,16 +220,20 @@ class _Joint:
     def verdict(self) -> tuple[bool, bool, bool]:
         """Whether the smaller is inside, whether on the boundary, and whether that is decided."""
         together, edges = self.points
-        made = [self._found(point) for point in together]
-        if all(made) and all(self._found(edge) for edge in edges):
+        made = [self.found(point) for point in together]
+        if all(made) and all(self.found(edge) for edge in edges):
             return True, all(_smallest(one) < _ZERO for one in made), True
-        if homes := self._assigned():
+        if homes := self.assigned():
             return True, len(homes) < len(self.theirs), True
         theirs = self.space.terms[: len(self.theirs)]
         return False, False, all(is_known(term) for term in theirs) and (self.unique() or all(map(is_cone, theirs)))
 
-    def _found(self, point: dict[int, np.ndarray], among: Sequence[int] | None = None) -> dict[int, np.ndarray] | None:
-        """Covariances of the larger's structures that give the V of a point; fewer terms where all leave a choice."""
+    def found(self, point: dict[int, np.ndarray], among: Sequence[int] | None = None) -> dict[int, np.ndarray] | None:
+        """Covariances of the larger's structures that give the V of a point; fewer terms where all leave a choice.
+
+        A point has T of some of the smaller's terms, by their places, in working columns; so has what is returned,
+        for every term of the larger.
+        """
         n, among = len(self.theirs), range(len(self.theirs)) if among is None else among
         for size in range(len(among), 0, -1) if n <= _MOST_TERMS else [len(among)]:
             for terms in combinations(among, size):
@@ -232,7 +244,7 @@ class _Joint:
                     return none | made
         return None
 
-    def _assigned(self) -> dict[int, int] | None:
+    def assigned(self) -> dict[int, int] | None:
         """A term of the larger for each of the smaller's that holds it by itself, no term for two."""
         theirs = range(len(self.theirs))
         holds = {k: [j for j in theirs if self._holds(j, k)] for k in self.mine}
@@ -247,7 +259,7 @@ class _Joint:
         if same_groups(a, b) and _same_structure(a, b) and np.array_equal(a.matrix, b.matrix):
             return True
         some = examples(self.space.terms[k])
-        return all(self._found({k: T}, [j]) is not None for T in (*some.typical, *some.edges))
+        return all(self.found({k: T}, [j]) is not None for T in (*some.typical, *some.edges))
 
 
 def _coordinates(basis: np.ndarray, T: np.ndarray) -> np.ndarray:
