@@ -23,7 +23,7 @@ LOCKED  := $(VENV)/locked-$(shell cksum < requirements.lock | cut -d' ' -f1)
 PACKAGE := $(LOCKED)-package-$(shell (pwd; cat pyproject.toml) | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint lab bench bench-peers env lock clean
+.PHONY: help report test lint lab bench bench-peers coverage env lock clean
 
 help: ## Say what there is
 	@echo "make TARGET [PYTHON=python3.13] [VENV=.venv] [JOBS=2]"
@@ -56,6 +56,9 @@ bench-peers: ## Install the Python engines that `make bench` compares with, in a
 	 || echo "no OpenBLAS unpacked for lme4, which will have R's own BLAS unless the system has one"
 
 env: $(PACKAGE) ## Set up the environment and nothing else
+
+coverage: $(PACKAGE) ## Simulate how often intervals hold the truth, write docs/coverage.md
+	@$(RUN) -m benchmarks.coverage --workers $(JOBS) $(ARGS)
 
 lock: ## Write requirements.lock anew from pyproject.toml (newest versions; needs the package index)
 	@$(PYTHON) -m venv --clear $(VENV)-lock

@@ -48,16 +48,16 @@ def _flat_sentence(certificate: Any) -> str:
     return f"The data do not determine {found}; fixed effects and their standard errors do not rest on it."
 
 
-def numbers_of(fit: Any, level: float) -> dict[str, Any]:
+def numbers_of(fit: Any, level: float, ddf: str = "satterthwaite") -> dict[str, Any]:
     """Return the numbers of a fit, as its tables have them, by plain names."""
-    table = fit.coef_table(ddf="normal", level=level)
+    table = fit.coef_table(ddf=ddf, level=level)
     numbers = {
         "coefficients": [str(name) for name in fit.fixef.index],  # JSON objects need not keep an order
         "fixef": {str(name): value for name, value in fit.fixef.items()},
         "stderr": {str(name): value for name, value in fit.stderr.items()},
         "intervals": {
             "level": level,
-            "reference": "normal",
+            "reference": ddf,
             "low": {str(name): value for name, value in table["ci_low"].items()},
             "high": {str(name): value for name, value in table["ci_high"].items()},
         },

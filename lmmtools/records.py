@@ -112,6 +112,7 @@ def record(
     title: str | None = None,
     seed: int | None = None,
     level: float = 0.95,
+    ddf: str = "satterthwaite",
 ) -> Record:
     """Record a run: status, numbers, certificate, cross-check verdicts and provenance.
 
@@ -127,6 +128,8 @@ def record(
         The seed random numbers were drawn with, if any were.
     level : float
         Confidence level of the intervals among the numbers.
+    ddf : str
+        Their degrees of freedom, as for `coef_table`.
 
     Returns
     -------
@@ -140,9 +143,9 @@ def record(
     """
     checks = _as_checks(check)
     if isinstance(found, LMMFit):
-        parts, sha256 = _of_fit(found, checks, level), data_sha256(found.design)
+        parts, sha256 = _of_fit(found, checks, level, ddf), data_sha256(found.design)
     elif isinstance(found, Models):
-        parts, sha256 = _of_models(found, checks, level), models_sha256(found)
+        parts, sha256 = _of_models(found, checks, level, ddf), models_sha256(found)
     elif getattr(found, "kind", None) == "exploration":
         parts, sha256 = _of_exploration(found), found.design_sha256 or None
     else:
@@ -151,7 +154,7 @@ def record(
     return Record(**parts, dataset=dataset or None, title=title or None, provenance=provenance)
 
 
-def _of_fit(fit: LMMFit, checks: tuple[Any, ...], level: float) -> dict[str, Any]:
+def _of_fit(fit: LMMFit, checks: tuple[Any, ...], level: float, ddf: str) -> dict[str, Any]:
     certificate = fit.certificate
     status, reasons = status_of(fit, checks)
     return {
@@ -160,7 +163,7 @@ def _of_fit(fit: LMMFit, checks: tuple[Any, ...], level: float) -> dict[str, Any
         "reasons": reasons,
         "formula": fit.formula,
         "method": fit.method,
-        "numbers": numbers_of(fit, level),
+        "numbers": numbers_of(fit, level, ddf),
         "certificate": {
             "status": certificate.status,
             "sentence": certificate.sentence,
@@ -174,9 +177,9 @@ def _of_fit(fit: LMMFit, checks: tuple[Any, ...], level: float) -> dict[str, Any
     }
 
 
-def _of_models(models: Models, checks: tuple[Any, ...], level: float) -> dict[str, Any]:
+def _of_models(models: Models, checks: tuple[Any, ...], level: float, ddf: str) -> dict[str, Any]:
     """Everything of the model chosen, and how it stands among the others."""
-    chosen = _of_fit(models.chosen, checks, level)
+    chosen = _of_fit(models.chosen, checks, level, ddf)
     numbers = chosen["numbers"] | {
         "chosen": models.preferred,
         "compared_by": models.method,

@@ -22,10 +22,10 @@ from lmmtools.core.solution import Solution
 from lmmtools.core.terms import unit_sizes
 from lmmtools.core.working import Working
 from lmmtools.design import Design
-from lmmtools.errors import FormulaError, LMMError, LMMWarning, NotYetSupported
+from lmmtools.errors import FormulaError, LMMError, LMMWarning
 from lmmtools.estimable import design_notes, refuse_confounded
 from lmmtools.frames import Frame
-from lmmtools.inference.wald import coef_table, wald_confint
+from lmmtools.methods import InferenceMethods
 from lmmtools.predict import predict
 from lmmtools.residuals import residuals
 from lmmtools.simulate import simulate
@@ -35,7 +35,7 @@ __all__ = ["LMMFit", "estimate", "summarize"]
 
 
 @dataclass(frozen=True, repr=False)
-class LMMFit:
+class LMMFit(InferenceMethods):
     """A linear mixed model fitted by ML or REML.
 
     Attributes
@@ -263,18 +263,6 @@ class LMMFit:
         """φ̂; empty, for R = σ²W⁻¹."""
         return pd.Series([], dtype=float, name="residual parameter")
 
-    def coef_table(self, ddf: str = "normal", level: float = 0.95) -> Frame:
-        """Estimates with tests and intervals; see `lmmtools.inference.wald.coef_table`."""
-        return coef_table(self, ddf=ddf, level=level)
-
-    def confint(self, method: str = "wald", level: float = 0.95) -> Frame:
-        """Confidence intervals ``low, high``; this version has ``"wald"``."""
-        if method in ("profile", "bootstrap"):
-            raise NotYetSupported(f'confint: method="{method}" is not computed by this version; use method="wald".')
-        if method != "wald":
-            raise LMMError(f'confint: method={method!r} is unknown; use method="wald".')
-        return wald_confint(self, level)
-
     def predict(
         self,
         newdata: Any = None,
@@ -318,6 +306,10 @@ class LMMFit:
                 )
             design = dataclasses.replace(design, y=y)
         return estimate(design, reml=self.reml if reml is None else check_flag(reml, "reml"))
+
+    def at(self, criterion: Criterion, optimum: Optimum) -> LMMFit:
+        """The whole fit of another criterion at its optimum, for those who refit; see `summarize`."""
+        return summarize(criterion, optimum)
 
     def summary(self) -> Any:
         """What a notebook shows: the tables of the fit."""

@@ -19,8 +19,10 @@ FLOORS = (
     ("errors", "arguments"),
     ("core", "formats", "formula", "tables", "figures", "bibliography"),
     ("estimable", "collapsed", "certificate", "design", "frames", "datasets", "sources"),
-    ("residuals", "predict", "simulate", "varcorr", "inference", "summary"),  # functions of a fit's numbers
-    ("results", "fit", "singular", "algorithms", "nesting", "comparison", "lattices", "models", "variants"),
+    # functions of a fit's numbers
+    ("residuals", "predict", "simulate", "varcorr", "inference", "profiles", "resampling", "methods", "summary"),
+    ("results", "fit", "singular", "algorithms", "nesting", "comparison", "measures", "triangulation", "lattices",
+     "models", "variants"),
     ("explore", "plots", "prose", "crosscheck"),
     ("findings", "records", "report", "__main__"),
 )

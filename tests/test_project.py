@@ -27,14 +27,15 @@ BARE = {"Makefile", "LICENSE", "run", ".gitignore"}
 
 PUBLIC = (
     "fit_lmm parse_formula build_design Criterion minimize summarize LMMFit Design Certificate lrt compare "
-    "icc cross_check load_dataset list_datasets record figure plots prose LMMWarning"
+    "icc r2 exact_lrt profile bootstrap marginal_means robust_vcov triangulate "
+    "cross_check load_dataset list_datasets record figure plots prose LMMWarning"
 ).split()
 ATTRIBUTES = (
     "formula reml nobs npar ngroups fixef stderr vcov theta theta_names varcorr sigma criterion loglik aic "
     "bic df_resid ranef ranef_cov fitted resid residual_params is_singular certificate messages "
     "n_evaluations design"
 ).split()
-METHODS = "coef_table confint predict residuals simulate refit summary".split()
+METHODS = "coef_table test anova confint predict residuals simulate refit summary".split()
 
 
 def written_files() -> list[Path]:
@@ -155,9 +156,10 @@ def test_the_readme_shows_what_the_fit_prints():
     assert done.stdout.split() == shown.split()
 
 
-def test_the_models_page_is_true():
+@pytest.mark.parametrize("page", ["models.md", "inference.md"])
+def test_the_page_is_true(page):
     """Its blocks are run one after the other, and print what stands below them."""
-    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", text, flags=re.DOTALL)
     assert len(blocks) == text.count("```python") > 5
     names = {"__name__": "models"}

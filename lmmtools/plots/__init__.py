@@ -7,6 +7,7 @@ same numbers. :func:`lmmtools.figure` does the three at once.
 
 from __future__ import annotations
 
+from lmmtools.plots.by_method import by_method
 from lmmtools.plots.explore import group_sizes, missing
 from lmmtools.plots.explore_columns import response, within_between
 from lmmtools.plots.explore_crossing import crossing
@@ -14,10 +15,13 @@ from lmmtools.plots.explore_lines import group_lines, slopes
 from lmmtools.plots.forests import forest
 from lmmtools.plots.groups import data_by_group
 from lmmtools.plots.lattices import lattice
+from lmmtools.plots.means import marginal_means
 from lmmtools.plots.modes import caterpillar, qq_ranef
+from lmmtools.plots.profiles import profile_pairs, profile_zeta
 from lmmtools.plots.residuals import qq_residuals, residuals_fitted
 
 __all__ = [
+    "by_method",
     "caterpillar",
     "crossing",
     "data_by_group",
@@ -25,7 +29,10 @@ __all__ = [
     "group_lines",
     "group_sizes",
     "lattice",
+    "marginal_means",
     "missing",
+    "profile_pairs",
+    "profile_zeta",
     "qq_ranef",
     "qq_residuals",
     "residuals_fitted",

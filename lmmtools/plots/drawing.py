@@ -78,12 +78,12 @@ def _own_axes(size: tuple[float, float]) -> Any:
     return Figure(figsize=size, layout="constrained").subplots()
 
 
-def panels(ax: Any, rows: int, columns: int, **share: Any) -> list[Any]:
+def panels(ax: Any, rows: int, columns: int, heights: Any = None, **share: Any) -> list[Any]:
     """Axes on a grid in the place of `ax`, which is blanked; `ax` itself when one is asked for."""
     if rows * columns == 1:
         return [ax]
     ax.set_axis_off()
-    grid = ax.get_subplotspec().subgridspec(rows, columns)
+    grid = ax.get_subplotspec().subgridspec(rows, columns, height_ratios=heights)
     return list(np.ravel(grid.subplots(**share)))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmmtools.comparison import is_plain
 from lmmtools.errors import ModelError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, format_value, is_missing, shortened, visible
@@ -41,7 +42,7 @@ def _nodes(table: Any) -> PlotData:
     )
     steps = [
         {"edge": (row.smaller, row.larger), "chisq": row.chisq, "df": row.df, "p_value": row.p_value,
-         "boundary": "conservative" in row.reference}
+         "boundary": not is_plain(row.reference, row.df)}
         for row in pd.DataFrame(table).itertuples()
     ]  # fmt: skip
     layout = _layout(nodes, [step["edge"] for step in steps])
@@ -96,14 +97,17 @@ def _describe(data: PlotData) -> Description:
     best = nodes["aic"].idxmin() if nodes["aic"].notna().all() else None
     caption = (
         "Models by number of parameters, fewest at the bottom. An arrow leads from a model to the next larger one that "
-        "contains it, with the likelihood-ratio test of the step; dashed where p is 0.05 or more."
+        "contains it, with the likelihood-ratio test of the step; dashed where p is not below 0.05."
         if steps
         else "Models by number of parameters, fewest at the bottom; none is a special case of another."
     )
     if best is not None:
         caption += " Thick frame: the lowest AIC."
     if any(step["boundary"] for step in steps):
-        caption += " †: a variance is zero in the smaller model, and p is too large."
+        caption += (
+            " †: a variance is zero in the smaller model; LR is the likelihood ratio and p that of its own "
+            "distribution, which the table names."
+        )
     said = [f"{visible(row.name)}, {counted(row.npar, 'parameter')}{_aic(row.aic, ', AIC ')}" for row in _rows(nodes)]
     tested = [f"{visible(step['edge'][0])} to {visible(step['edge'][1])}, {_test(step, ', ')}" for step in steps]
     lowest = f" The lowest AIC is that of {visible(nodes['name'][best])}." if best is not None else ""
@@ -126,9 +130,10 @@ def _aic(aic: float, before: str) -> str:
 
 
 def _test(step: Mapping[str, Any], between: str) -> str:
-    p = format_value(step["p_value"], "p")
-    p = f"p {p}" if p.startswith("<") else f"p = {p}"
-    return f"χ²({step['df']}) = {format_value(step['chisq'], 'fixed2')}{between}{p}{' †' if step['boundary'] else ''}"
+    p = "no p" if is_missing(step["p_value"]) else format_value(step["p_value"], "p")
+    p = p if p.startswith("no") else f"p {p}" if p.startswith("<") else f"p = {p}"
+    name = "LR" if step["boundary"] else f"χ²({step['df']})"
+    return f"{name} = {format_value(step['chisq'], 'fixed2')}{between}{p}{' †' if step['boundary'] else ''}"
 
 
 @plot(_nodes, _describe)

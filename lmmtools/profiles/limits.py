@@ -167,17 +167,17 @@ def limit(path: Path, cutoff: float, side: int, known: tuple[Point, ...] = ()) -
 
 
 def _search(s: _Side, cutoff: float, nodes: list[_Node]) -> Limit:
-    low = max((n for n in nodes if n.z < cutoff), key=lambda n: n.z)
-    high = min((n for n in nodes if n.z >= cutoff), key=lambda n: n.z, default=None)
+    """The root between the outermost node below the cutoff and the first one above, or beyond all nodes."""
+    high = min((n for n in nodes if n.z >= cutoff), key=lambda n: n.t, default=None)
+    low = max((n for n in nodes if n.z < cutoff and (high is None or n.t < high.t)), key=lambda n: n.t)
+    if high is not None and not np.isfinite(high.t):
+        s, nodes, low, high = _plain(s, nodes, low, high)
     for k in range(_MOST):
         if high is None and s.beyond(low.t):
             found = _bound(s, cutoff, low)
             if isinstance(found, Limit):
                 return found
-            s = _Side(s.path, s.side, "plain")
-            nodes = [s.node(n.point) for n in nodes]
-            low, high = s.node(low.point), s.node(found.point)
-            nodes.append(high)
+            s, nodes, low, high = _plain(s, [*nodes, found], low, found)
             continue
         t = _propose(s, nodes, cutoff, low, high, k)
         if high is None and s.beyond(t) and not s.beyond(low.t):
@@ -202,6 +202,12 @@ def _search(s: _Side, cutoff: float, nodes: list[_Node]) -> Limit:
         if high is not None and abs(high.t - low.t) <= _NARROW * max(1.0, abs(high.t)):
             return Limit(s.value(high.t), True)
     return Limit(np.nan, False, f"the {_word(s.side)} limit of {s.path.name} was not found")
+
+
+def _plain(s: _Side, nodes: list[_Node], low: _Node, high: _Node) -> tuple[_Side, list[_Node], _Node, _Node]:
+    """The same on the scale of ψ itself, on which a bound is not infinitely far."""
+    s = _Side(s.path, s.side, "plain")
+    return s, [s.node(n.point) for n in nodes], s.node(low.point), s.node(high.point)
 
 
 def _landed(node: _Node, nodes: list[_Node], cutoff: float) -> float | None:

@@ -6,6 +6,7 @@ data is escaped.
 
 from __future__ import annotations
 
+from lmmtools.prose.decisions import decision
 from lmmtools.prose.executive import summary
 from lmmtools.prose.exploration import (
     exploration_candidates,
@@ -32,6 +33,7 @@ __all__ = [
     "certificate",
     "crosscheck",
     "data",
+    "decision",
     "exploration_candidates",
     "exploration_figure",
     "exploration_groups",

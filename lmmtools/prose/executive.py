@@ -20,7 +20,7 @@ __all__ = ["summary"]
 _CONSTANT = 1e-6
 
 
-def summary(fit: Any, focal: str = "", level: float = 0.95) -> Prose:
+def summary(fit: Any, focal: str = "", level: float = 0.95, ddf: str = "satterthwaite") -> Prose:
     """What the fit says, in sentences for someone who reads nothing else.
 
     Parameters
@@ -30,6 +30,8 @@ def summary(fit: Any, focal: str = "", level: float = 0.95) -> Prose:
         The coefficient that matters most, told first; empty for the formula's order.
     level : float
         Of the intervals.
+    ddf : str
+        Their degrees of freedom, as for `coef_table`.
 
     Returns
     -------
@@ -48,13 +50,13 @@ def summary(fit: Any, focal: str = "", level: float = 0.95) -> Prose:
     >>> import lmmtools as lt
     >>> fit = lt.fit_lmm("Yield ~ 1 + (1 | Batch)", lt.load_dataset("Dyestuff"))
     >>> print(str(summary(fit)).splitlines()[2])
-    - The mean of Yield is 1528 g (95 % interval 1490 to 1565).
+    - The mean of Yield is 1528 g (95 % interval 1478 to 1577).
     """
     level = check_level(level)
     if fit.certificate.status == "not an optimum":
         return Prose(f"{_lead(fit)}\n\n{_NOTHING}")
-    findings = [f"- {sentence}" for sentence in (*told(fit, focal, level), *scattered(fit))]
-    return Prose("\n\n".join([_lead(fit), "\n".join(findings), _trust(fit, level)]))
+    findings = [f"- {sentence}" for sentence in (*told(fit, focal, level, ddf), *scattered(fit))]
+    return Prose("\n\n".join([_lead(fit), "\n".join(findings), _trust(fit, level, ddf)]))
 
 
 _NOTHING = alert(
@@ -76,6 +78,21 @@ def _lead(fit: Any) -> str:
     return f"The model describes {response}{by}, from {counted(fit.nobs, 'row')} of {factors}."
 
 
+def _rest_on(ddf: str, few: str, fit: Any) -> str:
+    """What the intervals rest on, and whether few groups make them too short."""
+    if ddf == "normal":
+        short = f"; with {few} they are too short" if few else ""
+        return f"from the normal distribution, which takes the variances as known{short}"
+    if ddf == "residual":
+        short = f"; with {few} they are too short" if few else ""
+        return f"from a t distribution that counts rows as if they were independent{short}"
+    if ddf == "kenward-roger":
+        return "Kenward and Roger's, with standard errors and degrees of freedom that allow for estimated variances"
+    why = "by maximum likelihood" if not fit.reml else "with a variance estimated as zero" if fit.is_singular else ""
+    short = f"; {why} and {few} they may still be too short" if few and why else ""
+    return f"from t distributions whose degrees of freedom (Satterthwaite's) allow for estimated variances{short}"
+
+
 def _through_zero(fit: Any) -> str:
     """That the mean is held at zero where all columns are: no combination of the columns is a constant."""
     columns = fit.design.X / np.abs(fit.design.X).max(axis=0)
@@ -91,7 +108,7 @@ def _predictors(fit: Any) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _trust(fit: Any, level: float) -> str:
+def _trust(fit: Any, level: float, ddf: str) -> str:
     """The certificate in a word, what the intervals rest on, and where doubts are spelt out."""
     status = fit.certificate.status
     certified = {
@@ -101,13 +118,11 @@ def _trust(fit: Any, level: float) -> str:
         "flat direction": "The fit is one of several that are equally good; the certificate says what differs among "
         "them, and it is not told here.",
     }
-    few = [groups(fit.design, f) for f in from_coarse(fit.design) if fit.ngroups[f] < FEW_GROUPS]
+    scarce = [groups(fit.design, f) for f in from_coarse(fit.design) if fit.ngroups[f] < FEW_GROUPS]
+    few = listed(scarce) if scarce else ""
     said = [certified[status]] if status in certified else []
     if len(fit.fixef):
-        said.append(
-            f"The {100 * level:g} % intervals are from the normal distribution, which takes the variances as known"
-            + (f"; with {listed(few)} they are too short." if few else ".")
-        )
+        said.append(f"The {100 * level:g} % intervals are {_rest_on(ddf, few, fit)}.")
     if fit.design.offset is not None:
         said.append("All changes come on top of the known offset.")
     return " ".join(said)

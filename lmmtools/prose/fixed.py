@@ -52,8 +52,8 @@ def _negated(text: str) -> str:
     return MINUS + text if text.strip("0.") else text
 
 
-def _estimates(fit: Any, level: float) -> dict[str, _Estimate]:
-    frame = fit.coef_table(ddf="normal", level=level)
+def _estimates(fit: Any, level: float, ddf: str) -> dict[str, _Estimate]:
+    frame = fit.coef_table(ddf=ddf, level=level)
     table = frame.table(max_rows=max(len(frame), 40))
     names = [column.name for column in table.columns]
     places = [names.index(name) for name in ("estimate", "ci_low", "ci_high")]
@@ -79,7 +79,7 @@ def _told(cells: list[str], row: Any) -> tuple[str, str, str]:
     return tuple(told)
 
 
-def told(fit: Any, focal: str = "", level: float = 0.95) -> list[str]:
+def told(fit: Any, focal: str = "", level: float = 0.95, ddf: str = "satterthwaite") -> list[str]:
     """The fixed effects in sentences, the focal one first, and what is left to the table.
 
     Parameters
@@ -89,13 +89,15 @@ def told(fit: Any, focal: str = "", level: float = 0.95) -> list[str]:
         A coefficient; empty for none.
     level : float
         Of the intervals.
+    ddf : str
+        Their degrees of freedom, as for `coef_table`.
     """
     if not len(fit.fixef):
         return ["The model has no fixed effects: its mean is zero" + (" but for the offset." if _offset(fit) else ".")]
     if fit.certificate.flat_by == "data":
         return ["The fixed effects are left to @tbl-coef: the data do not determine what their intervals rest on."]
     found = list(meanings(fit.design))
-    writer = _Writer(fit, _estimates(fit, level), level, found)
+    writer = _Writer(fit, _estimates(fit, level, ddf), level, found)
     order = sorted(found, key=lambda m: (m.name != focal, m.kind == "mean"))  # changes before the level they start from
     sentences, left = [], []
     for meaning in order:

@@ -14,7 +14,7 @@ from lmmtools.prose.value import Prose, literal
 __all__ = ["methods"]
 
 
-def methods(fit: Any, check: Any = None, level: float = 0.95) -> Prose:
+def methods(fit: Any, check: Any = None, level: float = 0.95, ddf: str = "satterthwaite") -> Prose:
     """How the fit was made, with citations of just what was used.
 
     Parameters
@@ -24,6 +24,8 @@ def methods(fit: Any, check: Any = None, level: float = 0.95) -> Prose:
         The cross-check that the report shows.
     level : float
         Of the intervals.
+    ddf : str
+        Their degrees of freedom, as for `coef_table`.
 
     Returns
     -------
@@ -35,7 +37,7 @@ def methods(fit: Any, check: Any = None, level: float = 0.95) -> Prose:
         _criterion(fit),
         _certificate(fit),
         *_data(fit),
-        _intervals(fit, check_level(level)),
+        _intervals(fit, check_level(level), ddf),
         _modes(),
         *_check(check),
     )
@@ -91,10 +93,20 @@ def _data(fit: Any) -> list[str]:
     return list(dict.fromkeys(said))
 
 
-def _intervals(fit: Any, level: float) -> str:
+_INTERVALS = {
+    "satterthwaite": "Wald's, from t distributions with Satterthwaite's degrees of freedom, which come from the observed "
+    "Hessian of the criterion [@satterthwaite1946; @giesbrecht1985; @kuznetsova2017]",
+    "kenward-roger": "from t distributions with the adjusted standard errors and the degrees of freedom of Kenward and "
+    "Roger [@kenward1997; @halekoh2014]",
+    "residual": "Wald's, from the t distribution with n − rank(X) degrees of freedom",
+    "normal": "Wald's, from the normal distribution [@wald1943]",
+}
+
+
+def _intervals(fit: Any, level: float, ddf: str) -> str:
     said = ""
     if len(fit.fixef):
-        said = f"Intervals ({100 * level:g} %) are Wald's, from the normal distribution [@wald1943]. "
+        said = f"Intervals ({100 * level:g} %) are {_INTERVALS[ddf]}. "
     try:
         shares(fit)
     except ModelError:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmmtools.comparison import is_plain
 from lmmtools.errors import ModelError
-from lmmtools.formats import counted, format_value, listed, visible
+from lmmtools.formats import counted, format_value, is_missing, listed, visible
 from lmmtools.models import Models
 from lmmtools.prose.value import Prose, alert, literal, told
 from lmmtools.prose.warnings import singularity
@@ -209,18 +210,28 @@ def _tests(models: Models, alpha: float) -> Iterator[str]:
             *(f"{_test(r)} for the step from it to {_name(r['larger'])}" for r in up)]  # fmt: skip
     test = "test next to it (@fig-lattice) gives" if len(said) == 1 else "tests next to it (@fig-lattice) give"
     yield f"The likelihood-ratio {test} {'; '.join(said)}."
-    yield _agreement(down, up, alpha)
-    if any("conservative" in row["reference"] for row in (*down, *up)):
+    known = [[row for row in way if not is_missing(row["p_value"])] for way in (down, up)]
+    if any(known):
+        yield _agreement(*known, alpha)
+    if any(not is_plain(row["reference"], row["df"]) for way in known for row in way):
         yield (
             "Where a step sets a variance to zero, marked by a dagger there, the test is at the boundary of what is "
-            "possible and its p-value too large [@self1987; @stram1994]: a small one stands, a large one may hide an "
-            "effect."
+            "possible: LR is the likelihood ratio, and p that of a mixture of χ² distributions, which holds for many "
+            "groups [@self1987; @stram1994]."
+        )
+    if sum(map(len, known)) < len(said):
+        yield (
+            "A step has no p-value where neither χ² nor such a mixture holds, as from a model with a variance at zero: "
+            "`bootstrap_lrt` simulates one."
         )
 
 
 def _test(row: Mapping[str, Any]) -> str:
+    name = f"χ²({row['df']})" if is_plain(row["reference"], row["df"]) else "LR"
+    if is_missing(row["p_value"]):
+        return f"{name} = {_fixed(row['chisq'])}, without a p-value,"
     p = format_value(row["p_value"], "p")
-    return f"χ²({row['df']}) = {_fixed(row['chisq'])}, p {literal(p) if p.startswith('<') else '= ' + p}"
+    return f"{name} = {_fixed(row['chisq'])}, p {literal(p) if p.startswith('<') else '= ' + p}"
 
 
 def _agreement(down: list[dict[str, Any]], up: list[dict[str, Any]], alpha: float) -> str:
@@ -304,8 +315,9 @@ def _singular(models: Models) -> Iterator[str]:
     others = [name for name in singular if name != models.preferred]
     if others:
         said = [f"{_name(name)} ({told(singularity(models[name]))})" for name in others]
-        yield alert("NOTE", f"**Singular {'fit' if len(said) == 1 else 'fits'}:** {'; '.join(said)}. Tests of steps to "
-                            "and from there take the zero as known.")  # fmt: skip
+        fits = "fit" if len(said) == 1 else "fits"
+        means = "Steps from there that add random effects have no p-value."
+        yield alert("NOTE", f"**Singular {fits}:** {'; '.join(said)}. {means}")
 
 
 def _uncertified(models: Models) -> Iterator[str]:

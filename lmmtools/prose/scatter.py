@@ -47,7 +47,7 @@ def shares(fit: Any) -> dict[str, str]:
     ModelError
         With weights, when there is no single share.
     """
-    from lmmtools.inference.icc import icc
+    from lmmtools.measures import icc
 
     table = icc(fit).table()
     group, adjusted = (next(j for j, c in enumerate(table.columns) if c.name == name) for name in ("group", "adjusted"))
@@ -109,7 +109,7 @@ def _shares(fit: Any) -> Iterator[str]:
 
 def _share_changes(fit: Any, factor: str) -> bool:
     """Whether the variance between the levels of a factor differs from row to row."""
-    from lmmtools.inference.icc import relative_variance
+    from lmmtools.inference.variances import relative_variance
 
     terms = zip(fit.design.terms, fit.Lambda, strict=True)
     own = sum(relative_variance(term, L) for term, L in terms if term.factor == factor)

@@ -46,7 +46,7 @@ def _sizes(sizes: np.ndarray) -> str:
 
 def icc(fit: Any) -> Prose:
     """The share of the variance that lies between groups, or why there is no such number."""
-    from lmmtools.inference.icc import icc as shares
+    from lmmtools.measures import icc as shares
 
     try:
         table = shares(fit).table()

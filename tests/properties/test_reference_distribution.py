@@ -13,8 +13,8 @@ from tests.properties.test_nesting import STEPS, fitted, frame, seeds
 
 # The same covariances in other words: a mixture must not depend on them.
 CODINGS = (
-    ("(x + z | g)", "(I(x - 3) + I(2*z) | g)"), ("(f | g)", "(0 + f | g)"), ("(x + z | g)", "(I(x + z) + I(x - z) | g)"),
-    ("(x || g) + (1 | h)", "diag(1 + x | g) + (1 | h)"),
+    ("(x + z | g)", "(I(x - 3) + I(2*z) | g)"), ("(f | g)", "(0 + f | g)"),
+    ("(x + z | g)", "(I(x + z) + I(x - z) | g)"), ("(x || g) + (1 | h)", "diag(1 + x | g) + (1 | h)"),
 )  # fmt: skip
 
 

@@ -57,10 +57,10 @@ def test_a_good_fit(fit):
 
 def test_intervals_are_the_coefficient_tables(fit):
     numbers = lt.record(fit, level=0.9).to_dict()["numbers"]
-    table = fit.coef_table(ddf="normal", level=0.9)
+    table = fit.coef_table(level=0.9)
     assert numbers["intervals"] == {
         "level": 0.9,
-        "reference": "normal",
+        "reference": "satterthwaite",
         "low": {"Intercept": table["ci_low"]["Intercept"]},
         "high": {"Intercept": table["ci_high"]["Intercept"]},
     }

@@ -72,9 +72,9 @@ def test_reasons_say_what_the_one_has_and_the_other_lacks(models):
     )
 
 
-def test_boundary_steps_are_said_to_be_conservative(models):
+def test_boundary_steps_have_their_own_distribution(models):
     steps = lt.lattice(models).set_index(["smaller", "larger"])["reference"]
-    assert steps["ri", "diag"] == "χ²(1), conservative: a variance is zero under the null"
+    assert steps["ri", "diag"] == "½ χ²(0) + ½ χ²(1)"
     assert steps["diag", "us"] == "χ²(1)"
     assert "boundary" in lt.lattice(models).notes[0]
 

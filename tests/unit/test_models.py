@@ -163,7 +163,7 @@ def test_coefficients_stand_side_by_side_by_reml(data):
     table = lt.coefficients(models, level=0.9)
     assert table["coefficient"].tolist() == ["Intercept"] * 3 + ["Days"] * 2
     assert table["model"].tolist() == ["M1", "M2", "M3", "M2", "M3"]
-    own = lt.fit_lmm(RS, data).coef_table(ddf="normal", level=0.9).loc["Days"]
+    own = lt.fit_lmm(RS, data).coef_table(level=0.9).loc["Days"]
     last = table.iloc[-1]
     assert (last["estimate"], last["low"], last["high"]) == (own["estimate"], own["ci_low"], own["ci_high"])
     assert (table.level, table.preferred) == (0.9, "M3")

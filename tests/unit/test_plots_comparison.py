@@ -60,10 +60,11 @@ def test_the_lattice_shows_every_model_and_every_step(models, count):
         assert name in said
         assert f"{fit.npar} par. · AIC {fit.aic:.2f}" in said
         assert f"{name}, {fit.npar} parameters, AIC {fit.aic:.2f}" in figure.alt
-    labels = [text for text in said if text.startswith("χ²(")]
+    labels = [text for text in said if text.startswith(("χ²(", "LR ="))]
     assert len(labels) == len(steps) or len([text for text in said if text.startswith("p ")]) == len(steps)
     for row in steps.itertuples():
-        assert f"χ²({row.df}) = {row.chisq:.2f}" in figure.alt
+        name = f"χ²({row.df})" if row.reference == f"χ²({row.df})" else "LR"
+        assert f"{name} = {row.chisq:.2f}" in figure.alt
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def test_nothing_in_the_lattice_lies_over_anything_else(request, which, count):
     plot, fits = lt.plots.lattice, request.getfixturevalue(which)
     ax = drawn(plot, plot.extract({name: fits[name] for name in itertools.islice(fits, count)}))
     boxes = [patch.get_window_extent() for patch in ax.patches if type(patch).__name__ == "FancyBboxPatch"]
-    labels = [text.get_window_extent() for text in ax.texts if text.get_text().startswith("χ²")]
+    labels = [text.get_window_extent() for text in ax.texts if text.get_text().startswith(("χ²", "LR"))]
     assert len(boxes) == count
     assert len(labels) >= count - 1
     for a, b in itertools.combinations([*boxes, *labels], 2):

@@ -38,7 +38,7 @@ def test_the_preferred_model_its_margin_and_the_tests_next_to_it(sleep):
     assert f"hardly distinguishable from *us* ({table['delta']['us']:.2f} behind)" in text
     assert "*us* contains it and fits hardly better with more parameters." in text
     steps = pd.DataFrame(lt.lattice(sleep)).set_index("smaller")
-    assert f"χ²(1) = {steps['chisq']['ri']:.2f}, p &lt; 0.001 for the step from *ri* to it" in text
+    assert f"LR = {steps['chisq']['ri']:.2f}, p &lt; 0.001 for the step from *ri* to it" in text
     by, p = steps["chisq"]["diag"], steps["p_value"]["diag"]
     assert f"χ²(1) = {by:.2f}, p = {p:.3f} for the step from it to *us*." in text
     assert "They agree with AIC: at a level of 0.05 the step to it is significant and none beyond it is." in text
@@ -59,12 +59,14 @@ def test_a_clear_winner_has_its_distance_to_the_next():
 
 def test_simpler_rivals_are_named_as_such():
     models = growth("age + (1 | Subject)", "age + (age || Subject)", names=["simple", "rich"])
-    text = str(lt.prose.verdict(models))
+    text = str(lt.prose.verdict(models, alpha=0.02))
     assert models.preferred == "rich"
     assert "*simple* is a special case of it: who wants a simpler model loses little with it." in text
-    assert "The likelihood-ratio test next to it (@fig-lattice) gives χ²(1) = " in text
+    assert "The likelihood-ratio test next to it (@fig-lattice) gives LR = " in text
     assert "for the step from *simple* to it." in text
-    assert "It does not agree with AIC: at a level of 0.05 the step from *simple* is not significant." in text
+    assert "It does not agree with AIC: at a level of 0.02 the step from *simple* is not significant." in text
+    assert "p that of a mixture of χ² distributions, which holds for many groups" in text
+    assert "at a level of 0.05 the step to it is significant." in str(lt.prose.verdict(models))
     assert "AIC leans towards those with fewer [@greven2010]" in text
     same = str(lt.prose.verdict(growth("age + (1 | Subject)", "1 + (1 | Subject)")))
     assert "greven2010" not in same  # they differ in their means alone
@@ -98,6 +100,14 @@ def test_a_singular_choice_is_not_recommended_silently():
     assert "> **The preferred model is singular:** the variance of Intercept by Batch is estimated as zero." in text
     two = lt.fit_models(["Yield ~ 1 + (1 | Batch)", "Yield ~ 1 + (half | Batch)"], data)
     assert "**Singular fit:** *M2*" in str(lt.prose.verdict(two))
+
+
+def test_a_step_from_a_singular_model_has_no_p_value_and_settles_nothing():
+    data = lt.load_dataset("Dyestuff2").assign(half=lambda d: np.arange(len(d)) % 2.0)
+    text = str(lt.prose.verdict(lt.fit_models(["Yield ~ 1 + (1 | Batch)", "Yield ~ 1 + (half | Batch)"], data)))
+    assert "without a p-value, for the step from it to *M2*." in text
+    assert "`bootstrap_lrt` simulates one." in text
+    assert "agree" not in text
 
 
 def test_the_best_that_is_not_singular_is_named(sleep):

@@ -235,6 +235,13 @@ def test_a_selection_has_its_own_intervals(slopes):
     assert list(only.confint().index) == ["Days", "sigma"]
 
 
+@pytest.mark.parametrize("level", [0.3, 0.9, 0.9968, 0.999])
+def test_limits_do_not_depend_on_the_points_known(slopes, level):
+    known, alone = slopes.confint(level), profile_confint(slopes.origin.fit, level)
+    assert known.to_numpy() == pytest.approx(alone.to_numpy(), rel=1e-7)
+    assert known.notes == alone.notes
+
+
 def test_a_fit_by_reml_is_refitted_and_the_table_says_so():
     fit = fitted(SLOPES, "sleepstudy", reml=True)
     table = profile_confint(fit, which="sigma")

@@ -66,19 +66,19 @@ def test_orthodont_slope():
     assert said(fit("Orthodont", "distance ~ age + (age | Subject)")) == (
         "The model describes distance (distance from the pituitary to the pterygomaxillary fissure, read off X-ray "
         "films, in mm) by age, from 108 rows of 27 children.\n\n"
-        "- Distance grows by 0.660 mm a year (95 % interval 0.521 to 0.800).\n"
+        "- Distance grows by 0.660 mm a year (95 % interval 0.514 to 0.807).\n"
         "- On average over the rows, 73.7 % of the variance that the fixed effects leave lies between children; the "
         "share changes with age.\n"
         "- The children’s own slopes of age scatter with a standard deviation of 0.226 mm a year.\n"
         "- Within one child, the rows scatter about its own fitted values with a standard deviation of 1.31 mm.\n\n"
-        "The fit is certified as an optimum. The 95 % intervals are from the normal distribution, which takes the "
-        "variances as known."
+        "The fit is certified as an optimum. The 95 % intervals are from t distributions whose degrees of freedom "
+        "(Satterthwaite's) allow for estimated variances."
     )
 
 
 def test_orthodont_intercept_and_another_level():
     assert findings("Orthodont", "distance ~ age + (1 | Subject)", level=0.8) == [
-        "Distance grows by 0.660 mm a year (80 % interval 0.581 to 0.739).",
+        "Distance grows by 0.660 mm a year (80 % interval 0.581 to 0.740).",
         "68.6 % of the variance that the fixed effects leave lies between children, which scatter with a standard "
         "deviation of 2.12 mm.",
         "Within one child, the rows scatter about its own fitted values with a standard deviation of 1.43 mm.",
@@ -87,32 +87,34 @@ def test_orthodont_intercept_and_another_level():
 
 def test_orthodont_slope_by_sex():
     assert findings("Orthodont", "distance ~ age * Sex + (age | Subject)")[:3] == [
-        "Where Sex is Male, distance grows by 0.784 mm a year (95 % interval 0.616 to 0.953).",
-        "Distance grows by 0.30 mm a year less for Sex Female than for Male (0.04 to 0.57).",
+        "Where Sex is Male, distance grows by 0.784 mm a year (95 % interval 0.607 to 0.962).",
+        "Distance grows by 0.30 mm a year less for Sex Female than for Male (0.03 to 0.58).",
         r"Sex\[T.Female\] is left to the table of fixed effects: it holds where age is 0, outside the data.",
     ]
 
 
 def test_sleepstudy():
     assert findings("sleepstudy", "Reaction ~ Days + (Days | Subject)")[:2] == [
-        "Reaction grows by 10.5 ms a day (95 % interval 7.4 to 13.5).",
-        "Where Days is 0, the mean of Reaction is 251.4 ms (238.0 to 264.8).",
+        "Reaction grows by 10.5 ms a day (95 % interval 7.2 to 13.7).",
+        "Where Days is 0, the mean of Reaction is 251.4 ms (237.0 to 265.8).",
     ]
 
 
 def test_dyestuff2_is_singular():
     text = said(fit("Dyestuff2", "Yield ~ 1 + (1 | Batch)"))
     assert "by its mean, from 30 rows of 6 batches." in text
-    assert "- The mean of Yield is 5.67 g (95 % interval 4.34 to 7.00).\n" in text
+    assert "- The mean of Yield is 5.67 g (95 % interval 4.28 to 7.05).\n" in text
     assert "The variance between batches is estimated as zero: the batches differ no more than" in text
     assert "certified as an optimum at the boundary: it is singular (see the table of simpler random effects)." in text
-    assert text.endswith("which takes the variances as known; with 6 batches they are too short.")
+    assert text.endswith("with a variance estimated as zero and 6 batches they may still be too short.")
+    normal = said(fit("Dyestuff2", "Yield ~ 1 + (1 | Batch)"), ddf="normal")
+    assert normal.endswith("which takes the variances as known; with 6 batches they are too short.")
 
 
 def test_math_achieve():
     assert findings("MathAchieve", "MathAch ~ SES * Sector + Sex + (1 | School)") == [
         "Where Sector is Public, MathAch grows by 2.91 points per unit of SES (95 % interval 2.63 to 3.18).",
-        "Where SES is 0, MathAch is 2.14 points higher for Sector Catholic than for Public (1.49 to 2.78).",
+        "Where SES is 0, MathAch is 2.14 points higher for Sector Catholic than for Public (1.49 to 2.79).",
         "MathAch is 1.19 points lower for Sex Female than for Male (0.87 to 1.51).",
         "MathAch grows by 1.28 points per unit of SES less for Sector Catholic than for Public (0.87 to 1.70).",
         "Where SES is 0, Sector is Public and Sex is Male, the mean of MathAch is 12.42 points (11.95 to 12.88).",
@@ -127,14 +129,14 @@ def test_math_achieve():
 
 def test_cell_means_without_an_intercept():
     assert findings("Machines", "score ~ 0 + Machine + (1 | Worker)")[:2] == [
-        "Where Machine is A, the mean of score is 52.4 points (95 % interval 48.0 to 56.7).",
-        "Where Machine is B, the mean of score is 60.3 points (56.0 to 64.7).",
+        "Where Machine is A, the mean of score is 52.4 points (95 % interval 46.9 to 57.9).",
+        "Where Machine is B, the mean of score is 60.3 points (54.8 to 65.8).",
     ]
 
 
 def test_two_factors():
     _, first, second, *_ = findings("MathAchieve", "MathAch ~ 0 + Minority + SES + (1 | School)")
-    assert first == "Where Minority is No and SES is 0, the mean of MathAch is 13.47 points (13.11 to 13.82)."
+    assert first == "Where Minority is No and SES is 0, the mean of MathAch is 13.47 points (13.11 to 13.83)."
     assert second == "Where Minority is Yes and SES is 0, the mean of MathAch is 10.53 points (10.08 to 10.98)."
     told = findings("MathAchieve", "MathAch ~ Minority * Sex + (1 | School)")
     assert told[1] == "Where Minority is No, MathAch is 1.48 points lower for Sex Female than for Male (1.11 to 1.85)."
@@ -171,7 +173,7 @@ def test_a_slope_that_turns_is_not_told_as_less_growth():
 
 def test_falling_is_told_by_its_size():
     data = lt.load_dataset("sleepstudy").assign(Reaction=lambda d: -d["Reaction"])
-    assert "Reaction falls by 10.5 ms a day (95 % interval 7.4 to 13.5)." in findings(
+    assert "Reaction falls by 10.5 ms a day (95 % interval 7.2 to 13.7)." in findings(
         data, "Reaction ~ Days + (Days | Subject)"
     )
 
@@ -216,19 +218,19 @@ def test_other_contrasts_are_left_to_the_table(contrasts):
 
 def test_another_reference_level_is_found():
     told = findings("Machines", "score ~ C(Machine, contr.SAS) + (1 | Worker)")
-    assert told[0] == "Score is 13.9 points lower for Machine A than for C (95 % interval 11.9 to 16.0)."
+    assert told[0] == "Score is 13.9 points lower for Machine A than for C (95 % interval 11.8 to 16.0)."
     assert told[2].startswith("Where Machine is C, the mean of score is 66.3 points")
 
 
 def test_centred_columns_hold_at_the_mean():
     told = findings("Orthodont", "distance ~ center(age) * Sex + (1 | Subject)")
     assert told[1] == (
-        "Where age is at its mean, distance is 2.32 mm lower for Sex Female than for Male (0.83 to 3.81)."
+        "Where age is at its mean, distance is 2.32 mm lower for Sex Female than for Male (0.75 to 3.89)."
     )
     assert told[3].startswith("Where age is at its mean and Sex is Male, the mean of distance is 24.97 mm")
     assert findings("Orthodont", "distance ~ I(age - 11) + (1 | Subject)")[:2] == [
-        "Distance grows by 0.660 mm a year (95 % interval 0.539 to 0.781).",
-        "Where age is 11, the mean of distance is 24.02 mm (23.18 to 24.87).",
+        "Distance grows by 0.660 mm a year (95 % interval 0.538 to 0.783).",
+        "Where age is 11, the mean of distance is 24.02 mm (23.14 to 24.91).",
     ]
 
 
@@ -265,8 +267,8 @@ def test_columns_left_out_change_what_the_others_mean():
 def test_slopes_of_single_levels_are_told(formula):
     told = findings("Orthodont", f"distance ~ {formula}")
     assert told[:2] == [
-        "Where Sex is Male, distance grows by 0.784 mm a year (95 % interval 0.632 to 0.936).",
-        "Where Sex is Female, distance grows by 0.480 mm a year (0.296 to 0.663).",
+        "Where Sex is Male, distance grows by 0.784 mm a year (95 % interval 0.630 to 0.939).",
+        "Where Sex is Female, distance grows by 0.480 mm a year (0.293 to 0.666).",
     ]
     assert not any("only together" in one for one in told)
 
@@ -469,13 +471,15 @@ def test_methods_cite_what_was_used_and_nothing_else():
     plain = lt.prose.methods(fit("Orthodont", "distance ~ age + (1 | Subject)"))
     assert isinstance(plain, Prose)
     used = {"laird1982", "patterson1971", "harville1977", "wilkinson1973", "bates2015", "akaike1974", "schwarz1978"}
-    used |= {"wald1943", "nakagawa2017", "henderson1975"}
+    used |= {"satterthwaite1946", "giesbrecht1985", "kuznetsova2017", "nakagawa2017", "henderson1975"}
     assert cited(plain) == used
     assert "−2 × restricted log-likelihood is 447.0025 with 4 parameters" in str(plain)
     assert "compared with those of other REML fits of the same fixed effects only." in str(plain)
     by_ml = lt.prose.methods(fit("Orthodont", "distance ~ age + (1 | Subject)", reml=False))
     assert cited(by_ml) == used - {"patterson1971"}
     assert "fixed effects only" not in str(by_ml)
+    normal = lt.prose.methods(fit("Orthodont", "distance ~ age + (1 | Subject)"), ddf="normal")
+    assert cited(normal) - used == {"wald1943"}
     slopes = lt.prose.methods(fit("Orthodont", "distance ~ age + (age | Subject)"))
     assert cited(slopes) == used | {"johnson2014"}
 

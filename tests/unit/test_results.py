@@ -16,7 +16,7 @@ def fit():
 
 
 def test_coefficients_by_both_reference_distributions(fit):
-    normal, residual = fit.coef_table(), fit.coef_table(ddf="residual", level=0.9)
+    normal, residual = fit.coef_table(ddf="normal"), fit.coef_table(ddf="residual", level=0.9)
     z = fit.fixef / fit.stderr
     np.testing.assert_allclose(normal["p_value"], 2 * norm.sf(np.abs(z)))
     np.testing.assert_allclose(normal["ci_high"] - fit.fixef, norm.ppf(0.975) * fit.stderr)
@@ -28,15 +28,20 @@ def test_coefficients_by_both_reference_distributions(fit):
     assert "p-values too small" in normal.notes[0]
 
 
-@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger"])
-def test_an_approximation_never_carries_the_name_of_the_thing(fit, ddf):
-    with pytest.raises(lt.NotYetSupported, match=ddf):
-        fit.coef_table(ddf=ddf)
+def test_satterthwaite_is_the_default():
+    unbalanced = lt.load_dataset("sleepstudy").query("not (Subject in ['308', '309'] and Days > 3)")
+    made = lt.fit_lmm("Reaction ~ Days + (Days | Subject)", unbalanced)
+    table = made.coef_table()
+    assert "Satterthwaite" in table.caption
+    np.testing.assert_allclose(table["df"], made.satterthwaite.df(np.eye(2)))
+    np.testing.assert_allclose(table["p_value"], 2 * t.sf(np.abs(table["statistic"]), table["df"]))
+    np.testing.assert_allclose(table["ci_high"], made.fixef + t.ppf(0.975, table["df"]) * made.stderr)
+    assert any("REML does not" in note for note in made.refit(reml=False).coef_table().notes)
 
 
 def test_unknown_arguments_name_the_known_ones(fit):
     for call, known in (
-        (lambda: fit.coef_table(ddf="kr"), "'normal', 'residual'"),
+        (lambda: fit.coef_table(ddf="kr"), '"residual", "normal"'),
         (lambda: fit.coef_table(level=95), "between 0 and 1"),
         (lambda: fit.confint(method="exact"), "wald"),
         (lambda: fit.residuals("pearsons"), "'pearson'"),
@@ -63,11 +68,17 @@ def test_unknown_arguments_name_the_known_ones(fit):
 
 
 def test_confint_rows_are_named_as_in_every_method(fit):
-    table = fit.confint()
-    assert list(table.index) == [
+    wald, profile = fit.confint("wald"), fit.confint()
+    assert list(wald.index) == list(profile.index) == [
         "Intercept", "Days", "sd(Subject, Intercept)", "sd(Subject, Days)", "cor(Subject, Intercept, Days)", "sigma",
     ]  # fmt: skip
-    assert table["low"].isna().sum() == 4
+    assert wald["low"].isna().sum() == 4
+    assert profile.notna().to_numpy().all()
+    assert "profile (ML)" in profile.caption
+    with pytest.raises(lt.LMMError, match='goes with method="bootstrap" only'):
+        fit.confint("profile", n=100)
+    with pytest.raises(lt.LMMError, match="did you mean `bootstrap`"):
+        fit.confint("boot")
 
 
 def test_varcorr_has_lme4s_layout(fit):
@@ -142,7 +153,7 @@ def test_icc_is_the_share_between_groups(fit):
     assert table["adjusted"].iloc[0] == pytest.approx(0.721658476, abs=1e-6)
     assert table["icc"].iloc[0] == pytest.approx(0.520566874, abs=1e-6)
     assert table[["low", "high"]].isna().all(axis=None)
-    drawn = lt.icc(fit, n=20, rng=np.random.default_rng(2))
+    drawn = lt.icc(fit, n=60, rng=np.random.default_rng(2))
     assert drawn["low"].iloc[0] < drawn["adjusted"].iloc[0] < drawn["high"].iloc[0]
 
 

@@ -1,0 +1,229 @@
+"""What each method says of one parameter: an estimate, an interval and a p-value, as far as it has them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from lmmtools.comparison import bootstrap_lrt, exact_lrt
+from lmmtools.comparison.dropped import tested_without
+from lmmtools.errors import LMMError
+from lmmtools.inference.contrasts import linear_functions, t_quantile, two_sided
+from lmmtools.inference.robust import robust_functions
+from lmmtools.profiles import profile_confint
+from lmmtools.profiles.parameters import Origin
+from lmmtools.profiles.paths import path_of
+from lmmtools.resampling import bootstrap
+from lmmtools.resampling.blocks import check_rng
+from lmmtools.results import estimate
+
+__all__ = ["Asked", "Said", "of_coefficient", "of_deviation"]
+
+_WALD = {
+    "normal": "Normal reference",
+    "residual": "Residual df",
+    "satterthwaite": "Satterthwaite's df",
+    "kenward-roger": "Kenward and Roger",
+}
+_KINDS = {"percentile": "Percentile bootstrap", "basic": "Basic bootstrap", "bca": "BCa bootstrap"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of every method.
+
+    Attributes
+    ----------
+    fit : LMMFit
+    name : str
+        The parameter.
+    null, level : float
+        What it is tested against, and the confidence level.
+    cluster : str or array or None
+        What robust standard errors are clustered by.
+    n, rng, workers, progress
+        Of the bootstrap; without `rng` there is none.
+    """
+
+    fit: Any
+    name: str
+    null: float
+    level: float
+    cluster: Any
+    n: int
+    rng: Any
+    workers: int
+    progress: bool | None
+
+    @cached_property
+    def seeds(self) -> list[np.random.SeedSequence]:
+        """One for each of the methods that simulate."""
+        source = check_rng(self.rng, "triangulate")
+        return (source.bit_generator.seed_seq if isinstance(source, np.random.Generator) else source).spawn(3)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one method says.
+
+    Attributes
+    ----------
+    method : str
+    kind : str
+        Its kind: ``normal``, ``residual``, ``satterthwaite``, ``kenward-roger``, ``profile``, ``bootstrap``,
+        ``bootstrap test``, ``robust``, ``ratio`` or ``exact``.
+    estimate, std_error, df, p_value, low, high : float
+        NaN where the method has none.
+    note : str
+        What must be said under the table; empty for nothing.
+    decides : bool
+        Whether its interval may be read as a test.
+    """
+
+    method: str
+    kind: str
+    estimate: float = np.nan
+    std_error: float = np.nan
+    df: float = np.nan
+    p_value: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    note: str = ""
+    decides: bool = True
+
+    def finds(self, asked: Asked) -> bool | None:
+        """Whether the parameter differs from its null at the level; None where the method cannot say."""
+        if np.isfinite(self.p_value):
+            return self.p_value < 1.0 - asked.level
+        if not self.decides or np.isnan(self.low) or np.isnan(self.high):
+            return None
+        return not self.low <= asked.null <= self.high
+
+
+def of_coefficient(asked: Asked) -> Iterator[Said]:
+    """Every method on a fixed effect."""
+    fit, place = asked.fit, list(asked.fit.design.fixed_names).index(asked.name)
+    row = np.eye(len(fit.beta))[[place]]
+    restricted = fit if fit.reml else fit.refit(reml=True)
+    for ddf in ("normal", "residual", "satterthwaite", "kenward-roger"):
+        yield _wald(asked, restricted if ddf == "kenward-roger" else fit, row, ddf)
+    yield _profiled(asked, test=True)
+    if asked.cluster is not None:
+        yield _robust(asked, row)
+    if asked.rng is not None:
+        yield from _bootstrapped(asked)
+        small = _without(fit if not fit.reml else fit.refit(reml=False), place, asked.null)
+        yield _bootstrap_test(asked, small)
+
+
+def of_deviation(asked: Asked, term: int, effect: int) -> Iterator[Said]:
+    """Every method on the standard deviation of a random effect, tested by leaving the effect out."""
+    yield _profiled(asked)
+    fit = asked.fit
+    terms = _less(fit.design.terms, term, effect)
+    small = estimate(dataclasses.replace(fit.design, terms=terms), reml=fit.reml) if terms else None
+    row = tested_without(fit, terms)
+    note = f"The likelihood ratio refers to {row['reference']}."
+    yield Said("Likelihood ratio", "ratio", p_value=float(row["p_value"]), note=note)
+    if asked.rng is None:
+        return
+    if len(fit.design.terms[term].names) == 1:
+        try:
+            exact = exact_lrt(fit, fit.design.terms[term].label, rng=np.random.default_rng(asked.seeds[0]))
+            yield Said(_capital(exact.method), "exact", p_value=exact.p_value)
+        except LMMError as error:
+            yield Said("Exact likelihood ratio", "exact", note=str(error))
+    # refits scatter around the estimate and seldom reach zero itself: their intervals are no test of it
+    yield from (dataclasses.replace(one, decides=False) for one in _bootstrapped(asked))
+    yield _bootstrap_test(asked, small)
+
+
+def _less(terms: tuple[Any, ...], k: int, effect: int) -> tuple[Any, ...]:
+    """The random terms without one effect of the k-th, or without that term where it has no other or is structured."""
+    term = terms[k]
+    rest = [i for i in range(len(term.names)) if i != effect]
+    if not rest or term.structure not in ("us", "diag"):
+        return (*terms[:k], *terms[k + 1 :])
+    less = dataclasses.replace(
+        term, names=tuple(term.names[i] for i in rest), matrix=np.asfortranarray(term.matrix[:, rest])
+    )
+    return (*terms[:k], less, *terms[k + 1 :])
+
+
+def _wald(asked: Asked, fit: Any, row: np.ndarray, ddf: str) -> Said:
+    name = _WALD[ddf] + ("" if fit.reml == asked.fit.reml else " (REML)")
+    try:
+        found = linear_functions(fit, row, ddf)
+    except LMMError as error:  # Kenward and Roger's method is not defined for every covariance
+        return Said(name, ddf, note=str(error))
+    return _by_t(asked, name, ddf, found.estimate[0], found.std_error[0], found.df[0])
+
+
+def _by_t(asked: Asked, method: str, kind: str, value: float, std_error: float, df: float) -> Said:
+    half = float(t_quantile(df, asked.level)) * std_error
+    p_value = float(two_sided((value - asked.null) / std_error, df))
+    return Said(method, kind, float(value), float(std_error), float(df), p_value, value - half, value + half)
+
+
+def _profiled(asked: Asked, *, test: bool = False) -> Said:
+    """The profile of the ML criterion: its limits, and of a fixed effect ζ² at the null as a likelihood ratio."""
+    by_ml = asked.fit.refit(reml=False) if asked.fit.reml else asked.fit
+    origin = Origin(by_ml)
+    path = path_of(origin, next(p for p in origin.parameters if p.name == asked.name))
+    table = profile_confint(by_ml, asked.level, asked.name)
+    low, high = table.loc[asked.name]
+    p_value = float(two_sided(path.at(asked.null).zeta, np.inf)) if test else np.nan
+    value = path.origin_point().value
+    return Said(
+        "Profile likelihood (ML)", "profile", float(value), p_value=p_value, low=float(low), high=float(high),
+        note=" ".join(table.notes),
+    )  # fmt: skip
+
+
+def _robust(asked: Asked, row: np.ndarray) -> Said:
+    by = asked.cluster if isinstance(asked.cluster, str) else "the clusters given"
+    name = f"Cluster-robust CR2 by {by}"
+    try:
+        found = robust_functions(asked.fit, row, asked.cluster, "CR2")
+    except LMMError as error:
+        return Said(name, "robust", note=str(error))
+    return _by_t(asked, name, "robust", found.estimate[0], found.std_error[0], found.df[0])
+
+
+def _bootstrapped(asked: Asked) -> Iterator[Said]:
+    made = bootstrap(asked.fit, asked.n, asked.seeds[1], workers=asked.workers, progress=asked.progress)
+    draws = made[asked.name].dropna()
+    for kind, word in _KINDS.items():
+        try:
+            low, high = made.confint(kind=kind, level=asked.level).loc[asked.name, ["low", "high"]]
+        except LMMError as error:
+            yield Said(word, "bootstrap", note=str(error))
+            continue
+        yield Said(word, "bootstrap", float(draws.mean()), float(draws.std()), low=float(low), high=float(high))
+
+
+def _bootstrap_test(asked: Asked, small: Any) -> Said:
+    large = asked.fit if small is None or asked.fit.reml == small.reml else asked.fit.refit(reml=small.reml)
+    found = bootstrap_lrt(small, large, asked.n, asked.seeds[2], workers=asked.workers, progress=asked.progress)
+    return Said("Bootstrap likelihood ratio", "bootstrap test", p_value=found.p_value)
+
+
+def _without(fit: Any, place: int, null: float) -> Any:
+    """The fit with one coefficient held at its null: the column leaves X and enters the offset."""
+    design = fit.design
+    offset = design.offset
+    if null:
+        held = null * design.X[:, place]
+        offset = held if offset is None else offset + held
+    names = tuple(name for k, name in enumerate(design.fixed_names) if k != place)
+    others = np.asfortranarray(np.delete(design.X, place, axis=1))
+    return estimate(dataclasses.replace(design, X=others, fixed_names=names, offset=offset), reml=fit.reml)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

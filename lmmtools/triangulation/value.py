@@ -1,0 +1,152 @@
+"""The table of one effect by every method, and what it decides."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.arguments import check_count, check_level
+from lmmtools.errors import LMMError
+from lmmtools.formats import estimate_format, nearest, quoted
+from lmmtools.frames import Frame, frame
+from lmmtools.profiles.parameters import parameters_of
+from lmmtools.triangulation.methods import Asked, Said, of_coefficient, of_deviation
+from lmmtools.triangulation.reasons import decision, reference_of
+
+__all__ = ["Triangulation", "triangulate"]
+
+
+class Triangulation(Frame):
+    """One parameter by every method: a frame, with what it decides.
+
+    Attributes
+    ----------
+    parameter : str
+    reference : str
+        The method that the others are held against.
+    null, level : float
+    flips : bool
+        Whether some method decides otherwise than the reference.
+    sentences : tuple of str
+        Where the methods agree, or why they do not.
+    """
+
+    _metadata: ClassVar[list[str]] = ["_about", "parameter", "reference", "null", "level", "sentences"]
+
+    @property
+    def _constructor(self) -> type[Triangulation]:
+        return Triangulation
+
+    @property
+    def flips(self) -> bool:
+        """Whether some method decides otherwise than the reference."""
+        return bool((self["flips"] != "").any())
+
+
+def triangulate(
+    fit: Any,
+    parameter: str,
+    *,
+    null: float = 0.0,
+    level: float = 0.95,
+    cluster: Any = None,
+    n: int = 1000,
+    rng: Any = None,
+    workers: int = 1,
+    progress: bool | None = None,
+) -> Triangulation:
+    """One parameter by every method, and where the decision turns on the method.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    parameter : str
+        A coefficient, or a standard deviation as `confint` names it: ``sd(Subject, Days)``.
+    null : float
+        What a coefficient is tested against; a standard deviation is against zero.
+    level : float
+        Confidence level; tests are at one less it.
+    cluster : str or array_like, optional
+        What robust standard errors are clustered by; the grouping factor where there is one only.
+    n, rng, workers, progress
+        Of the bootstrap, see `lmmtools.bootstrap`; without `rng` the methods that simulate responses are left out.
+
+    Returns
+    -------
+    Triangulation
+        A row a method: ``method, estimate, std_error, df, p_value, low, high, decision, flips``; `flips` marks a
+        decision that is not that of the reference, which is Kenward and Roger's method for a coefficient, as far as it
+        is defined. What a method cannot say is missing, with the reason in the notes.
+
+    Raises
+    ------
+    LMMError
+        If there is no such parameter, or an argument is none.
+
+    Examples
+    --------
+    >>> import lmmtools as lt
+    >>> fit = lt.fit_lmm("Reaction ~ Days + (Days | Subject)", lt.load_dataset("sleepstudy"))
+    >>> lt.triangulate(fit, "Days").flips
+    False
+    """
+    level, n = check_level(level), check_count(n, "triangulate: n, the number of replicates,", at_least=1)
+    if cluster is None and len(fit.ngroups) == 1:
+        cluster = next(iter(fit.ngroups))
+    asked = Asked(fit, parameter, float(null), level, cluster, n, rng, workers, progress)
+    said = list(_ask(asked))
+    reference = reference_of(said, asked)
+    return _table(asked, said, reference)
+
+
+def _ask(asked: Asked) -> Any:
+    fit = asked.fit
+    coefficients = list(fit.design.fixed_names)
+    if asked.name in coefficients:
+        return of_coefficient(asked)
+    deviations = {p.name: (p.term, p.places[0]) for p in parameters_of(fit) if p.kind == "sd"}
+    known = [*coefficients, *deviations]
+    if asked.name not in deviations:
+        raise LMMError(
+            f"triangulate: `{asked.name}` is no coefficient or standard deviation of this model"
+            f"{nearest(str(asked.name), known)}; it has {quoted(known)}."
+        )
+    if asked.null:
+        raise LMMError("triangulate: a standard deviation is tested against zero; leave null out.")
+    return of_deviation(asked, *deviations[asked.name])
+
+
+def _table(asked: Asked, said: list[Said], reference: Said | None) -> Triangulation:
+    verdicts = [one.finds(asked) for one in said]
+    held = None if reference is None else reference.finds(asked)
+    words = {True: "clear", False: "not clear", None: ""}
+    numbers = ("estimate", "std_error", "df", "p_value", "low", "high")
+    table = pd.DataFrame(
+        {"method": [one.method for one in said]}
+        | {name: [getattr(one, name) for one in said] for name in numbers}
+        | {
+            "decision": [words[v] for v in verdicts],
+            "flips": ["flips" if v is not None and v != held else "" for v in verdicts],
+        }
+    )
+    sentences = decision(said, reference, asked)
+    together = estimate_format(x for x in table[["estimate", "low", "high"]].to_numpy().ravel() if np.isfinite(x))
+    percent = f"{100 * asked.level:g} %"
+    about = "" if reference is None else f"Decisions are held against {reference.method}."
+    made = frame(
+        table,
+        caption=f"{asked.name} by every method, with {percent} intervals; tested against {asked.null:g}",
+        label="tbl-triangulation",
+        notes=(*sentences, about, *dict.fromkeys(one.note for one in said if one.note)),
+        index=False,
+        headings={"method": "Method", "estimate": "Estimate", "std_error": "Std. error", "df": "df", "p_value": "p",
+                  "low": f"{percent} low", "high": "high", "decision": "Decision", "flips": "Flips"},
+        formats={"estimate": together, "std_error": "estimate", "df": "fixed1", "p_value": "p", "low": together,
+                 "high": together, "decision": "text", "flips": "text"},
+        cls=Triangulation,
+    )  # fmt: skip
+    made.parameter, made.null, made.level, made.sentences = asked.name, asked.null, asked.level, sentences
+    made.reference = "" if reference is None else reference.method
+    return made
