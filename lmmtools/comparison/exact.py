@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from lmmtools.arguments import check_count
-from lmmtools.comparison.ratio import check_rng
 from lmmtools.comparison.simulated import SimulatedTest, simulated_test
 from lmmtools.comparison.spectral import Spectrum, distinct, draw_ratios, reduced_eigenvalues
 from lmmtools.comparison.together import require_fits
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import counted, quoted
+from lmmtools.resampling.blocks import check_rng
 from lmmtools.results import estimate
 from lmmtools.singular import least_squares
 
@@ -31,7 +31,7 @@ def exact_lrt(
     *,
     fixed: Sequence[str] = (),
     n: int = 100_000,
-    rng: np.random.Generator | None = None,
+    rng: np.random.Generator | int | None = None,
 ) -> SimulatedTest:
     """Test that one random term has variance zero, against the statistic's distribution in samples of this size.
 
@@ -46,7 +46,7 @@ def exact_lrt(
         Coefficients that are zero under the hypothesis too; by ML.
     n : int
         How many values of the null distribution are drawn.
-    rng : numpy.random.Generator, optional
+    rng : numpy.random.Generator or int, optional
         The same draws each time when left out.
 
     Returns
@@ -60,7 +60,8 @@ def exact_lrt(
         If the term has more than one (co)variance parameter, its effects are too many, the model is by ML and has other
         random terms, or fixed effects are tested by REML.
     LMMError
-        If there is no such term or coefficient, `n` is no whole number of at least 1,000, or `rng` no Generator.
+        If there is no such term or coefficient, `n` is no whole number of at least 1,000, or `rng` gives no random
+        numbers.
 
     Notes
     -----
@@ -87,7 +88,7 @@ def exact_lrt(
     """
     require_fits("exact_lrt", (fit,), at_least=1)
     check_count(n, "exact_lrt: n, the number of draws,", at_least=1000)
-    check_rng(rng, "exact_lrt")
+    rng = np.random.default_rng(_SEED if rng is None else check_rng(rng, "exact_lrt"))
     k = find_term("exact_lrt", fit, term)
     _refuse_parameters(fit.design.terms[k])
     dropped = _columns(fit, fixed)
@@ -101,7 +102,7 @@ def exact_lrt(
     mu, xi = _spectra(fit, k)
     draws = draw_ratios(
         mu, None if fit.reml else xi, n=fit.nobs, p=fit.design.X.shape[1], tested=len(dropped), draws=n,
-        rng=np.random.default_rng(_SEED) if rng is None else rng,
+        rng=rng,
     )  # fmt: skip
     method, null = _method(fit, others, dropped, n), _hypothesis(fit, k, dropped)
     return simulated_test(float(statistic), draws, method=method, null=null)

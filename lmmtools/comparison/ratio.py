@@ -18,16 +18,16 @@ from lmmtools.comparison.together import (
     require_fits,
     require_nested,
 )
-from lmmtools.errors import LMMError
 from lmmtools.frames import Frame, frame
 from lmmtools.nesting import Nesting
+from lmmtools.resampling.blocks import check_rng
 
-__all__ = ["check_rng", "likelihood_ratio", "lrt"]
+__all__ = ["likelihood_ratio", "lrt"]
 
 _FORMATS = {"loglik": "fixed3", "deviance": "fixed3", "chisq": "fixed3", "p_value": "p"}
 
 
-def lrt(*fits: Any, draws: int = DRAWS, rng: np.random.Generator | None = None) -> Frame:
+def lrt(*fits: Any, draws: int = DRAWS, rng: np.random.Generator | int | None = None) -> Frame:
     """Likelihood-ratio tests of successively larger nested fits.
 
     Parameters
@@ -36,7 +36,7 @@ def lrt(*fits: Any, draws: int = DRAWS, rng: np.random.Generator | None = None) 
         Two or more, of the same rows; they are put in order of their number of parameters.
     draws : int
         How many draws the weights of a mixture are simulated from, where they have no closed form.
-    rng : numpy.random.Generator, optional
+    rng : numpy.random.Generator or int, optional
         For these; the same draws each time when left out.
 
     Returns
@@ -52,7 +52,7 @@ def lrt(*fits: Any, draws: int = DRAWS, rng: np.random.Generator | None = None) 
         If responses, rows, weights or methods differ, REML fits differ in the means they can take, or a fit is not
         nested in the next.
     LMMError
-        If `draws` is no whole number of at least 1,000, or `rng` no Generator.
+        If `draws` is no whole number of at least 1,000, or `rng` gives no random numbers.
 
     Notes
     -----
@@ -80,7 +80,7 @@ def lrt(*fits: Any, draws: int = DRAWS, rng: np.random.Generator | None = None) 
     """
     require_fits("lrt", fits, at_least=2)
     check_count(draws, "lrt: draws", at_least=1000)
-    check_rng(rng, "lrt")
+    rng = None if rng is None else np.random.default_rng(check_rng(rng, "lrt"))
     ordered = sorted(fits, key=lambda f: f.npar)
     for small, large in pairwise(ordered):
         require_comparable("lrt", small, large)
@@ -98,17 +98,6 @@ def lrt(*fits: Any, draws: int = DRAWS, rng: np.random.Generator | None = None) 
                   "df": "df", "p_value": "p", "reference": "Reference"},
         formats=_FORMATS | {"npar": "int", "df": "int", "reference": "text"},
     )  # fmt: skip
-
-
-def check_rng(rng: Any, name: str) -> None:
-    """Refuse what is neither a Generator nor None.
-
-    Raises
-    ------
-    LMMError
-    """
-    if rng is not None and not isinstance(rng, np.random.Generator):
-        raise LMMError(f"{name}: rng must be a numpy.random.Generator, such as default_rng(1); got {rng!r}.")
 
 
 def _first_row(fit: Any, criterion: float) -> dict[str, Any]:

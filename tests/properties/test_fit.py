@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import lmmtools as lt
+from tests.definitions.prediction import prediction_variance
 from tests.designs import Problem, problems, wider_problems
 from tests.oracle import dense_model, descend
 
@@ -209,11 +210,11 @@ def _check_intervals(problem: Problem) -> None:
     fit = _fit(problem)
     dense = dense_model(fit.design, reml=problem.reml)
     rows = tuple((t.matrix, t.codes) for t in fit.design.terms)
-    mean, observation = dense.prediction_variance(fit.theta, fit.design.X, rows)
+    mean, observation = prediction_variance(dense, fit.theta, fit.design.X, rows)
     got = fit.predict(interval="mean")["std_error"].to_numpy()
     np.testing.assert_allclose(got, np.sqrt(mean), rtol=1e-5, atol=1e-6 * fit.sigma)
     unseen = tuple((t.matrix, np.full(fit.nobs, -1)) for t in fit.design.terms)
-    _, population = dense.prediction_variance(fit.theta, fit.design.X, unseen)
+    _, population = prediction_variance(dense, fit.theta, fit.design.X, unseen)
     if fit.design.weights is None:
         got = fit.predict(interval="observation")["std_error"].to_numpy()
         np.testing.assert_allclose(got, np.sqrt(observation), rtol=1e-5)

@@ -9,6 +9,7 @@ from scipy.linalg import null_space
 from scipy.stats import multivariate_normal
 
 import lmmtools as lt
+from tests.definitions.prediction import prediction_variance
 from tests.oracle import DenseModel, DenseTerm, dense_model, derivatives, descend, numerical
 from tests.reference.lme4_fits import contrasts, data, references
 from tests.reference.other_fits import OTHERS_LOWER, design_of, others, theta_there
@@ -179,7 +180,7 @@ def test_several_factors_solve_the_mixed_model_equations():
     np.testing.assert_allclose(fit.modes_cov, fit.sigma**2 * np.linalg.inv(C[2:, 2:]), rtol=1e-7, atol=1e-9)
     inverse = fit.sigma**2 * np.linalg.inv(C)
     rows = tuple((term.matrix[:3], term.codes[:3]) for term in model.terms)
-    mean, _ = model.prediction_variance(theta, model.X[:3], rows)
+    mean, _ = prediction_variance(model, theta, model.X[:3], rows)
     A0 = A[:3]
     np.testing.assert_allclose(mean, np.einsum("ij,jk,ik->i", A0, inverse, A0), rtol=1e-8)
 
@@ -237,7 +238,7 @@ def test_modes_and_variances_solve_the_mixed_model_equations():
     np.testing.assert_allclose(fit.vcov, inverse[:2, :2], rtol=1e-9)
     rows = np.array([[1.0, 0.3], [1.0, -2.0]])
     codes = np.array([0, 2])
-    mean, observation = model.prediction_variance(theta, rows, ((rows, codes),))
+    mean, observation = prediction_variance(model, theta, rows, ((rows, codes),))
     A0 = np.hstack([rows, model.spread(rows, codes, model.terms[0])])
     np.testing.assert_allclose(mean, np.einsum("ij,jk,ik->i", A0, inverse, A0), rtol=1e-9)
     np.testing.assert_allclose(observation - mean, fit.sigma**2)
@@ -251,8 +252,8 @@ def test_prediction_variance_of_a_new_level_and_of_the_population():
     fixed = rows @ fit.vcov @ rows.T
     effect = fit.sigma**2 * rows @ model.terms[0].factor_of(theta) @ model.terms[0].factor_of(theta).T @ rows.T
     unseen = ((rows, np.array([-1])),)
-    new, _ = model.prediction_variance(theta, rows, unseen)
-    population, observation = model.prediction_variance(theta, rows, unseen, random=False)
+    new, _ = prediction_variance(model, theta, rows, unseen)
+    population, observation = prediction_variance(model, theta, rows, unseen, random=False)
     assert new == pytest.approx((fixed + effect).item())
     assert population == pytest.approx(fixed.item())
     assert observation == pytest.approx((fixed + effect).item() + fit.sigma**2)
@@ -267,7 +268,7 @@ def test_intervals_of_predict_are_the_oracles(formula, random, reml):
     new = pd.DataFrame({"Days": [0, 3.5, 9], "Subject": ["308", "335", "nobody"]})
     rows = fit.design.new_rows(new, unseen="population")
     terms = tuple((term.matrix, term.codes) for term in rows.terms)
-    expected = dense_model(fit.design, reml=reml).prediction_variance(fit.theta, rows.X, terms, random=random)
+    expected = prediction_variance(dense_model(fit.design, reml=reml), fit.theta, rows.X, terms, random=random)
     for interval, variance in zip(("mean", "observation"), expected, strict=True):
         found = fit.predict(new, random=random, unseen="population", interval=interval)
         np.testing.assert_allclose(found["std_error"], np.sqrt(variance), rtol=1e-9)

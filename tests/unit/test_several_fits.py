@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import lmmtools as lt
+from tests.definitions.prediction import prediction_variance
 from tests.oracle import dense_model
 
 LEVELS = [str(level) for level in sorted(lt.load_dataset("sleepstudy")["Subject"].unique())]
@@ -89,7 +90,7 @@ def test_modes_and_their_covariances_by_factor(fit):
 
 def test_intervals_of_fitted_rows_and_of_the_population(fit):
     dense = dense_model(fit.design, reml=fit.reml)
-    mean, _ = dense.prediction_variance(fit.theta, fit.design.X, rows_of(fit))
+    mean, _ = prediction_variance(dense, fit.theta, fit.design.X, rows_of(fit))
     np.testing.assert_allclose(fit.predict(interval="mean")["std_error"], np.sqrt(mean), rtol=1e-8)
     whole = np.diagonal(dense.V(fit.theta)) * fit.sigma**2
     population = whole + np.einsum("ij,jk,ik->i", fit.design.X, fit.vcov, fit.design.X)
