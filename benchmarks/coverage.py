@@ -1,6 +1,6 @@
 """How often intervals hold the truth, and tests reject it, in small unbalanced designs: the evidence for the defaults.
 
-``python -m benchmarks.coverage [--n 2000] [--bootstrapped 500] [--replicates 199] [--workers 2]`` simulates each scene
+``python -m benchmarks.coverage [--n 1000] [--bootstrapped 150] [--replicates 999] [--workers 2]`` simulates each scene
 n times, fits every response, asks every method, and writes docs/coverage.md with docs/coverage.svg beside it. All is
 seeded: the same arguments give the same numbers, whatever the number of workers.
 """
@@ -61,8 +61,13 @@ def _coefficients(scene: Scene, fit: lt.LMMFit):
 
 def _held(scene: Scene, method: str, low: pd.Series, high: pd.Series):
     for kind, name in scene.watched.items():
-        truth = scene.truth[name]
-        yield kind, method, float(low[name] <= truth <= high[name]), float(high[name] - low[name])
+        yield kind, method, *_interval(low[name], high[name], scene.truth[name])
+
+
+def _interval(low: float, high: float, truth: float) -> tuple[float, float]:
+    """Whether it holds the truth, NaN where there is no interval, and its length."""
+    given = not (np.isnan(low) or np.isnan(high))
+    return float(low <= truth <= high) if given else np.nan, float(high - low)
 
 
 def _bootstrapped(scene: Scene, fit: lt.LMMFit, rng: np.random.Generator, replicates: int):
@@ -76,8 +81,7 @@ def _bootstrapped(scene: Scene, fit: lt.LMMFit, rng: np.random.Generator, replic
 def _sd(scene: Scene, method: str, table: pd.DataFrame):
     name, truth = scene.deviation
     if name in table.index:
-        low, high = table.loc[name, ["low", "high"]]
-        yield "sd", method, float(low <= truth <= high), float(high - low)
+        yield "sd", method, *_interval(*table.loc[name, ["low", "high"]], truth)
 
 
 def _terms(scene: Scene, fit: lt.LMMFit):
@@ -142,21 +146,23 @@ def summarise(found: dict[str, Counts]) -> pd.DataFrame:
     for scene, counts in found.items():
         for (what, method), values in counts.items():
             hits, lengths = np.array(values).T
-            rate = hits.mean()
+            none = float(np.isnan(hits).mean())
+            hits = hits[~np.isnan(hits)]
+            rate = hits.mean() if len(hits) else np.nan
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 length = float(np.nanmedian(lengths))
-            error = float(np.sqrt(max(rate * (1 - rate), 0.25 / len(hits)) / len(hits)))
-            rows.append((scene, what, method, float(rate), error, length, len(hits)))
-    return pd.DataFrame(rows, columns=["scene", "what", "method", "rate", "error", "length", "n"])
+            error = float(np.sqrt(max(rate * (1 - rate), 0.25 / len(hits)) / len(hits))) if len(hits) else np.nan
+            rows.append((scene, what, method, float(rate), error, length, none))
+    return pd.DataFrame(rows, columns=["scene", "what", "method", "rate", "error", "length", "none"])
 
 
 def main() -> None:
     """Simulate, and write page and picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--n", type=int, default=2000)
-    parser.add_argument("--bootstrapped", type=int, default=500, help="responses of each scene that are bootstrapped")
-    parser.add_argument("--replicates", type=int, default=199)
+    parser.add_argument("--n", type=int, default=1000)
+    parser.add_argument("--bootstrapped", type=int, default=150, help="responses of each scene that are bootstrapped")
+    parser.add_argument("--replicates", type=int, default=999)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -24,8 +24,8 @@ INTRODUCTION = """# How often intervals hold the truth
 
 Made by `python -m benchmarks.coverage`: {n:,} responses for each of {scenes} small, unbalanced designs, drawn from a
 known truth, fitted by REML, and every method asked for a 95 % interval or a test at 5 %. In the tables should stand 95
-for intervals and 5 for tests; a difference of more than two Monte-Carlo errors (at most {error:.1f} points) is no
-noise. Bootstraps have {replicates} replicates each, of the first {bootstrapped:,} responses.
+for intervals and 5 for tests; a difference of more than two Monte-Carlo errors (at most {error:.1f} points, {rough:.1f}
+for bootstraps) is no noise. Bootstraps have {replicates} replicates each, of the first {bootstrapped:,} responses.
 
 | scene | design | singular fits |
 | --- | --- | ---: |
@@ -34,8 +34,11 @@ noise. Bootstraps have {replicates} replicates each, of the first {bootstrapped:
 
 def write(table: pd.DataFrame, failed: dict[str, int], page: Path, n: int, bootstrapped: int, replicates: int) -> None:
     """The tables as Markdown."""
-    error = 100 * table.loc[table["what"].isin(["between", "within"]), "error"].max()
-    text = INTRODUCTION.format(n=n, scenes=len(SCENES), error=error, replicates=replicates, bootstrapped=bootstrapped)
+    own = table["what"].isin(["between", "within"])
+    resampled = table["method"].str.startswith("bootstrap")
+    error, rough = (100 * table.loc[own & (resampled == b), "error"].max() for b in (False, True))
+    numbers = {"n": n, "scenes": len(SCENES), "error": error, "rough": rough, "replicates": replicates}
+    text = INTRODUCTION.format(**numbers, bootstrapped=bootstrapped)
     for name, make in SCENES.items():
         singular = _rate(table, name, "fits", "singular")
         text += f"| {name} | {make().words} | {singular} % |\n"
@@ -52,9 +55,11 @@ def _section(table: pd.DataFrame, what: str, title: str) -> str:
     scenes = [name for name in SCENES if name in set(part["scene"])]
     methods = [m for m in (*METHODS, *TESTS) if m in set(part["method"])]
     lengths = what in ("between", "within", "sd")
-    text = f"\n## {title}\n\n" + ("In brackets the median length, against that of " if lengths else "")
+    text = f"\n## {title}\n\n"
     against = "profile (ML)" if what == "sd" else "t, Satterthwaite"
-    text += f"{against}.\n\n" if lengths else ""
+    if lengths:
+        text += f"In brackets the median length, against that of {against}. Where a bootstrap gives no interval,\n"
+        text += "its limits lying beyond the most extreme replicate, how often: the rate is that of the others.\n\n"
     text += f"| method | {' | '.join(scenes)} |\n| --- |{' ---: |' * len(scenes)}\n"
     for method in methods:
         cells = []
@@ -62,7 +67,8 @@ def _section(table: pd.DataFrame, what: str, title: str) -> str:
             cell = _rate(part, scene, what, method)
             if lengths and cell != "–":
                 row = _row(part, scene, what, method)
-                cell += f" ({row['length'] / _row(part, scene, what, against)['length']:.2f})"
+                none = f"; none {100 * row['none']:.0f} %" if row["none"] >= 0.005 else ""
+                cell += f" ({row['length'] / _row(part, scene, what, against)['length']:.2f}{none})"
             cells.append(cell)
         text += f"| {method} | {' | '.join(cells)} |\n"
     return text
@@ -75,7 +81,7 @@ def _row(table: pd.DataFrame, scene: str, what: str, method: str) -> pd.Series |
 
 def _rate(table: pd.DataFrame, scene: str, what: str, method: str) -> str:
     row = _row(table, scene, what, method)
-    return "–" if row is None else f"{100 * row['rate']:.1f}"
+    return "–" if row is None or row["rate"] != row["rate"] else f"{100 * row['rate']:.1f}"
 
 
 def _reading(table: pd.DataFrame) -> str:

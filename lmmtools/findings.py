@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmmtools.core.structures import structure_name
-from lmmtools.errors import LMMError
 from lmmtools.formats import counted, is_missing
 from lmmtools.models import Models
 from lmmtools.prose import singularity
@@ -77,10 +76,9 @@ def _icc(fit: Any) -> dict[str, dict[str, float]] | None:
     """Return each group's intraclass correlation, raw and adjusted, or None where the model defines none."""
     from lmmtools import icc
 
-    try:
-        table = icc(fit)
-    except LMMError:  # the residual variance differs from row to row, so there is no one number
+    if fit.design.weights is not None:  # the residual variance differs from row to row, so there is no one number
         return None
+    table = icc(fit)
     return {str(row["group"]): {"icc": row["icc"], "adjusted": row["adjusted"]} for row in table.to_dict("records")}
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "estimate_format",
     "format_column",
     "format_value",
+    "interval_format",
     "is_missing",
     "is_numeric_format",
     "is_scale",
@@ -46,6 +47,8 @@ _SCALES = frozenset(
     + ["scale score", "standard score", "z score", "z-score", "dimensionless", "unitless"]
 )
 
+# An end of an interval below this share of the other is shown in the other's decimals.
+_TINY = 0.01
 # A column shares its decimals as long as its largest value then shows at most this many digits.
 _MOST_DIGITS = 8
 
@@ -100,6 +103,15 @@ def format_column(values: Sequence[object], spec: str = "text") -> tuple[str, ..
 def estimate_format(numbers: Iterable[float]) -> str:
     """The format in which columns of estimates share their decimals: ``"estimate3"``."""
     return f"estimate{min(_shared_decimals(list(map(float, numbers))), 9)}"
+
+
+def interval_format(low: Iterable[float], high: Iterable[float]) -> str:
+    """The format in which both ends of intervals share their decimals; one tiny beside the other sets none."""
+    ends = []
+    for pair in zip(low, high, strict=True):
+        finite = [abs(float(x)) for x in pair if math.isfinite(x)]
+        ends += [x for x in finite if x >= _TINY * max(finite)]
+    return estimate_format(ends)
 
 
 def format_value(value: object, spec: str = "estimate") -> str:

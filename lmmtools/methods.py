@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from inspect import signature
 from typing import Any
 
 from lmmtools.errors import LMMError
@@ -72,4 +73,9 @@ class InferenceMethods:
             return profile_confint(self, level)
         from lmmtools.resampling import bootstrap_confint
 
+        known = tuple(signature(bootstrap_confint).parameters)[2:]
+        for name in options:
+            if name not in known:
+                raise LMMError(f"confint: {name} is no option of the bootstrap{nearest(name, known)}; these are "
+                               f"{', '.join(known)}.")  # fmt: skip
         return bootstrap_confint(self, level, **options)

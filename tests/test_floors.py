@@ -20,7 +20,7 @@ FLOORS = (
     ("core", "formats", "formula", "tables", "figures", "bibliography"),
     ("estimable", "collapsed", "certificate", "design", "frames", "datasets", "sources"),
     # functions of a fit's numbers
-    ("residuals", "predict", "simulate", "varcorr", "inference", "profiles", "resampling", "methods", "summary"),
+    ("residuals", "predict", "simulate", "varcorr", "inference", "resampling", "profiles", "methods", "summary"),
     ("results", "fit", "singular", "algorithms", "nesting", "comparison", "measures", "triangulation", "lattices",
      "models", "variants"),
     ("explore", "plots", "prose", "crosscheck"),

@@ -115,7 +115,7 @@ def test_kenward_and_rogers_coefficients(name):
     table = fit.coef_table(ddf="kenward-roger")
     np.testing.assert_allclose(table["std_error"], there["se"], rtol=1e-6)
     np.testing.assert_allclose(table["df"], there["df"], rtol=1e-5)
-    np.testing.assert_allclose(table["statistic"] ** 2, there["coef_F"]["f_value"], rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(table["statistic"] ** 2, there["f_value"], rtol=1e-5, atol=1e-12)
     np.testing.assert_allclose(table["p_value"], there["p_value"], rtol=1e-4, atol=1e-6)
 
 
@@ -239,6 +239,8 @@ def test_likelihood_ratios(name):
     np.testing.assert_allclose(table["deviance"], entry["deviance"], atol=1e-6, rtol=0)
     np.testing.assert_allclose(table["chisq"].iloc[1:], numbers(entry["chisq"][1:]), atol=1e-6, rtol=0)
     assert table["df"].iloc[1:].tolist() == entry["df"][1:]
+    plain = table["reference"].str.startswith("χ²").to_numpy(dtype=bool)  # lme4's is so at a boundary too
+    np.testing.assert_allclose(table["p_value"][plain], numbers(entry["p_value"])[plain], rtol=1e-5)
 
 
 # performance 0.10.2 looks a random effect's values up among the columns of X, of the first term of a factor: slopes

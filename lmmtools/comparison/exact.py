@@ -143,7 +143,8 @@ def find_term(name: str, fit: Any, term: str | None) -> int:
     found = [k for k, t in enumerate(terms) if _short(t.label) == _short(str(term))]
     if len(found) == 1:
         return found[0]
-    raise LMMError(f"{name}: the model has no random term {term!r}, or more than one; it has {known}.")
+    many = f"{len(found)} random terms" if found else "no random term"
+    raise LMMError(f"{name}: the model has {many} {term!r}; name one of {known}.")
 
 
 def _short(label: str) -> str:

@@ -23,6 +23,8 @@ _FACES = 6
 _BINS = 60
 _ITERATIONS = 3000
 _EXACT = 1e-9
+# A ray this short beside the longest is one that the data do not see.
+_UNSEEN = 1e-6
 # A search ends where a step is this short.
 _SHORT = 1e-8
 
@@ -124,7 +126,9 @@ def shares_of(R: np.ndarray, *, shift: int, draws: int, rng: np.random.Generator
         As in `mixture_of`.
     """
     Z = rng.standard_normal((draws, R.shape[1]))
-    along = Z @ (R / np.linalg.norm(R, axis=1, keepdims=True)).T
+    length = np.linalg.norm(R, axis=1)
+    seen = length > _UNSEEN * length.max()  # not one that σ² alone could be, as a covariance without correlation
+    along = Z @ (R[seen] / length[seen, None]).T
     kept = np.maximum(along.max(axis=1), 0.0) ** 2
     free = np.sum(rng.standard_normal((draws, shift)) ** 2, axis=1)
     return Shares((kept + free) / (np.sum(Z**2, axis=1) + free), R.shape[1] + shift)

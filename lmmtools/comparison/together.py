@@ -122,12 +122,16 @@ def require_nested(name: str, small: Any, large: Any) -> Nesting:
     ------
     ModelError
     """
+    found = nesting(small, large)
     if small.npar == large.npar:
+        if found.inside and found.df == 0:
+            raise ModelError(
+                f"{name}: `{small.formula}` and `{large.formula}` are the same model, so that there is nothing to test."
+            )
         raise ModelError(
             f"{name}: `{small.formula}` and `{large.formula}` have the same number of parameters ({small.npar}), so "
             "neither is a special case of the other; compare them by compare(…)."
         )
-    found = nesting(small, large)
     if found.inside and found.df > 0:
         return found
     names = "the smaller model", "the larger"

@@ -35,7 +35,7 @@ class Gram:
     n: int
 
     def _eigen(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        scale = np.sqrt(np.diagonal(self.between))
+        scale = np.sqrt(np.maximum(np.diagonal(self.between), 0.0))
         scale = np.where(scale > 0, scale, 1.0)
         values, vectors = np.linalg.eigh(self.between / np.outer(scale, scale))
         return values, vectors, scale, values <= _RELATIVE_ZERO * max(values[-1], 1.0)

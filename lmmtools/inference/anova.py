@@ -12,7 +12,7 @@ from lmmtools.design.fixed_terms import FixedTerm
 from lmmtools.errors import LMMError
 from lmmtools.formats import listed, quoted
 from lmmtools.frames import Frame, frame
-from lmmtools.inference.contrasts import check_ddf, df_format, f_test, reference_notes
+from lmmtools.inference.contrasts import F_REFERENCE, check_ddf, df_format, f_test, reference_notes
 from lmmtools.inference.hypotheses.derive import check_type, hypothesis_matrices
 from lmmtools.inference.hypotheses.overparameterised import overparameterise
 
@@ -22,12 +22,6 @@ _TYPES = {
     1: ("Type I", "Type I tests each term beyond those above it, so that their order matters."),
     2: ("Type II", "Type II tests each term beyond all others that do not contain it."),
     3: ("Type III", "Type III averages over the other factors with equal weights, however many rows each cell has."),
-}
-_DDF = {
-    "satterthwaite": "Satterthwaite's degrees of freedom",
-    "kenward-roger": "Kenward and Roger's scaled F",
-    "residual": "residual degrees of freedom",
-    "normal": "χ² in place of F",
 }
 _MOST = 4  # pairs that are told of in one sentence
 
@@ -59,7 +53,7 @@ def anova(fit: Any, *, type: int = 3, ddf: str = "satterthwaite") -> Frame:
 
     Notes
     -----
-    ``lmmtools.inference.hypotheses.hypotheses(fit, type)`` has the matrices. The hypotheses are Goodnight's (SAS's),
+    ``lmmtools.hypotheses(fit, type)`` has the matrices. The hypotheses are Goodnight's (SAS's),
     and lmerTest's but in two cases. Where a factor has no main effect, or there is no intercept (``a/b``, ``x + x:a``,
     ``0 + a + b``), lmerTest 3.1 tests coefficients, whose meaning changes with the reference level; and in type II it
     takes a covariate that is a matrix (``poly(x, 2)``, ``scale(x)``) for a factor.
@@ -94,7 +88,7 @@ def anova(fit: Any, *, type: int = 3, ddf: str = "satterthwaite") -> Frame:
     notes += _untested(fit, cells.terms, found)
     return frame(
         table,
-        caption=f"{_TYPES[type][0]} analysis of variance by {fit.method}; {_DDF[ddf]}",
+        caption=f"{_TYPES[type][0]} analysis of variance by {fit.method}; {F_REFERENCE[ddf]}",
         label="tbl-anova",
         notes=(*notes, *reference_notes(fit, ddf, table.loc[tested, "den_df"])),
         headings={

@@ -285,7 +285,7 @@ def cluster_codes(fit: Any, cluster: Any) -> tuple[np.ndarray, int, str]:
             f"{design.index[int(np.argmax(codes < 0))]}); every row used needs one."
         )
     name = getattr(cluster, "name", None)
-    return codes, len(found), f"`{name}`" if isinstance(name, str) else "the cluster given"
+    return codes, len(found), f"`{name}`" if isinstance(name, str) else "the array given"
 
 
 def _for_rows(cluster: Any, design: Any) -> Any:

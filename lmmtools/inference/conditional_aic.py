@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 
 from lmmtools.core.charts import Chart, chart
+from lmmtools.core.criterion import Criterion
+from lmmtools.core.optimality import curvature
 from lmmtools.core.solution import Solution
 from lmmtools.core.working import Working, working_model
 from lmmtools.errors import LMMError, ModelError
@@ -29,8 +31,6 @@ __all__ = ["ConditionalAIC", "conditional_aic"]
 
 # Size of a column beside what X explains of it, below which nothing is left of it.
 _NOTHING = 1e-9
-# Eigenvalues of the Hessian, scaled to a unit diagonal, below which a direction is flat.
-_FLAT = 1e-8
 # What θ̂ may move along a flat direction, in units of ∂ŷ/∂y, before it counts.
 _MOVES = 1e-4
 
@@ -148,28 +148,25 @@ def _moved_by_theta(fit: Any) -> float:
     nu = fit.solution.nu
     # [k, l]: ∂ŷ/∂θ_k times −∂²d/∂θ_l∂y
     across = 2.0 * nu / r2 * (twice[:-1, :-1] - np.outer(twice[:-1, -1], q) / r2)
-    return _solved_trace(fit, here.hessian(_derivatives(fit)), across, twice[:-1, :-1])
+    return _solved_trace(fit, across, twice[:-1, :-1])
 
 
-def _solved_trace(fit: Any, H: np.ndarray, across: np.ndarray, moved: np.ndarray) -> float:
+def _solved_trace(fit: Any, across: np.ndarray, moved: np.ndarray) -> float:
     """tr(H⁻¹ across'), flat directions left out where no fitted value moves along them."""
-    diagonal = np.diagonal(H)
-    size = 1.0 / np.sqrt(np.maximum(diagonal, _FLAT**2 * max(diagonal.max(), 1.0)))
-    values, vectors = np.linalg.eigh(H * np.outer(size, size))
-    across, moved = (size[:, None] * M * size for M in (across, moved))
-    along = np.einsum("ki,kl,li->i", vectors, across, vectors)
-    steep = values > _FLAT * max(values[-1], 1.0)
-    if np.any(values < -_FLAT * values[-1]) or np.any(_lengths(vectors[:, ~steep], moved) > _MOVES * fit.sigma):
+    criterion = Criterion(fit.design, reml=fit.reml, working=fit.working)
+    derivatives = criterion.differentiate(fit.solution, fit.working.products.exact)
+    by_design = len(fit.certificate.flat) if fit.certificate.flat_by == "design" else 0
+    found = curvature(criterion, fit.working_theta, derivatives, flat_by_design=by_design)
+    axes = found.unit[:, None] * found.vectors
+    along, squares = (np.einsum("ki,kl,li->i", axes, M, axes) for M in (across, moved))
+    values, steep = found.values, found.steep
+    if np.any(values[steep] < 0.0) or np.any(squares[~steep] > (_MOVES * fit.sigma) ** 2):
         raise ModelError(
             "conditional_aic: the criterion is flat, or falls, along a direction of the covariance parameters that "
             "changes the fitted values, so a small change of the response may move them by any amount (smallest "
             f"eigenvalue of the scaled Hessian {format_value(values[0], 'estimate')}). Simplify the random effects."
         )
     return float(np.sum(along[steep] / values[steep]))
-
-
-def _lengths(directions: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.maximum(np.einsum("ki,kl,li->i", directions, moved, directions), 0.0))
 
 
 def _shifts_of_rows(fit: Any, here: Chart) -> np.ndarray:
@@ -210,6 +207,8 @@ def _projected_products(fit: Any, g: np.ndarray) -> tuple[np.ndarray, np.ndarray
     root = np.ones(fit.nobs) if design.weights is None else np.sqrt(design.weights) / fit.working.noise_scale
     Q, coefficients = _beside(root[:, None] * design.X, g)
     p, k = design.X.shape[1], Q.shape[1]
+    if p + k >= fit.nobs:  # they hold y too, and no design is left
+        return _few_products(fit, np.column_stack([g, root * (design.y - _offset(design))]), root)
     X = np.asfortranarray(np.hstack([design.X, Q / root[:, None]]))
     names = (*design.fixed_names, *(f"g{i}" for i in range(k)))
     working = working_model(dataclasses.replace(design, X=X, fixed_names=names))
@@ -227,6 +226,23 @@ def _projected_products(fit: Any, g: np.ndarray) -> tuple[np.ndarray, np.ndarray
         other = other - own @ np.linalg.solve(own.T @ S @ own, own.T @ S @ other)
     once = other.T @ S @ other
     return once, once - other.T @ taken @ other
+
+
+def _offset(design: Any) -> Any:
+    return 0.0 if design.offset is None else design.offset
+
+
+def _few_products(fit: Any, columns: np.ndarray, root: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """C'𝒫C and C'𝒫𝒫C of columns C of as few rows as there are effects, by 𝒫 itself."""
+    V = np.eye(fit.nobs)
+    for term, Lambda in zip(fit.design.terms, fit.Lambda, strict=True):
+        own = (fit.working.noise_scale * root)[:, None] * (term.matrix @ Lambda)
+        levels = np.eye(len(term.levels)) if term.known_root is None else term.known_root @ term.known_root.T
+        V += (own @ own.T) * levels[np.ix_(term.codes, term.codes)]
+    X = root[:, None] * fit.design.X
+    W = np.linalg.inv(V)
+    P = W - W @ X @ np.linalg.solve(X.T @ W @ X, X.T @ W) if X.shape[1] else W
+    return columns.T @ P @ columns, columns.T @ P @ P @ columns
 
 
 def _beside(X: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

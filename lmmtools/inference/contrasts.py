@@ -15,10 +15,11 @@ from lmmtools.arguments import check_level
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import estimate_format, nearest
 from lmmtools.frames import Frame, frame
-from lmmtools.inference.satterthwaite import standard_rows
+from lmmtools.inference.whitened import whitened
 
 __all__ = [
     "DDF",
+    "F_REFERENCE",
     "REFERENCE",
     "FTest",
     "Functions",
@@ -44,11 +45,28 @@ REFERENCE = {
     "normal": ("normal", "The normal reference treats the variance parameters as known: with few groups the intervals "
                "are too short and the p-values too small."),
 }  # fmt: skip
+# What the caption of a table of F tests says of their denominators.
+F_REFERENCE = {
+    "satterthwaite": "Satterthwaite's degrees of freedom",
+    "kenward-roger": "Kenward and Roger's scaled F",
+    "residual": "residual degrees of freedom",
+    "normal": "χ² in place of F",
+}
+# Beyond it scipy's quantiles of t stay where they are.
+_FARTHEST = 1e99
 _BY_ML = (
     "Maximum likelihood makes variances, and with them standard errors, too small where groups are few; REML does not."
 )
 _UNDETERMINED = (
     "Degrees of freedom are missing where a standard error rests on a covariance that the data do not determine."
+)
+_NO_OPTIMUM = (
+    "Degrees of freedom are missing where a standard error rests on a covariance along which the criterion still "
+    "falls: this fit is no optimum (see its certificate)."
+)
+_NO_F = (
+    "Kenward and Roger's F is missing where no F distribution has the mean and variance that they find for it, as with "
+    "very few groups for the number of functions tested together."
 )
 
 
@@ -121,8 +139,10 @@ def linear_functions(fit: Any, L: np.ndarray, ddf: str) -> Functions:
     """
     check_ddf(ddf, fit, "linear_functions")
     L = np.atleast_2d(np.asarray(L, dtype=float))
-    V = fit.kenward_roger.covariance if ddf == "kenward-roger" else fit.beta_cov
-    covariance = L @ V @ L.T
+    white = whitened(fit)
+    rows = L @ white.root
+    # through a root, since Var(β̂) itself cancels where a covariate is far from zero
+    covariance = rows @ (fit.kenward_roger.adjusted @ rows.T if ddf == "kenward-roger" else rows.T)
     if ddf == "satterthwaite":
         df = fit.satterthwaite.df(L)
     elif ddf == "kenward-roger":
@@ -155,24 +175,30 @@ def f_test(fit: Any, L: np.ndarray, ddf: str) -> FTest:
     if ddf == "kenward-roger":
         value, q, df, scale = fit.kenward_roger.f_test(L)
     else:
-        value, q, df = fit.satterthwaite.f_test(L, fit.beta) if ddf == "satterthwaite" else _wald(fit, L, ddf)
+        value, q, df = fit.satterthwaite.f_test(L) if ddf == "satterthwaite" else _wald(fit, L, ddf)
     p_value = chdtrc(q, q * value) if np.isinf(df) else fdtrc(q, df, value)
     return FTest(float(value), int(q), float(df), float(p_value), float(scale))
 
 
 def _wald(fit: Any, L: np.ndarray, ddf: str) -> tuple[float, int, float]:
-    rows = standard_rows(L, fit.beta_cov)
-    value = float(np.sum((rows @ fit.beta) ** 2)) / len(rows)
-    return value, len(rows), np.inf if ddf == "normal" else float(fit.nobs - len(fit.beta))
+    white = whitened(fit)
+    found = white.independent(L)
+    value = float(np.mean((white.axes(found) @ white.z) ** 2)) if len(found) else np.nan
+    return value, len(found), np.inf if ddf == "normal" else float(fit.nobs - len(fit.beta))
 
 
 def t_quantile(df: Any, level: float) -> np.ndarray:
-    """Two-sided quantile of t at each df; of the normal where df is infinite, NaN where it is NaN."""
+    """Two-sided quantile of t at each df; of the normal where df is infinite, NaN where it is NaN.
+
+    Infinite beyond what is computed, as df near zero make it.
+    """
     from scipy.special import ndtri, stdtrit
 
     df, upper = np.asarray(df, dtype=float), 0.5 + check_level(level) / 2.0
     finite = np.isfinite(df)
-    return np.where(finite, stdtrit(np.where(finite, df, 1.0), upper), np.where(np.isnan(df), np.nan, ndtri(upper)))
+    found = stdtrit(np.where(finite, df, 1.0), upper)
+    found = np.where(found < _FARTHEST, found, np.inf)
+    return np.where(finite, found, np.where(np.isnan(df), np.nan, ndtri(upper)))
 
 
 def two_sided(statistic: Any, df: Any) -> np.ndarray:
@@ -207,7 +233,8 @@ def reference_notes(fit: Any, ddf: str, df: Any) -> tuple[str, ...]:
     if ddf == "satterthwaite" and not fit.reml:
         notes.append(_BY_ML)
     if np.isnan(np.asarray(df, dtype=float)).any():
-        notes.append(_UNDETERMINED)
+        unstable = fit.certificate.status == "not an optimum"
+        notes.append(_NO_F if ddf == "kenward-roger" else _NO_OPTIMUM if unstable else _UNDETERMINED)
     return tuple(notes)
 
 

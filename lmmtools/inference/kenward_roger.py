@@ -22,14 +22,15 @@ from scipy.linalg import null_space
 
 from lmmtools.core.covariance import LINEAR
 from lmmtools.errors import ModelError
-from lmmtools.formats import listed
+from lmmtools.formats import counted, listed
+from lmmtools.inference.whitened import Whitened, whitened
 
 __all__ = ["KenwardRoger", "kenward_roger"]
 
-# Singular values of contrasts of unit variance below which they repeat others.
-_REPEATED = 1e-7
 # Share of a direction of V that the fixed effects leave, below which they leave nothing.
 _NOTHING_LEFT = 1e-5
+# What an adjusted variance may be below the unadjusted one, relatively, before it is no rounding.
+_LOST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -38,53 +39,54 @@ class KenwardRoger:
 
     Attributes
     ----------
-    beta : ndarray, shape (p,)
-        β̂.
-    covariance : ndarray, shape (p, p)
-        The adjusted covariance Φ_A.
-    root : ndarray, shape (p, p)
-        A root of the unadjusted one, Var(β̂) = root root'.
+    whitened : Whitened
+        β̂, with a root of its unadjusted covariance, Var(β̂) = root root'.
+    adjusted : ndarray, shape (p, p)
+        The adjusted covariance is root adjusted root'.
     slopes : ndarray, shape (m, p, p)
         C_k, such that root(I + Σ z_kC_k)root', z standard normal, is how Var(β̂) varies to first order.
     """
 
-    beta: np.ndarray
-    covariance: np.ndarray
-    root: np.ndarray
+    whitened: Whitened
+    adjusted: np.ndarray
     slopes: np.ndarray
 
     def __post_init__(self) -> None:
-        for array in (self.covariance, self.root, self.slopes):
+        for array in (self.adjusted, self.slopes):
             array.setflags(write=False)
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """The adjusted covariance Φ_A, shape (p, p)."""
+        return self.whitened.root @ self.adjusted @ self.whitened.root.T
 
     def df(self, L: np.ndarray) -> np.ndarray:
         """Degrees of freedom of each row of L alone, shape (k, p) → (k,): 2/A₂, which the general case comes to."""
-        rows = np.atleast_2d(L) @ self.root
-        with np.errstate(invalid="ignore"):  # a row of zeros has none
-            rows = rows / np.sqrt(np.sum(rows**2, axis=1))[:, None]
-            return 2.0 / np.sum(np.sum((rows @ self.slopes) * rows, axis=2) ** 2, axis=0)
+        rows = self.whitened.rows(L)
+        return 2.0 / np.sum(np.sum((rows @ self.slopes) * rows, axis=2) ** 2, axis=0)
 
     def f_test(self, L: np.ndarray) -> tuple[float, int, float, float]:
         """Scaled F for Lβ = 0, its numerator and denominator degrees of freedom, and the scale; L of shape (k, p).
 
-        Rows that repeat others are left out; without any other there is no test, and what is not counted is NaN.
+        Rows that repeat others are left out; without any other there is no test, and what is not counted is NaN. So
+        are F, denominator and scale where no F distribution has the moments.
 
         References
         ----------
         Kenward & Roger (1997), Biometrics 53; Halekoh & Højsgaard (2014), J. Stat. Softw. 59(9).
         """
-        L = np.atleast_2d(L)
-        size = np.sqrt(np.sum((L @ self.root) ** 2, axis=1))
-        L = L[size > 0] / size[size > 0][:, None]
-        U, values, rows = np.linalg.svd(L @ self.root, full_matrices=False)
-        keep = values > _REPEATED
-        L, rows, q = U[:, keep].T @ L, rows[keep], int(keep.sum())
+        found = self.whitened.independent(np.atleast_2d(np.asarray(L, dtype=float)))
+        q = len(found)
         if not q:
             return np.nan, 0, np.nan, np.nan
-        wald = float((L @ self.beta) @ np.linalg.solve(L @ self.covariance @ L.T, L @ self.beta))
+        rows = self.whitened.axes(found)
+        along = rows @ self.whitened.z
+        wald = float(along @ np.linalg.solve(rows @ self.adjusted @ rows.T, along))
         moved = rows @ self.slopes @ rows.T
         A1, A2 = float(np.sum(np.einsum("kii->k", moved) ** 2)), float(np.sum(moved**2))
         df, scale = _denominator(A1, A2, q)
+        if not (df > 0.0 and scale > 0.0):
+            return np.nan, q, np.nan, np.nan
         return scale * wald / q, q, df, scale
 
 
@@ -151,8 +153,8 @@ def kenward_roger(fit: Any) -> KenwardRoger:
     Q = s.S_root.T @ np.tensordot(half[1:] @ half[1:].T, Qs) @ s.S_root
     adjusted = np.eye(p) + 2.0 * (Q - np.sum(moved @ moved, axis=0))
     slopes = moved - half[0][:, None, None] * np.eye(p)
-    root = np.sqrt(s.sigma2) * w.y_scale * (np.linalg.solve(w.R, s.S_root) if p else w.R)
-    return KenwardRoger(fit.beta, root @ adjusted @ root.T, root, slopes)
+    _refuse_lost(adjusted)
+    return KenwardRoger(whitened(fit), adjusted, slopes)
 
 
 def _bordered(corner: float, edge: np.ndarray, inner: np.ndarray) -> np.ndarray:
@@ -185,6 +187,7 @@ def _inverse_root(fit: Any, info: np.ndarray, full: np.ndarray) -> np.ndarray:
     basis = basis / size[:, None]
     values, vectors = np.linalg.eigh(basis.T @ info @ basis)
     found = basis @ vectors
+    _refuse_more(fit, len(values))
     unseen = 2.0 * values <= _NOTHING_LEFT * np.einsum("ik,ij,jk->k", found, full, found)
     if np.any(unseen):
         _refuse_unseen(fit, found[1:, unseen].T)
@@ -202,13 +205,38 @@ def _refuse(fit: Any) -> None:
         # with at most two effects each structure is its (co)variances, and homcs always is
         small = isinstance(spec.structure, str) and term.q <= 2
         if not (term.structure in LINEAR or term.structure == "homcs" or small):
-            what = f"`{term.structure}`" if isinstance(spec.structure, str) else "a structure of your own"
+            if not isinstance(spec.structure, str):
+                raise ModelError(
+                    "Kenward and Roger's method takes covariances that are linear in their parameters, and whether "
+                    f'those of {spec.label}, a structure of your own, are is not known. Use ddf="satterthwaite".'
+                )
             raise ModelError(
                 f"Kenward and Roger's method takes covariances that are linear in their parameters, and those of "
-                f"{spec.label} ({what}) are not: its correction then has second derivatives, and depends on the "
-                'parameters one writes the covariance in. Use ddf="satterthwaite", or a term with us, diag, homdiag or '
-                "homcs."
+                f"{spec.label} (`{term.structure}`) are not: its correction then has second derivatives, and depends "
+                'on the parameters one writes the covariance in. Use ddf="satterthwaite", or a term with us, diag, '
+                "homdiag or homcs."
             )
+
+
+def _refuse_more(fit: Any, k: int) -> None:
+    """Refuse more covariance parameters, k with σ², than n − p contrasts free of fixed effects have (co)variances."""
+    nu = fit.nobs - len(fit.beta)
+    if k > nu * (nu + 1) // 2:
+        raise ModelError(
+            f"Kenward and Roger's method needs the information about every covariance parameter, and there are {k}, "
+            f"while {fit.nobs} rows leave {counted(nu, 'degree')} of freedom beyond {len(fit.beta)} fixed effects. "
+            "Leave out random or fixed effects, or collect more rows."
+        )
+
+
+def _refuse_lost(adjusted: np.ndarray) -> None:
+    """Refuse an adjustment that rounding has made negative, which by its definition it never is."""
+    if len(adjusted) and not np.linalg.eigvalsh(adjusted)[0] > 1.0 - _LOST:
+        raise ModelError(
+            "Kenward and Roger's adjustment of the covariance of the estimates is lost in rounding, as the data tell "
+            'next to nothing about some of the covariance parameters. Use ddf="satterthwaite", or leave out a random '
+            "effect."
+        )
 
 
 def _refuse_unseen(fit: Any, directions: np.ndarray) -> None:

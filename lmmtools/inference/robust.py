@@ -13,6 +13,7 @@ a quadratic form in y, of which V gives mean and variance; a multiple of χ² wi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +21,7 @@ import pandas as pd
 
 from lmmtools.arguments import check_level
 from lmmtools.errors import LMMError
-from lmmtools.formats import counted, nearest
+from lmmtools.formats import counted, nearest, quoted
 from lmmtools.frames import Frame, frame
 from lmmtools.inference.clusters import Clusters, Stack, clusters_of
 from lmmtools.inference.contrasts import Functions, estimate_columns, estimates_frame
@@ -32,8 +33,12 @@ KINDS = {
     "CR1": "corrected by m/(m − 1) for m clusters",
     "CR2": "unbiased if the fitted covariances are right (Bell & McCaffrey)",
 }
-# Eigenvalues of a cluster's residual covariance, over its largest, below which the fixed effects leave nothing there.
-_NOTHING = 1e-12
+# Eigenvalues of a cluster's residual covariance, over the largest of V, below which the fixed effects leave nothing.
+_NOTHING = 1e-10
+# Expected robust variance, over that of the fit, below which the clusters say nothing of a function.
+_SILENT = 1e-9
+# How far from one that ratio may be before CR2 is not called unbiased.
+_BIASED = 1e-6
 
 
 class RobustCovariance(Frame):
@@ -96,12 +101,12 @@ def robust_vcov(fit: Any, cluster: Any, kind: str = "CR2") -> RobustCovariance:
     (2.3895, 17.0)
     """
     names = list(fit.design.fixed_names) if hasattr(fit, "design") else []
-    functions, found = _estimated(fit, np.eye(len(names)), cluster, kind)
+    functions, found, expected = _estimated(fit, np.eye(len(names)), cluster, kind)
     made = frame(
         pd.DataFrame(functions.covariance, index=names, columns=names),
         caption=f"Cluster-robust covariance of the fixed effects ({kind}, {_clusters(found)})",
         label="tbl-robust-vcov",
-        notes=(f"{kind}: {KINDS[kind]}.",),
+        notes=_notes(kind, names, expected),
         cls=RobustCovariance,
     )
     made.df = pd.Series(functions.df, index=names, name="df")
@@ -130,7 +135,7 @@ def robust_table(fit: Any, cluster: Any, kind: str = "CR2", *, level: float = 0.
     """
     level = check_level(level)
     names = list(fit.design.fixed_names) if hasattr(fit, "design") else []
-    functions, found = _estimated(fit, np.eye(len(names)), cluster, kind)
+    functions, found, expected = _estimated(fit, np.eye(len(names)), cluster, kind)
     return estimates_frame(
         pd.DataFrame(estimate_columns(functions, level), index=names),
         level,
@@ -138,7 +143,7 @@ def robust_table(fit: Any, cluster: Any, kind: str = "CR2", *, level: float = 0.
         caption=f"Fixed effects by {fit.method} with cluster-robust standard errors ({kind}, {_clusters(found)}) and "
         f"{100 * level:g} % intervals; reference: t with Satterthwaite's degrees of freedom",
         label="tbl-robust",
-        notes=(f"{kind}: {KINDS[kind]}.",),
+        notes=_notes(kind, names, expected),
     )
 
 
@@ -155,26 +160,50 @@ def robust_functions(fit: Any, L: np.ndarray, cluster: Any, kind: str = "CR2") -
     return _estimated(fit, np.atleast_2d(np.asarray(L, dtype=float)), cluster, kind)[0]
 
 
-def _estimated(fit: Any, L: np.ndarray, cluster: Any, kind: str) -> tuple[Functions, Clusters]:
+def _estimated(fit: Any, L: np.ndarray, cluster: Any, kind: str) -> tuple[Functions, Clusters, np.ndarray]:
+    """Lβ̂, the clusters, and the mean of each robust variance if the fit is right, over the fit's own variance.
+
+    Where that mean is zero there is no standard error: a robust variance is then zero, or rounding, whatever the data.
+    """
     if not hasattr(fit, "working"):
         raise LMMError(f"robust_vcov: takes a fit made by fit_lmm; got {type(fit).__name__}.")
-    if kind not in KINDS:
+    if kind not in tuple(KINDS):
         raise LMMError(f"robust_vcov: kind={kind!r} is unknown{nearest(str(kind), KINDS)}; use one of {list(KINDS)}.")
     clusters = clusters_of(fit, cluster, whiten=kind != "CR2")
     w = fit.working
     M = fit.solution.S_inverse / w.noise_scale**2  # in the working basis, as X of the clusters
     basis = np.linalg.solve(w.R.T, L.T) if len(M) else L.T
-    meat, df = _sandwiched(clusters, M, M @ basis, adjusted=kind == "CR2")
+    meat, trace, square = _sandwiched(clusters, M, M @ basis, adjusted=kind == "CR2")
+    expected = trace / np.sum(basis * (M @ basis), axis=0)
+    # P has no negative eigenvalue, so that (tr P)² is tr P² at least, but for rounding
+    said = (expected > _SILENT) & (square > 0.0) & (trace**2 > (1.0 - _BIASED) * square)
+    expected = np.where(said, expected, 0.0)
+    df = np.where(said, trace**2 / np.where(said, square, 1.0), np.nan)
     if kind == "CR1":
         meat = meat * (clusters.count / (clusters.count - 1.0))
     half = basis.T @ M
     covariance = half @ meat @ half.T
-    errors = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
-    return Functions(L @ fit.beta, errors, df, covariance), clusters
+    errors = np.where(said, np.sqrt(np.maximum(np.diagonal(covariance), 0.0)), np.nan)
+    return Functions(L @ fit.beta, errors, df, covariance), clusters, expected
 
 
-def _sandwiched(clusters: Clusters, M: np.ndarray, v: np.ndarray, *, adjusted: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Σ E'ee'E, shape (p, p), and degrees of freedom along each column of v = Ml, shape (k,)."""
+def _notes(kind: str, names: Sequence[str], expected: np.ndarray) -> tuple[str, ...]:
+    notes = [f"{kind}: {KINDS[kind]}."]
+    silent = [name for name, ratio in zip(names, expected, strict=True) if not ratio > _SILENT]
+    biased = [name for name, ratio in zip(names, expected, strict=True) if _SILENT < ratio < 1.0 - _BIASED]
+    if silent:
+        notes.append(f"No robust standard error of {quoted(silent)}: the fixed effects fit exactly what each cluster "
+                     "says of it, so that nothing is left to tell its spread by.")  # fmt: skip
+    if biased and kind == "CR2":
+        notes.append(f"Too small on average for {quoted(biased)}, even if the fitted covariances are right: the fixed "
+                     "effects take up what some of the clusters say of it.")  # fmt: skip
+    return tuple(notes)
+
+
+def _sandwiched(
+    clusters: Clusters, M: np.ndarray, v: np.ndarray, *, adjusted: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Σ E'ee'E, shape (p, p), and tr P and tr P² along each column of v = Ml, shape (k,)."""
     p, k = v.shape
     meat, pairs = np.zeros((p, p)), np.zeros((k, p, p))
     trace, square = np.zeros(k), np.zeros(k)
@@ -190,8 +219,7 @@ def _sandwiched(clusters: Clusters, M: np.ndarray, v: np.ndarray, *, adjusted: b
         pairs += np.einsum("cpk,cqk->kpq", h, h, optimize=True)
     between = M @ pairs
     square += np.einsum("kpq,kqp->k", between, between)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return meat, np.where(square > 0.0, trace**2 / square, np.nan)
+    return meat, trace, square
 
 
 def _weighted(stack: Stack, M: np.ndarray, *, adjusted: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -207,7 +235,7 @@ def _weighted(stack: Stack, M: np.ndarray, *, adjusted: bool) -> tuple[np.ndarra
     k = np.arange(values.shape[1])
     B[:, k, k] += values**2
     spectrum, G = np.linalg.eigh(B)
-    keep = spectrum > _NOTHING * spectrum[:, -1:]
+    keep = spectrum > _NOTHING * values[:, -1:] ** 2
     inverse = np.where(keep, 1.0 / np.sqrt(np.where(keep, spectrum, 1.0)), 0.0)
     Y = G @ (inverse[..., None] * (G.transpose(0, 2, 1) @ (X / root)))
     return vectors @ (root * Y), values[..., None] * Y

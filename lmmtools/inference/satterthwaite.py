@@ -19,8 +19,9 @@ import numpy as np
 
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.optimality import curvature
+from lmmtools.inference.whitened import Whitened, whitened
 
-__all__ = ["Satterthwaite", "satterthwaite", "standard_rows"]
+__all__ = ["Satterthwaite", "satterthwaite"]
 
 # Eigenvalues of LVar(β̂)L' below this against the largest belong to rows that repeat others.
 _REPEATED = float(np.sqrt(np.finfo(float).eps))
@@ -32,21 +33,22 @@ _UNMOVED = 1e-4
 
 @dataclass(frozen=True)
 class Satterthwaite:
-    """What degrees of freedom of any contrast are made of, in the columns of X.
+    """What degrees of freedom of any contrast are made of, in whitened coefficients (`inference.whitened`).
 
     Attributes
     ----------
-    vcov : ndarray, shape (p, p)
-        Var(β̂).
+    whitened : Whitened
+        β̂, with a root of Var(β̂) = root root'.
     slopes : ndarray, shape (m, p, p)
-        Its derivatives along coordinates u of the covariance parameters with Var(û) = I, σ² following as r²/ν.
+        C_k, such that root(I + Σ z_kC_k)root', z of covariance I, is how Var(β̂) varies with coordinates of the
+        covariance parameters to first order, σ² following as r²/ν.
     loose : ndarray, shape (k, p, p)
-        Its derivatives along directions that the data do not determine.
+        The same along directions that the data do not determine, or from which the criterion falls.
     nu : int
         n − p under REML, n under ML.
     """
 
-    vcov: np.ndarray
+    whitened: Whitened
     slopes: np.ndarray
     loose: np.ndarray
     nu: int
@@ -56,35 +58,31 @@ class Satterthwaite:
 
         NaN where Var(lβ̂) changes along a direction of the covariance that the data do not determine.
         """
-        f = _forms(L, self.vcov[None])[0]
-        relative = _forms(L, self.slopes) / f
-        df = 2.0 / (np.sum(relative**2, axis=0) + 2.0 / self.nu)
-        loose = np.abs(_forms(L, self.loose) / f).max(axis=0, initial=0.0) > _UNMOVED
-        return np.where(loose, np.nan, df)
+        return self._of(self.whitened.rows(L))
 
-    def f_test(self, L: np.ndarray, beta: np.ndarray) -> tuple[float, int, float]:
+    def f_test(self, L: np.ndarray) -> tuple[float, int, float]:
         """F, its numerator and its denominator degrees of freedom for Lβ = 0, L of shape (k, p).
 
         LVar(β̂)L' is diagonalised, each of its q directions has a t of its own, and the denominator is that of the F
         whose expectation is that of the mean of their squares: 2E/(E − q) with E = Σ ν/(ν − 2). The directions, and
         with them the denominator, depend on how the rows of L are written; F and q do not.
         """
-        rows = standard_rows(L, self.vcov)
-        q = len(rows)
-        values, vectors = np.linalg.eigh(L @ self.vcov @ L.T)
+        found = self.whitened.independent(L)
+        q = len(found)
+        if not q:
+            return np.nan, 0, np.nan
+        rows = self.whitened.axes(found)
+        values, vectors = np.linalg.eigh(L @ self.whitened.root @ (L @ self.whitened.root).T)
         keep = values > _REPEATED * values[-1]
-        # where the units of the coefficients are so far apart that a direction is lost, those of standardised rows
-        axes = vectors[:, keep].T @ L if keep.sum() == q else rows
-        return float(np.sum((rows @ beta) ** 2)) / q, q, _pooled(self.df(axes))
+        # where the units of the coefficients are so far apart that a direction is lost, any that span the same
+        along = self.whitened.rows(vectors[:, keep].T @ L) if keep.sum() == q else rows
+        return float(np.sum((rows @ self.whitened.z) ** 2)) / q, q, _pooled(self._of(along))
 
-
-def standard_rows(L: np.ndarray, vcov: np.ndarray) -> np.ndarray:
-    """Rows (q, p) that span those of L, their estimates uncorrelated and of variance one, whatever the units."""
-    size = np.sqrt(np.einsum("ij,jk,ik->i", L, vcov, L))
-    scaled = L[size > 0] / size[size > 0, None]
-    values, vectors = np.linalg.eigh(scaled @ vcov @ scaled.T)
-    keep = values > _REPEATED * values[-1:].max(initial=0.0)
-    return (vectors[:, keep] / np.sqrt(values[keep])).T @ scaled
+    def _of(self, rows: np.ndarray) -> np.ndarray:
+        """Degrees of freedom along unit rows of whitened coefficients."""
+        df = 2.0 / (np.sum(_forms(rows, self.slopes) ** 2, axis=0) + 2.0 / self.nu)
+        loose = np.abs(_forms(rows, self.loose)).max(axis=0, initial=0.0) > _UNMOVED
+        return np.where(loose, np.nan, df)
 
 
 def _pooled(nu: np.ndarray) -> float:
@@ -96,9 +94,9 @@ def _pooled(nu: np.ndarray) -> float:
     return 2.0 * E / (E - len(nu))
 
 
-def _forms(L: np.ndarray, A: np.ndarray) -> np.ndarray:
-    """l'A_k l of every row l of L, shape (m, k) for A of shape (m, p, p)."""
-    return np.sum((L @ A) * L, axis=2)
+def _forms(rows: np.ndarray, A: np.ndarray) -> np.ndarray:
+    """l'A_k l of every row l, shape (m, k) for A of shape (m, p, p)."""
+    return np.sum((rows @ A) * rows, axis=2)
 
 
 def satterthwaite(fit: Any) -> Satterthwaite:
@@ -126,12 +124,9 @@ def satterthwaite(fit: Any) -> Satterthwaite:
     p = len(solution.beta)
     v = solution.contrast
     relative = (shift @ v) @ v / solution.r2
-    # dVar(β̂) = σ²(d log r² S⁻¹ − S⁻¹ dS S⁻¹), then in the columns of X: β = y_scale R⁻¹β̃
-    C = solution.S_inverse
-    own = relative[:, None, None] * C - C @ shift[:, :p, :p] @ C
-    back = np.linalg.inv(w.R) if p else w.R
-    own = solution.sigma2 * w.y_scale**2 * (back @ own @ back.T)
+    # dVar(β̂) = σ²(d log r² S⁻¹ − S⁻¹ dS S⁻¹)
+    own = relative[:, None, None] * np.eye(p) - solution.S_root.T @ shift[:, :p, :p] @ solution.S_root
     along = np.tensordot((found.unit[:, None] * found.vectors).T, own, axes=1)
-    steep = found.steep
-    slopes = along[steep] * np.sqrt(2.0 / found.values[steep])[:, None, None]
-    return Satterthwaite(fit.beta_cov, slopes, along[~steep], solution.nu)
+    known = found.steep & (found.values > 0.0)
+    slopes = along[known] * np.sqrt(2.0 / found.values[known])[:, None, None]
+    return Satterthwaite(whitened(fit), slopes, along[~known], solution.nu)

@@ -14,6 +14,7 @@ from lmmtools.errors import LMMError
 from lmmtools.formats import counted, nearest, quoted
 from lmmtools.frames import Frame, frame
 from lmmtools.inference.contrasts import (
+    F_REFERENCE,
     REFERENCE,
     check_ddf,
     df_format,
@@ -80,7 +81,7 @@ def contrast_tests(
         table = pd.DataFrame([numbers], index=[", ".join(names) if len(names) < 4 else counted(len(names), "function")])
         dependent = (f"Of {len(L)} functions {found.num_df} are independent.",) if found.num_df < len(L) else ()
         return frame(
-            table, caption=f"F test of linear functions of the fixed effects ({fit.method}); {_f_words(ddf)}",
+            table, caption=f"F test of linear functions of the fixed effects ({fit.method}); {F_REFERENCE[ddf]}",
             label="tbl-test", notes=(*reference_notes(fit, ddf, found.den_df), *dependent),
             headings={"num_df": "df", "den_df": "Denominator df", "f_value": "F", "p_value": "p"},
             formats={"num_df": "int", "den_df": df_format([found.den_df]), "f_value": "fixed3", "p_value": "p"},
@@ -97,15 +98,6 @@ def contrast_tests(
     )  # fmt: skip
 
 
-def _f_words(ddf: str) -> str:
-    return {
-        "satterthwaite": "Satterthwaite's degrees of freedom",
-        "kenward-roger": "Kenward and Roger's scaled F",
-        "residual": "residual degrees of freedom",
-        "normal": "χ²",
-    }[ddf]
-
-
 def contrast_matrix(contrasts: Any, coefficients: list[str]) -> tuple[np.ndarray, list[str]]:
     """Rows over the coefficients, shape (k, p), and their names.
 
@@ -114,11 +106,17 @@ def contrast_matrix(contrasts: Any, coefficients: list[str]) -> tuple[np.ndarray
     LMMError
         If they name other coefficients, have another length, hold what is no number, or a row of zeros.
     """
+    if not coefficients:
+        raise LMMError("contrasts: the model has no fixed effects, so there is nothing to test.")
     if isinstance(contrasts, str):
         contrasts = [contrasts]
+    if isinstance(contrasts, pd.Series) and set(contrasts.index) & set(coefficients):
+        contrasts = pd.DataFrame([contrasts])
     if isinstance(contrasts, pd.DataFrame):
-        contrasts = {str(name): dict(row) for name, row in contrasts.iterrows()}
-    if isinstance(contrasts, Mapping):
+        names = [str(name) for name in contrasts.index]
+        L = np.array([_weights(row, name, coefficients) for name, row in
+                      zip(names, contrasts.to_dict("records"), strict=True)])  # fmt: skip
+    elif isinstance(contrasts, Mapping):
         names = [str(name) for name in contrasts]
         L = np.array([_weights(row, str(name), coefficients) for name, row in contrasts.items()])
     elif isinstance(contrasts, Sequence) and contrasts and all(isinstance(name, str) for name in contrasts):
@@ -129,10 +127,11 @@ def contrast_matrix(contrasts: Any, coefficients: list[str]) -> tuple[np.ndarray
             L = np.atleast_2d(np.array(contrasts, dtype=float))
         except (TypeError, ValueError) as error:
             raise LMMError(f"contrasts must be numbers, or names of coefficients; got {contrasts!r}.") from error
-        if L.ndim != 2 or L.shape[1] != len(coefficients):
+        if contrasts is None or L.ndim != 2 or L.shape[1] != len(coefficients):
+            got = None if contrasts is None else L.shape[1] if L.ndim == 2 else f"an array of shape {L.shape}"
             raise LMMError(
                 f"contrasts need {counted(len(coefficients), 'number')} a row, one for each of {quoted(coefficients)}; "
-                f"got {L.shape[-1]}."
+                f"got {got}."
             )
         names = [_spelt(row, coefficients) for row in L]
     if not len(L):
@@ -146,7 +145,10 @@ def contrast_matrix(contrasts: Any, coefficients: list[str]) -> tuple[np.ndarray
 
 def _weights(row: Any, name: str, coefficients: list[str]) -> np.ndarray:
     if not isinstance(row, Mapping):
-        values = np.atleast_1d(np.asarray(row, dtype=float))
+        try:
+            values = np.atleast_1d(np.asarray(row, dtype=float))
+        except (TypeError, ValueError) as error:
+            raise LMMError(f"contrasts: the weights of `{name}` must be numbers; got {row!r}.") from error
         if values.shape != (len(coefficients),):
             raise LMMError(
                 f"contrasts: `{name}` needs {counted(len(coefficients), 'number')}, one for each of "
@@ -179,6 +181,10 @@ def _spelt(row: np.ndarray, coefficients: list[str]) -> str:
 
 def _right_side(rhs: Any, k: int) -> np.ndarray:
     try:
-        return np.broadcast_to(np.asarray(rhs, dtype=float), (k,))
-    except (TypeError, ValueError) as error:
-        raise LMMError(f"test: rhs must be a number, or {counted(k, 'number')}; got {rhs!r}.") from error
+        target = np.broadcast_to(np.asarray(rhs, dtype=float), (k,))
+    except (TypeError, ValueError):
+        target = np.array([np.nan])
+    if not np.all(np.isfinite(target)):
+        several = f", or {k} of them" if k > 1 else ""
+        raise LMMError(f"test: rhs must be a finite number{several}; got {rhs!r}.")
+    return target

@@ -7,11 +7,12 @@ gives them, tr(ZΣZ')/n, in place of that of an intercept (Johnson 2014, Methods
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from lmmtools.errors import LMMError, ModelError
+from lmmtools.errors import LMMError
 
 __all__ = ["Variances", "by_factor", "check_weight", "relative_variance", "variances"]
 
@@ -77,26 +78,20 @@ def by_factor(design: Any, values: np.ndarray) -> np.ndarray:
     return values @ belongs
 
 
-def check_weight(fit: Any, weight: float | None, what: str) -> float:
-    """The weight at which shares of variance are meant; 1 where the fit has no weights.
+def check_weight(fit: Any, weight: float | None, what: str) -> tuple[float, tuple[str, ...]]:
+    """The weight of the residual that shares of variance are meant for, 1 unless named, and what to say of it.
 
     Raises
     ------
-    ModelError
-        If the fit has weights, and none is named.
     LMMError
         If the weight is no positive number, or the fit has none.
     """
-    weights = fit.design.weights
-    if weight is None and weights is None:
-        return 1.0
+    if fit.design.weights is None:
+        if weight is not None:
+            raise LMMError(f"{what}: weight={weight!r} was given, but the fit has no weights.")
+        return 1.0, ()
     if weight is None:
-        raise ModelError(
-            f"{what}: with weights the residual variance σ²/w differs from row to row, so there is no single share; "
-            f"name the weight that you mean: {what}(fit, weight=1), or weight={np.mean(weights):.4g}, their mean."
-        )
-    if weights is None:
-        raise LMMError(f"{what}: weight={weight!r} was given, but the fit has no weights.")
-    if not isinstance(weight, int | float) or not 0 < weight < np.inf:
+        return 1.0, ("σ² is the residual variance of an observation of weight 1; name `weight` for another.",)
+    if not isinstance(weight, Real) or isinstance(weight, bool) or not 0 < weight < np.inf:
         raise LMMError(f"{what}: weight must be a positive number; got {weight!r}.")
-    return float(weight)
+    return float(weight), (f"The residual variance is that of an observation of weight {weight:g}, σ²/{weight:g}.",)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.arguments import check_level
+from lmmtools.formats import interval_format
 from lmmtools.frames import Frame, frame
 from lmmtools.inference.contrasts import (
     REFERENCE,
@@ -79,7 +80,7 @@ def wald_confint(fit: Any, level: float = 0.95) -> Frame:
             "none is given.",
         ),
         headings={"low": "Low", "high": "High"},
-        formats={"low": "estimate", "high": "estimate"},
+        formats=dict.fromkeys(("low", "high"), interval_format(low, high)),
     )
 
 

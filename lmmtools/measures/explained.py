@@ -75,7 +75,7 @@ def variance_explained(
     fit_required(fit, "variance_explained")
     level = check_level(level)
     n = check_count(n, "variance_explained: n, the number of bootstrap replicates,", at_least=0)
-    weight = check_weight(fit, weight, "variance_explained")
+    weight, of_weight = check_weight(fit, weight, "variance_explained")
     terms = [term for term in fixed_terms(fit.design)[0] if term.factors or term.covariates]
     measure = _Shares(
         weight, tuple(Refits(estimate(_without(fit.design, term), reml=fit.reml)) for term in terms), tuple(terms)
@@ -91,7 +91,7 @@ def variance_explained(
     numbers = {"share": values[:rows], "low": low[:rows], "high": high[:rows]}
     for name, found in (("inclusive", values), ("inclusive_low", low), ("inclusive_high", high)):
         numbers[name] = np.append(found[rows:], empty)
-    return _table(pd.DataFrame({"term": names, "part": parts, **numbers}), fit, notes, level)
+    return _table(pd.DataFrame({"term": names, "part": parts, **numbers}), fit, (*of_weight, *notes), level)
 
 
 def _table(table: pd.DataFrame, fit: Any, notes: tuple[str, ...], level: float) -> Frame:

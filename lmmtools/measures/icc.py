@@ -41,7 +41,7 @@ def icc(
         Values of the variables that have random slopes, ``{"Days": [0, 5, 9]}``: the shares at each combination of
         them, in place of the mean over the rows.
     weight : float, optional
-        For fits with weights: the weight of the residual that is meant.
+        For fits with weights: the weight of the residual that is meant; 1 by default.
     n : int
         Parametric bootstrap replicates for the intervals; none by default.
     rng : numpy.random.Generator or int, optional
@@ -61,7 +61,7 @@ def icc(
     Raises
     ------
     ModelError
-        With weights, unless one is named; if `at` lacks a variable that the random effects need.
+        If `at` lacks a variable that the random effects need.
     LMMError
         If `level` does not lie between 0 and 1, n is no whole number, n > 0 without `rng`, or `at` names a variable
         without random effects.
@@ -81,7 +81,8 @@ def icc(
     fit_required(fit, "icc")
     level, n = check_level(level), check_count(n, "icc: n, the number of bootstrap replicates,", at_least=0)
     places, matrices = _places(fit.design, at)
-    shares = _Shares(check_weight(fit, weight, "icc"), matrices)
+    weight, of_weight = check_weight(fit, weight, "icc")
+    shares = _Shares(weight, matrices)
     values = shares(fit)
     low, high, notes = limits(fit, shares, len(values), what="icc", n=n, rng=rng, level=level, workers=workers)
     groups, k = list(fit.ngroups), len(values) // 2
@@ -96,7 +97,7 @@ def icc(
         caption="Intraclass correlation: share of variance between groups" + (
             f", at values of {quoted(places)}" if len(places.columns) else ""),
         label="tbl-icc",
-        notes=notes,
+        notes=(*of_weight, *notes),
         index=False,
         headings={"group": "Group", "icc": "ICC", "adjusted": "Adjusted", "low": f"{percent} low", "high": "high",
                   "icc_low": f"ICC {percent} low", "icc_high": "high"},

@@ -31,7 +31,7 @@ def r2(
     ----------
     fit : LMMFit
     weight : float, optional
-        For fits with weights: the weight of the residual that is meant.
+        For fits with weights: the weight of the residual that is meant; 1 by default.
     n : int
         Parametric bootstrap replicates for the intervals; none by default.
     rng : numpy.random.Generator or int, optional
@@ -48,8 +48,6 @@ def r2(
 
     Raises
     ------
-    ModelError
-        With weights, unless one is named.
     LMMError
         If `level` does not lie between 0 and 1, n is no whole number, or n > 0 without `rng`.
 
@@ -73,7 +71,8 @@ def r2(
     """
     fit_required(fit, "r2")
     level, n = check_level(level), check_count(n, "r2: n, the number of bootstrap replicates,", at_least=0)
-    measure = _Shares(check_weight(fit, weight, "r2"))
+    weight, of_weight = check_weight(fit, weight, "r2")
+    measure = _Shares(weight)
     marginal, conditional = measure(fit)
     low, high, notes = limits(fit, measure, 2, what="r2", n=n, rng=rng, level=level, workers=workers)
     table = {"marginal": marginal, "conditional": conditional, "low": low[1], "high": high[1],
@@ -84,7 +83,7 @@ def r2(
         caption=f"Share of the variance explained, by {fit.method}: marginal (fixed part) and conditional (with the "
         "random effects) R²",
         label="tbl-r2",
-        notes=notes,
+        notes=(*of_weight, *notes),
         index=False,
         headings={"marginal": "Marginal R²", "conditional": "Conditional R²", "low": f"Conditional {percent} low",
                   "high": "high", "marginal_low": f"Marginal {percent} low", "marginal_high": "high"},

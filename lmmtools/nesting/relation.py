@@ -184,8 +184,9 @@ class Joint:
         """Which directions are some of the larger's terms', and combinations of them that are orthonormal in V."""
         if terms not in self.bases:
             keep = np.flatnonzero(np.isin(self.owner, terms))
-            scale = np.sqrt(np.diagonal(self.gram)[keep])
-            scale[scale == 0.0] = 1.0
+            square = np.diagonal(self.gram)[keep]
+            # a direction that V does not have is rounding of either sign, and is not to be blown up
+            scale = np.sqrt(np.where(square > _NULL * square.max(initial=0.0), square, np.inf))
             values, vectors = np.linalg.eigh(self.gram[np.ix_(keep, keep)] / np.outer(scale, scale))
             held = values > _NULL * max(values[-1], 1.0)
             self.bases[terms] = keep, vectors[:, held] / np.sqrt(values[held]) / scale[:, None]

@@ -17,6 +17,7 @@ __all__ = [
     "VERMILLION",
     "RASTER_ABOVE",
     "PlotData",
+    "across",
     "flat_limits",
     "normal_quantiles",
     "outside",
@@ -24,6 +25,7 @@ __all__ = [
     "plot",
     "points",
     "qq",
+    "tiles",
 ]
 
 # Okabe and Ito's blue and vermillion: apart for every common colour blindness, and both clear of black and
@@ -85,6 +87,19 @@ def panels(ax: Any, rows: int, columns: int, heights: Any = None, **share: Any) 
     ax.set_axis_off()
     grid = ax.get_subplotspec().subgridspec(rows, columns, height_ratios=heights)
     return list(np.ravel(grid.subplots(**share)))
+
+
+def across(count: int) -> int:
+    """How many of so many panels stand side by side: at most three, and four two by two."""
+    return 2 if count == 4 else min(count, 3)
+
+
+def tiles(ax: Any, count: int, columns: int, **share: Any) -> list[Any]:
+    """So many axes, row by row in the place of `ax`; what is left of the last row is blank."""
+    axes = panels(ax, -(-count // columns), columns, **share)
+    for unused in axes[count:]:
+        unused.set_axis_off()
+    return axes[:count]
 
 
 def points(ax: Any, x: Any, y: Any, total: int | None = None, **kw: Any) -> None:

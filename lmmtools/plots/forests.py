@@ -11,7 +11,7 @@ from lmmtools.errors import ModelError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, listed, shortened, shown, visible
 from lmmtools.models import Coefficients
-from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, panels, plot
+from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, across, plot, tiles
 
 __all__ = ["forest"]
 
@@ -29,11 +29,6 @@ def _estimates(table: Any, shared: bool = False) -> PlotData:
     facts = {"models": tuple(models), "names": tuple(names[:fit_in]), "of": len(names), "shared": bool(shared),
              "level": table.level, "units": table.units, "preferred": table.preferred}  # fmt: skip
     return PlotData(rows[rows["panel"] < fit_in], facts=MappingProxyType(facts))
-
-
-def _columns(panels: int) -> int:
-    """Panels side by side: four stand two by two."""
-    return 2 if panels == 4 else min(panels, _COLUMNS)
 
 
 def _panel_height(models: int) -> float:
@@ -55,7 +50,7 @@ def _describe(data: PlotData) -> Description:
     )
     caption += "All panels share one scale." if data.facts["shared"] else "Each panel has its own scale."
     said = [_said(name, part, preferred) for (_, part), name in zip(data.table.groupby("panel"), names, strict=True)]
-    rows = -(-len(names) // _columns(len(names)))
+    rows = -(-len(names) // across(len(names)))
     return Description(
         caption=caption,
         label="fig-forest",
@@ -98,8 +93,8 @@ def forest(data: PlotData, ax: Any) -> Any:
         If `table` is something else.
     """
     models, names = data.facts["models"], data.facts["names"]
-    columns = _columns(len(names))
-    axes = panels(ax, -(-len(names) // columns), columns, sharey=True, sharex=data.facts["shared"])
+    columns = across(len(names))
+    axes = tiles(ax, len(names), columns, sharey=True, sharex=data.facts["shared"])
     for panel, part in data.table.groupby("panel"):
         here = axes[panel]
         _intervals(here, part, data.facts["preferred"])
@@ -107,8 +102,6 @@ def forest(data: PlotData, ax: Any) -> Any:
         here.set_title(shortened(names[panel], 30), loc="left", parse_math=False)
         here.set_xlabel(visible(data.facts["units"].get(names[panel]) or ""), parse_math=False)
         here.tick_params(axis="y", length=0)
-    for unused in axes[len(names) :]:
-        unused.set_axis_off()
     axes[0].set_ylim(len(models) - 0.4, -0.6)
     for first in axes[::columns]:
         first.set_yticks(range(len(models)), [shortened(name) for name in models], parse_math=False)

@@ -12,7 +12,7 @@ from lmmtools.errors import ModelError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, listed, shortened, shown, visible, with_unit
 from lmmtools.inference.means import MarginalMeans
-from lmmtools.plots.drawing import BLUE, INK, PlotData, panels, plot
+from lmmtools.plots.drawing import BLUE, INK, PlotData, plot, tiles
 
 __all__ = ["marginal_means"]
 
@@ -118,7 +118,7 @@ def marginal_means(data: PlotData, ax: Any) -> Any:
     """
     names, blocks = data.facts["names"], data.facts["panels"]
     columns = min(len(blocks), _COLUMNS)
-    axes = panels(ax, -(-len(blocks) // columns), columns, sharey=True, sharex=True)
+    axes = tiles(ax, len(blocks), columns, sharey=True, sharex=True)
     for panel, part in data.table.groupby("panel"):
         here = axes[panel]
         known = part.dropna(subset=["estimate"])
@@ -132,13 +132,11 @@ def marginal_means(data: PlotData, ax: Any) -> Any:
         here.set_title(shortened(blocks[panel], 30), loc="left", parse_math=False)
         here.tick_params(axis="y", length=0)
         here.locator_params(axis="x", nbins=5)
-    for unused in axes[len(blocks) :]:
-        unused.set_axis_off()
     axes[0].set_ylim(len(names) - 0.4, -0.6)
-    for first in axes[: len(blocks) : columns]:
+    for first in axes[::columns]:
         first.set_yticks(range(len(names)), [shortened(name, 24) for name in names], parse_math=False)
         first.set_ylabel(shortened(", ".join(data.facts["specs"]), 24), parse_math=False)
-    for last in axes[max(len(blocks) - columns, 0) : len(blocks)]:
+    for last in axes[-columns:]:
         last.set_xlabel(shortened(data.labels["x"], 96 // columns), parse_math=False)
         last.xaxis.set_tick_params(labelbottom=True)
     return ax if len(blocks) == 1 else ax.figure

@@ -17,12 +17,14 @@ from lmmtools.plots.drawing import (
     INK,
     RASTER_ABOVE,
     PlotData,
+    across,
     normal_quantiles,
     outside,
     panels,
     plot,
     points,
     qq,
+    tiles,
 )
 
 __all__ = ["caterpillar", "qq_ranef"]
@@ -122,13 +124,8 @@ def _describe_mode_quantiles(data: PlotData) -> Description:
         alt=f"Normal quantile plot of the conditional modes of {listed(data.facts['factors'])}, {counted(k, 'panel')}. "
         + "; ".join(said)
         + ".",
-        size=(min(6.6, 1.4 + 2.9 * min(k, 3)), 1.0 + 2.6 * -(-k // _columns(k))),
+        size=(min(6.6, 1.4 + 2.9 * min(k, 3)), 1.0 + 2.6 * -(-k // across(k))),
     )
-
-
-def _columns(k: int) -> int:
-    """Panels side by side: at most three, and none alone in its row but of an odd number."""
-    return 2 if k == 4 else min(k, 3)
 
 
 def _broken(label: str) -> str:
@@ -158,16 +155,13 @@ def qq_ranef(data: PlotData, ax: Any) -> Any:
         If the model has no grouping factor of that name.
     """
     k = sum(data.facts["effects"])
-    columns = _columns(k)
-    axes = panels(ax, -(-k // columns), columns)
+    axes = tiles(ax, k, across(k))
     for panel, part in data.table.groupby("panel"):
         qq(axes[panel], part, total=len(data.table))
         effect, by = part[["effect", "by"]].iloc[0]
         axes[panel].set(xlabel="Standard normal quantile" if k < 3 else "Normal quantile", ylabel=_broken(effect))
         if by:
             axes[panel].set_title(f"by {shortened(by, _LONG_LABEL)}", loc="left", parse_math=False)
-    for unused in axes[k:]:
-        unused.set_axis_off()
     return ax if k == 1 else ax.figure
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from lmmtools.errors import ModelError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, listed, shortened, shown, visible
-from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, panels, plot
+from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, across, panels, plot, tiles
 from lmmtools.profiles import Profile
 from lmmtools.profiles.sketch import contour, curve_through, trace, values_at
 
@@ -21,7 +21,7 @@ __all__ = ["profile_pairs", "profile_zeta"]
 _LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 _MAIN = 0.95
 _WIDTH, _ROW = 6.4, 1.9
-_COLUMNS, _MOST_PANELS, _MOST_PAIRS = 3, 12, 6
+_MOST_PANELS, _MOST_PAIRS = 12, 6
 _PER_PAIR, _LEAST_PAIRS = 1.3, 3.4
 _TOP = 3.35
 
@@ -73,17 +73,13 @@ def _tangent(points: Any) -> float:
     return float(np.interp(points[at].value, line[:, 0], np.gradient(line[:, 1], line[:, 0])))
 
 
-def _columns(count: int) -> int:
-    return 2 if count == 4 else min(count, _COLUMNS)
-
-
 def _describe_zeta(data: PlotData) -> Description:
     names, of, marks = data.facts["names"], data.facts["of"], data.facts["marks"]
     which = f"the first {len(names)} of {of} parameters" if of > len(names) else listed(map(visible, names))
     which = which if len(names) <= 3 or of > len(names) else counted(len(names), "parameter")
     main = marks[marks["level"] == _MAIN].set_index("panel")
     said = [f"{visible(name)}, {_interval(main.loc[k])}" for k, name in enumerate(names)]
-    rows = -(-len(names) // _columns(len(names)))
+    rows = -(-len(names) // across(len(names)))
     return Description(
         caption=f"Profile ζ of {which} (ML). Uprights: {listed(f'{100 * level:g}' for level in _LEVELS)} % intervals, "
         f"the {100 * _MAIN:g} % one heavy. Dashed: the straight line that a Wald interval supposes.",
@@ -123,8 +119,9 @@ def profile_zeta(data: PlotData, ax: Any) -> Any:
     ----------
     Bates & Watts (1988), Nonlinear Regression Analysis and Its Applications, sec. 6.1.
     """
-    names, marks, columns = data.facts["names"], data.facts["marks"], _columns(len(data.facts["names"]))
-    axes = panels(ax, -(-len(names) // columns), columns, sharey=True)
+    names, marks = data.facts["names"], data.facts["marks"]
+    columns = across(len(names))
+    axes = tiles(ax, len(names), columns, sharey=True)
     for panel, line in data.table.groupby("panel"):
         here, name = axes[panel], names[panel]
         _uprights(here, marks[marks["panel"] == panel])
@@ -138,8 +135,6 @@ def profile_zeta(data: PlotData, ax: Any) -> Any:
         here.set_xlabel(visible(data.facts["units"].get(name) or ""), parse_math=False)
         here.locator_params(axis="x", nbins=4)
         here.set_ylabel("ζ" if panel % columns == 0 else "", rotation=0, va="center")
-    for unused in axes[len(names) :]:
-        unused.set_axis_off()
     return ax if len(axes) == 1 else ax.get_figure()
 
 

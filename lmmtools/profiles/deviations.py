@@ -12,8 +12,8 @@ from lmmtools.profiles.zero import way_without
 
 __all__ = ["DeviationPath"]
 
-# A derivative in T that is none.
-_LEVEL = 1e-8
+# A derivative in T that is none, and a relative sd against a good one that has all but vanished on a straight line.
+_LEVEL, _VANISHED = 1e-8, 1e-2
 
 
 class DeviationPath(Path):
@@ -40,7 +40,7 @@ class DeviationPath(Path):
         start = self._scaled(near[0], value)
         if len(near) > 1 and near[0].value > 0.0 < near[1].value:
             further = start_between(near, value, 0, held)
-            start = start if further is None else further
+            start = start if further is None or _vanishes(held, further, start) else further
         return [Way(held, start, slope_of_scale(value), others=self.origin.others)]
 
     def _scaled(self, near: Point, value: float) -> np.ndarray:
@@ -77,3 +77,10 @@ class DeviationPath(Path):
         held = HeldDeviation(o.free, self.parameter.term, self.parameter.places[0], 1.0)
         rise, sigma = held.rise(o.free.differentiate(o.solution)), float(o.estimates[-1])
         return size * sigma / np.sqrt(rise) if rise > _LEVEL else size * sigma / np.sqrt(levels)
+
+
+def _vanishes(held: HeldDeviation, theta: np.ndarray, beside: np.ndarray) -> bool:
+    """Whether at θ next to nothing is left of the relative sd that is held away from zero."""
+    w = held.working
+    sizes = [np.sqrt(held.tau(w.stacked(w.from_theta(one)))) for one in (theta, beside)]
+    return bool(sizes[0] <= _VANISHED * sizes[1])

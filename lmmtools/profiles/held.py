@@ -53,11 +53,15 @@ class HeldDeviation(Criterion):
         numpy.linalg.LinAlgError
             Where τ is zero.
         """
-        row = self._k @ Lambda
-        tau = float(row @ row)
+        tau = self.tau(Lambda)
         if not tau > 0.0:
             raise np.linalg.LinAlgError("a standard deviation that is held above zero cannot vanish")
         return super().solve(self._P @ Lambda, products).at_noise(self._s2 / tau)
+
+    def tau(self, Lambda: np.ndarray) -> float:
+        """The effect's relative variance at Λ'."""
+        row = self._k @ Lambda
+        return float(row @ row)
 
     def differentiate(self, solution: Solution, products: Products | None = None) -> TDerivatives:
         """Derivatives in T'."""

@@ -20,8 +20,10 @@ __all__ = ["Limit", "curve", "limit"]
 # so near a step on the cubic through two points, whose error is the square of the product of their distances.
 _NEAR, _NARROW, _NEAR_ENOUGH, _PRODUCT = 1e-5, 1e-13, 3e-4, 1e-5
 _MOST = 100
-# No step is longer than so many times the way already gone.
-_LONGEST = 3.0
+# After so many points a bracket is halved, and its outer end looked at from the inner one.
+_PATIENCE = 8
+# No step is longer than so many times the way already gone, or shorter than this share of what a straight line says.
+_LONGEST, _LEAST = 3.0, 1e-2
 # Shares of the way to a bound, on the scale of ψ, beyond which the bound itself is looked at.
 _NEAR_BOUND = 0.97
 # Against the estimates, where a parameter without bound is taken to have none that the data give.
@@ -113,6 +115,21 @@ class _Side:
         way = self.bound - self.path.estimate
         return bool((self.value(t) - self.path.estimate) / way >= _NEAR_BOUND)
 
+    def on_plateau(self, node: _Node) -> bool:
+        """Whether a node is where every ψ goes."""
+        return self.path.plateau is not None and node.z >= self.path.plateau.zeta - _LEVEL
+
+    @property
+    def edge(self) -> float:
+        """A coordinate just beyond which the bound itself is looked at."""
+        value = self.path.estimate + (_NEAR_BOUND + 1e-3) * (self.bound - self.path.estimate)
+        return self.side * (self.scale.to(value) - self._from)
+
+    @property
+    def knows_bound(self) -> bool:
+        """Whether there is a criterion on this side's bound."""
+        return bool(np.isfinite(self.bound)) and (self.side > 0 or self.path.low_is_known)
+
     @property
     def at_bound(self) -> bool:
         """Whether the estimate is on this side's bound."""
@@ -163,7 +180,7 @@ def limit(path: Path, cutoff: float, side: int, known: tuple[Point, ...] = ()) -
     except BelowTheFit:
         raise
     except ModelError as error:
-        return Limit(np.nan, False, f"the {_word(side)} limit of {path.name} could not be followed: {error}")
+        return Limit(np.nan, False, f"the {_word(side)} limit of {path.name} was not found: {str(error).rstrip('.')}")
 
 
 def _search(s: _Side, cutoff: float, nodes: list[_Node]) -> Limit:
@@ -173,18 +190,28 @@ def _search(s: _Side, cutoff: float, nodes: list[_Node]) -> Limit:
     if high is not None and not np.isfinite(high.t):
         s, nodes, low, high = _plain(s, nodes, low, high)
     for k in range(_MOST):
-        if high is None and s.beyond(low.t):
+        t = _propose(s, nodes, cutoff, low, high, k)
+        if high is None and (s.beyond(low.t) or (s.beyond(t) and s.knows_bound)):
             found = _bound(s, cutoff, low)
             if isinstance(found, Limit):
                 return found
             s, nodes, low, high = _plain(s, [*nodes, found], low, found)
             continue
-        t = _propose(s, nodes, cutoff, low, high, k)
-        if high is None and s.beyond(t) and not s.beyond(low.t):
-            t = s.side * (s.scale.to(_edge(s)) - s._from)
+        if high is None and s.beyond(t):
+            t = s.edge
         if not np.isfinite(s.value(t)) or abs(s.value(t)) > _FAR * _size(s.path):
             return Limit(s.side * np.inf, False, _endless(s))
+        if high is not None and k % _PATIENCE == _PATIENCE - 1:
+            # so slow an end may lie in another minimum's range, found from too far
+            seen = s.node(s.path.at(high.point.value, (low.point,)))
+            if seen.z < high.z - _LEVEL:
+                nodes = [*(n for n in nodes if n.t < high.t), seen]
+                low, high = (low, seen) if seen.z >= cutoff else (seen, None)
+                continue
         node = s.at(t, _nearest(nodes, t))
+        if node.z >= cutoff and (k >= _PATIENCE // 2 or s.on_plateau(node)):
+            # a search that starts from a point in another minimum's range, as on the plateau, may stay there
+            node = min(node, s.at(t, (low,)), key=lambda n: n.z)
         t = _landed(node, nodes, cutoff)
         if t is not None:
             lower = s.path.elsewhere(node.point)
@@ -223,16 +250,15 @@ def _landed(node: _Node, nodes: list[_Node], cutoff: float) -> float | None:
 
 
 def _propose(s: _Side, nodes: list[_Node], cutoff: float, low: _Node, high: _Node | None, k: int) -> float:
-    usable = [n for n in nodes if np.isfinite(n.t)]
-    t = _towards(usable, cutoff)
-    if t is None or not np.isfinite(t):
-        t = low.t + max(low.t, s.path.first_step(cutoff))
+    t = _towards([n for n in nodes if np.isfinite(n.t)], cutoff)
+    known = t is not None and np.isfinite(t)
     if high is None:
-        furthest = low.t + (_LONGEST * low.t if low.t > 0 else np.inf)
-        return min(t if t > low.t else low.t + max(low.t, s.path.first_step(cutoff)), furthest)
+        ahead = known and t - low.t > _LEAST * low.t * (1.0 - low.z / cutoff)  # not where the profile falls again
+        t = t if ahead else low.t + max(low.t, s.path.first_step(cutoff))
+        return t if low.t <= 0.0 or (s.knows_bound and s.beyond(t)) else min(t, (1.0 + _LONGEST) * low.t)
     width = high.t - low.t
-    inside = low.t + 1e-3 * width <= t <= high.t - 1e-3 * width or (low.t < t < high.t and k < 12)
-    return t if inside and k % 8 != 7 else low.t + 0.5 * width
+    inside = known and (low.t + 1e-3 * width <= t <= high.t - 1e-3 * width or (low.t < t < high.t and k < 12))
+    return t if inside and k % _PATIENCE != _PATIENCE - 1 else low.t + 0.5 * width
 
 
 def _nearest(nodes: list[_Node], t: float) -> tuple[_Node, ...]:
@@ -249,7 +275,7 @@ def _bound(s: _Side, cutoff: float, low: _Node) -> _Node | Limit:
 
 
 def _on(s: _Side, low: _Node) -> _Node:
-    if s.side > 0 or s.path.low_is_known:
+    if s.knows_bound:
         return _Side(s.path, s.side, "plain").node(s.path.at(s.bound, (low.point,)))
     return _towards_zero(s, low)
 
@@ -304,7 +330,7 @@ def _half(path: Path, side: int, furthest: float, step: float) -> list[Point]:
         last = nodes[-1]
         if last.z >= furthest:
             break
-        if path.plateau is not None and last.z >= path.plateau.zeta - _LEVEL:
+        if s.on_plateau(last):
             return [n.point for n in nodes[1:-1]] + _corner(s, nodes)
         try:
             if s.beyond(last.t):
@@ -353,7 +379,7 @@ def _step(s: _Side, nodes: list[_Node], step: float) -> _Node | None:
         ahead = t is not None and np.isfinite(t) and t > last.t  # not where the profile is level
         t = float(np.clip(t, last.t + 0.1 * way, last.t + _LONGEST * way)) if ahead else last.t + 2.0 * way
     if s.beyond(t):
-        t = min(t, s.side * (s.scale.to(_edge(s)) - s._from))
+        t = min(t, s.edge)
     if not np.isfinite(s.value(t)) or abs(s.value(t)) > _FAR * _size(s.path):
         return None
     for _ in range(_SHORTENED):
@@ -362,7 +388,3 @@ def _step(s: _Side, nodes: list[_Node], step: float) -> _Node | None:
             break
         t = last.t + (t - last.t) * (step / (node.z - last.z)) ** 2
     return node
-
-
-def _edge(s: _Side) -> float:
-    return s.path.estimate + (_NEAR_BOUND + 1e-3) * (s.bound - s.path.estimate)

@@ -6,6 +6,7 @@ their τ). By the envelope theorem d'(ψ) is the derivative of the criterion in 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -21,7 +22,7 @@ from lmmtools.profiles.parameters import Origin, Parameter
 __all__ = ["BelowTheFit", "Path", "Point", "Way", "slope_of_scale", "start_between"]
 
 # A profile this much below the fit's criterion, absolute and relative, shows that the fit is not the optimum.
-_LOWER, _ROUNDING = 1e-5, 1e-10
+_LOWER, _ROUNDING = 1e-4, 1e-10
 # Rows up to which other starts are tried.
 _FEW_ROWS = 1000
 
@@ -149,7 +150,17 @@ class Path:
             If it has no minimum.
         """
         ways = enumerate(self.ways(value, near or (self.origin_point(),)))
-        return self.lowest(value, [self.on(k, way, way.start, value) for k, way in ways])
+        return self.lowest(value, [self._reached(k, way, value) for k, way in ways])
+
+    def _reached(self, branch: int, way: Way, value: float) -> Point:
+        """The minimum of one criterion from its start, or from another where that one leads nowhere."""
+        try:
+            return self.on(branch, way, way.start, value)
+        except ModelError:
+            for start in way.others:
+                with contextlib.suppress(ModelError):
+                    return self.on(branch, way, start, value)
+            raise
 
     def elsewhere(self, point: Point) -> Point | None:
         """A lower point at the same value, from other starts; None where there is none, or hardly could be.

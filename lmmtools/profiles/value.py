@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -11,17 +13,20 @@ import pandas as pd
 
 from lmmtools.arguments import check_level
 from lmmtools.errors import LMMError
-from lmmtools.formats import effect_unit, listed, nearest
+from lmmtools.formats import effect_unit, interval_format, listed, nearest
 from lmmtools.frames import Frame, frame
 from lmmtools.profiles.limits import curve, limit
 from lmmtools.profiles.parameters import Origin
 from lmmtools.profiles.path import Path, Point
 from lmmtools.profiles.paths import path_of
+from lmmtools.resampling.blocks import bar
 
 __all__ = ["Profile", "profile", "profile_confint"]
 
 # |ζ| to which curves go, beyond the 3.03 of two parameters' joint 99 % region, and how far apart their points are.
 _FURTHEST, _STEP = 3.2, 0.4
+# Seconds that all parameters are expected to take, above which a bar is shown.
+_LONG = 10.0
 _REFITTED = (
     "The fit is by REML. What is profiled is the ML criterion of the same model, since REML criteria with different "
     "fixed effects cannot be compared; ML's variances are the smaller ones."
@@ -168,7 +173,7 @@ def profile(fit: Any, which: str | Sequence[str] | None = None) -> Profile:
     asked = _asked(origin, which)
     paths = _paths(origin, asked)
     same, curves = {}, {}
-    for path in paths:
+    for path in _one_by_one(paths, "profile"):
         if not path.why_not():
             same[path.key] = same.get(path.key) or curve(path, _FURTHEST, _STEP)
             curves[path.name] = same[path.key]
@@ -250,7 +255,7 @@ def _intervals(paths: Sequence[Path], level: float, reml: bool, known: Mapping[s
 
     cutoff = float(ndtri(0.5 + check_level(level) / 2.0))
     rows, notes, same = {}, [], {}
-    for path in paths:
+    for path in _one_by_one(paths, "confint"):
         if why := path.why_not():
             rows[path.name] = (np.nan, np.nan)
             notes.append(why)
@@ -260,14 +265,28 @@ def _intervals(paths: Sequence[Path], level: float, reml: bool, known: Mapping[s
             notes += [f"{end.why}." for end in same[path.key] if end.why]
         rows[path.name] = tuple(end.value for end in same[path.key])
     notes += _flat(paths)
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["low", "high"])
     return frame(
-        pd.DataFrame.from_dict(rows, orient="index", columns=["low", "high"]),
+        table,
         caption=f"{100 * level:g} % intervals: profile (ML)",
         label="tbl-confint",
         notes=(*((_REFITTED,) if reml else ()), *dict.fromkeys(notes)),
         headings={"low": "Low", "high": "High"},
-        formats={"low": "estimate", "high": "estimate"},
+        formats=dict.fromkeys(table.columns, interval_format(table["low"], table["high"])),
     )
+
+
+def _one_by_one(paths: Sequence[Path], what: str) -> Iterator[Path]:
+    """The parameters, on a terminal with a bar that counts them where the first ones show that all will take long."""
+    start, advance = time.perf_counter(), None
+    with ExitStack() as stack:
+        for done, path in enumerate(paths):
+            if advance:
+                advance(1)
+            elif done and (time.perf_counter() - start) * len(paths) / done > _LONG:
+                advance = stack.enter_context(bar(len(paths), what, None))
+                advance(done)
+            yield path
 
 
 def _flat(paths: Sequence[Path]) -> list[str]:

@@ -6,7 +6,7 @@ data is escaped.
 
 from __future__ import annotations
 
-from lmmtools.prose.decisions import decision
+from lmmtools.prose.decisions import decision, reasons
 from lmmtools.prose.executive import summary
 from lmmtools.prose.exploration import (
     exploration_candidates,
@@ -21,6 +21,7 @@ from lmmtools.prose.exploration import (
 )
 from lmmtools.prose.mathematics import model
 from lmmtools.prose.method import methods
+from lmmtools.prose.openings import levels, profiled, replicates, terms
 from lmmtools.prose.preference import untested, verdict
 from lmmtools.prose.sentences import certificate, crosscheck, data, icc
 from lmmtools.prose.simpler import singular
@@ -44,11 +45,16 @@ __all__ = [
     "exploration_table",
     "exploration_variation",
     "icc",
+    "levels",
     "methods",
     "model",
+    "profiled",
+    "reasons",
+    "replicates",
     "singular",
     "singularity",
     "summary",
+    "terms",
     "untested",
     "verdict",
 ]

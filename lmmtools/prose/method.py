@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from lmmtools.arguments import check_level
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted, format_value
+from lmmtools.prose.inferences import how_made
 from lmmtools.prose.scatter import shares
 from lmmtools.prose.sentences import not_compared
 from lmmtools.prose.value import Prose, literal
@@ -14,7 +16,9 @@ from lmmtools.prose.value import Prose, literal
 __all__ = ["methods"]
 
 
-def methods(fit: Any, check: Any = None, level: float = 0.95, ddf: str = "satterthwaite") -> Prose:
+def methods(
+    fit: Any, check: Any = None, level: float = 0.95, ddf: str = "satterthwaite", shown: Iterable[Any] = ()
+) -> Prose:
     """How the fit was made, with citations of just what was used.
 
     Parameters
@@ -26,11 +30,14 @@ def methods(fit: Any, check: Any = None, level: float = 0.95, ddf: str = "satter
         Of the intervals.
     ddf : str
         Their degrees of freedom, as for `coef_table`.
+    shown : iterable of Frame or None
+        Tables that the report shows beside those of the fit, such as that of `anova`, and whose methods are told too.
 
     Returns
     -------
     Prose
-        One paragraph; its citations are keys of :data:`lmmtools.bibliography.BIBLIOGRAPHY`.
+        A paragraph on the fit, and one on the tables shown; their citations are keys of
+        :data:`lmmtools.bibliography.BIBLIOGRAPHY`.
     """
     sentences = (
         _estimation(fit),
@@ -41,7 +48,8 @@ def methods(fit: Any, check: Any = None, level: float = 0.95, ddf: str = "satter
         _modes(),
         *_check(check),
     )
-    return Prose(" ".join(sentence for sentence in sentences if sentence))
+    paragraphs = (" ".join(filter(None, sentences)), " ".join(how_made(shown)))
+    return Prose("\n\n".join(filter(None, paragraphs)))
 
 
 def _estimation(fit: Any) -> str:
@@ -94,8 +102,8 @@ def _data(fit: Any) -> list[str]:
 
 
 _INTERVALS = {
-    "satterthwaite": "Wald's, from t distributions with Satterthwaite's degrees of freedom, which come from the observed "
-    "Hessian of the criterion [@satterthwaite1946; @giesbrecht1985; @kuznetsova2017]",
+    "satterthwaite": "Wald's, from t distributions with Satterthwaite's degrees of freedom, which come from the "
+    "observed Hessian of the criterion [@satterthwaite1946; @giesbrecht1985; @kuznetsova2017]",
     "kenward-roger": "from t distributions with the adjusted standard errors and the degrees of freedom of Kenward and "
     "Roger [@kenward1997; @halekoh2014]",
     "residual": "Wald's, from the t distribution with n − rank(X) degrees of freedom",

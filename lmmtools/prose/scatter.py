@@ -49,6 +49,11 @@ def shares(fit: Any) -> dict[str, str]:
     """
     from lmmtools.measures import icc
 
+    if fit.design.weights is not None:
+        raise ModelError(
+            "With weights the residual variance σ²/w differs from row to row, so there is no single share of variance: "
+            "icc(fit) has that for an observation of weight 1, icc(fit, weight=…) for others."
+        )
     table = icc(fit).table()
     group, adjusted = (next(j for j, c in enumerate(table.columns) if c.name == name) for name in ("group", "adjusted"))
     return {row[group]: percent(cells[adjusted]) for row, cells in zip(table.rows, table.cells, strict=True)}

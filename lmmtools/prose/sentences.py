@@ -9,7 +9,7 @@ import numpy as np
 
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted, format_value, listed, spread
-from lmmtools.prose.scatter import left, percent
+from lmmtools.prose.scatter import left, percent, shares
 from lmmtools.prose.value import Prose, alert, literal, told
 from lmmtools.prose.words import from_coarse, in_unit, noun
 
@@ -46,20 +46,20 @@ def _sizes(sizes: np.ndarray) -> str:
 
 def icc(fit: Any) -> Prose:
     """The share of the variance that lies between groups, or why there is no such number."""
-    from lmmtools.measures import icc as shares
+    from lmmtools.measures import icc as intraclass
 
     try:
-        table = shares(fit).table()
+        shares(fit)
     except ModelError as error:
-        text = str(error).removeprefix("icc: ")
-        return Prose(alert("NOTE", told(text[:1].upper() + text[1:])))
+        return Prose(alert("NOTE", told(str(error))))
+    table = intraclass(fit).table()
     places = {column.name: j for j, column in enumerate(table.columns)}
     cells = {row[places["group"]]: shown for row, shown in zip(table.rows, table.cells, strict=True)}
     adjusted, whole = ({g: percent(c[places[name]]) for g, c in cells.items()} for name in ("adjusted", "icc"))
     slopes = any(name != "Intercept" for term in fit.design.terms for name in term.names)
     mean = "averaged over the rows, " if slopes else ""
     if len(cells) > 1:
-        said = [_of_several(fit, adjusted, whole, mean), *_within(fit, shares(fit), slopes)]
+        said = [_of_several(fit, adjusted, whole, mean), *_within(fit, intraclass(fit), slopes)]
         return Prose(" ".join(said))
     (group,) = cells
     more = "" if left(fit) == "the variance" else f", {whole[group]} of all variance, that of the fixed part included"

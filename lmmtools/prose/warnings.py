@@ -124,7 +124,7 @@ def _few_groups(fit: Any, messages: list[str]) -> list[str]:
     found = [told(message) for message in messages] or [
         f"With {listed(few)} the variance between them is poorly known."
     ]
-    return [f"**Few groups:** {' '.join(found)} Intervals and p-values take the variances as known: they are too sure."]
+    return [f"**Few groups:** {' '.join(found)} Intervals and p-values that take variances as known are too sure."]
 
 
 def _unequal_groups(fit: Any) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from lmmtools.arguments import check_count
 from lmmtools.errors import LMMError
 
-__all__ = ["check_rng", "replicate", "seeds_of"]
+__all__ = ["bar", "check_rng", "replicate", "seeds_of"]
 
 # Replicates in a block, and numbers in a block's responses: a block is what one call works on, whatever the workers.
 _MOST, _NUMBERS = 50, 2_000_000
@@ -56,7 +56,7 @@ def replicate(
     sizes = [min(size, n - start) for start in range(0, n, size)]
     tasks = list(zip(seeds_of(rng, len(sizes), what), sizes, strict=True))
     items: list[Any] = []
-    with _bar(n, what, progress) as advance:
+    with bar(n, what, progress) as advance:
         for block in _serial(work, tasks) if workers == 1 else _parallel(work, tasks, workers, what):
             items += block
             advance(len(block))
@@ -144,8 +144,8 @@ def _block(seed: np.random.SeedSequence, m: int) -> list[Any]:
 
 
 @contextmanager
-def _bar(n: int, what: str, progress: bool | None) -> Iterator[Callable[[int], None]]:
-    """What tells a bar how many replicates more are done."""
+def bar(n: int, what: str, progress: bool | None) -> Iterator[Callable[[int], None]]:
+    """What tells a bar how many of n steps more are done; by default where standard error is a terminal."""
     if not (sys.stderr is not None and sys.stderr.isatty() if progress is None else progress):
         yield lambda k: None
         return

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lmmtools.arguments import check_level
 from lmmtools.errors import LMMError
-from lmmtools.formats import counted, listed
+from lmmtools.formats import counted, interval_format, listed
 from lmmtools.frames import Frame, frame
 from lmmtools.resampling.clusters import Clusters, cluster_factor, main_factor
 from lmmtools.resampling.intervals import Limits, basic, bca, needed, none, percentile
@@ -155,6 +155,7 @@ class Bootstrap(Frame):
         table = pd.DataFrame(rows, index=self.columns, columns=["low", "high", "low_error", "high_error"])
         table["replicates"] = pd.DataFrame(self).notna().sum()
         percent = f"{100 * level:g} %"
+        together = interval_format(table["low"], table["high"])
         return frame(
             table,
             caption=f"{_KINDS[kind]} {percent} intervals, {_TITLES[self._run.kind].format(by=self._run.by).lower()} "
@@ -167,6 +168,8 @@ class Bootstrap(Frame):
             ),
             headings={"low": f"{percent} low", "high": "high", "low_error": "Error of low",
                       "high_error": "Error of high", "replicates": "Replicates"},
+            formats={"low": together, "high": together, "replicates": "int"}
+            | dict.fromkeys(("low_error", "high_error"), together.replace("estimate", "fixed")),
         )  # fmt: skip
 
     def _require_enough(self, level: float) -> None:

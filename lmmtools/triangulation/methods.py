@@ -48,6 +48,8 @@ class Asked:
         What robust standard errors are clustered by.
     n, rng, workers, progress
         Of the bootstrap; without `rng` there is none.
+    made : Bootstrap or None
+        Replicates that there are already, for the intervals.
     """
 
     fit: Any
@@ -59,6 +61,7 @@ class Asked:
     rng: Any
     workers: int
     progress: bool | None
+    made: Any = None
 
     @cached_property
     def seeds(self) -> list[np.random.SeedSequence]:
@@ -133,14 +136,20 @@ def of_deviation(asked: Asked, term: int, effect: int) -> Iterator[Said]:
     if asked.rng is None:
         return
     if len(fit.design.terms[term].names) == 1:
-        try:
-            exact = exact_lrt(fit, fit.design.terms[term].label, rng=np.random.default_rng(asked.seeds[0]))
-            yield Said(_capital(exact.method), "exact", p_value=exact.p_value)
-        except LMMError as error:
-            yield Said("Exact likelihood ratio", "exact", note=str(error))
+        yield _exact(asked, term)
     # refits scatter around the estimate and seldom reach zero itself: their intervals are no test of it
     yield from (dataclasses.replace(one, decides=False) for one in _bootstrapped(asked))
     yield _bootstrap_test(asked, small)
+
+
+def _exact(asked: Asked, term: int) -> Said:
+    """The likelihood ratio against its simulated distribution in samples of this size."""
+    try:
+        found = exact_lrt(asked.fit, asked.fit.design.terms[term].label, rng=np.random.default_rng(asked.seeds[0]))
+    except LMMError as error:
+        return Said("Simulated likelihood ratio", "exact", note=_why(error))
+    name = "Simulated likelihood ratio" + (" (approximate)" if "approximate" in found.method else "")
+    return Said(name, "exact", p_value=found.p_value, note=f"{name}: {found.method}.")
 
 
 def _less(terms: tuple[Any, ...], k: int, effect: int) -> tuple[Any, ...]:
@@ -160,7 +169,7 @@ def _wald(asked: Asked, fit: Any, row: np.ndarray, ddf: str) -> Said:
     try:
         found = linear_functions(fit, row, ddf)
     except LMMError as error:  # Kenward and Roger's method is not defined for every covariance
-        return Said(name, ddf, note=str(error))
+        return Said(name, ddf, note=_why(error))
     return _by_t(asked, name, ddf, found.estimate[0], found.std_error[0], found.df[0])
 
 
@@ -191,20 +200,25 @@ def _robust(asked: Asked, row: np.ndarray) -> Said:
     try:
         found = robust_functions(asked.fit, row, asked.cluster, "CR2")
     except LMMError as error:
-        return Said(name, "robust", note=str(error))
+        return Said(name, "robust", note=_why(error))
     return _by_t(asked, name, "robust", found.estimate[0], found.std_error[0], found.df[0])
 
 
 def _bootstrapped(asked: Asked) -> Iterator[Said]:
-    made = bootstrap(asked.fit, asked.n, asked.seeds[1], workers=asked.workers, progress=asked.progress)
-    draws = made[asked.name].dropna()
+    made = asked.made
+    if made is None:
+        made = bootstrap(asked.fit, asked.n, asked.seeds[1], workers=asked.workers, progress=asked.progress)
+    value, scatter = float(made.estimates[asked.name]), float(made[asked.name].std())
     for kind, word in _KINDS.items():
         try:
-            low, high = made.confint(kind=kind, level=asked.level).loc[asked.name, ["low", "high"]]
+            table = made.confint(kind=kind, level=asked.level)
         except LMMError as error:
-            yield Said(word, "bootstrap", note=str(error))
+            yield Said(word, "bootstrap", note=_why(error))
             continue
-        yield Said(word, "bootstrap", float(draws.mean()), float(draws.std()), low=float(low), high=float(high))
+        low, high = table.loc[asked.name, ["low", "high"]]
+        lacking = " ".join(note for note in table.notes if note.startswith("No interval") and f"`{asked.name}`" in note)
+        note = f"{word}: {lacking}" if np.isnan(low) and lacking else ""
+        yield Said(word, "bootstrap", value, scatter, low=float(low), high=float(high), note=note)
 
 
 def _bootstrap_test(asked: Asked, small: Any) -> Said:
@@ -225,5 +239,6 @@ def _without(fit: Any, place: int, null: float) -> Any:
     return estimate(dataclasses.replace(design, X=others, fixed_names=names, offset=offset), reml=fit.reml)
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _why(error: LMMError) -> str:
+    """What an error says, without what to do about it in a call of one's own."""
+    return str(error).partition(" Use ddf=")[0]

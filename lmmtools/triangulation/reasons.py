@@ -40,11 +40,11 @@ def decision(said: Sequence[Said], reference: Said | None, asked: Asked) -> tupl
         finding = f"differs from {null}" if reference.finds(asked) else f"does not clearly differ from {null}"
         between = _between(p_values)
         return (f"All {len(answering)} methods agree that `{asked.name}` {finding} at the {percent} level{between}.",)
-    yes = [one.method for one in answering if one.finds(asked)]
-    no = [one.method for one in answering if not one.finds(asked)]
+    yes = [_spoken(one) for one in answering if one.finds(asked)]
+    no = [_spoken(one) for one in answering if not one.finds(asked)]
     lead = (
         f"At the {percent} level the decision turns on the method: `{asked.name}` differs from {null} by "
-        f"{listed(yes)}, and not by {listed(no)}."
+        f"{listed(yes)}; not by {listed(no)}."
     )
     kinds = dict.fromkeys(one.kind for one in other)
     reasons = [_reason([one for one in other if one.kind == kind], reference, asked) for kind in kinds]
@@ -54,11 +54,30 @@ def decision(said: Sequence[Said], reference: Said | None, asked: Asked) -> tupl
     return (lead, *reasons, *(end if len(near) == len(p_values) else []))
 
 
+def _spoken(one: Said) -> str:
+    """The method's name within a sentence."""
+    if one.kind == "robust":
+        return one.method.replace("Cluster-robust CR2", "cluster-robust standard errors (CR2)")
+    more = " by REML" if one.method.endswith("(REML)") else ""
+    name = one.method if one.method.startswith("BCa") else one.method[:1].lower() + one.method[1:]
+    return _SPOKEN.get(one.kind, f"the {name}") + more
+
+
+_SPOKEN = {
+    "residual": "residual degrees of freedom",
+    "satterthwaite": "Satterthwaite's degrees of freedom",
+    "kenward-roger": "Kenward and Roger's method",
+    "profile": "the profile likelihood",
+}
+
+
 def _between(p_values: Sequence[float]) -> str:
     if not p_values:
         return ""
     low, high = (format_value(p, "p") for p in (min(p_values), max(p_values)))
-    return f" (p {low})" if low == high else f" (p from {low} to {high})"
+    if low == high:
+        return f" (p {low})"
+    return f" (p at most {high})" if low.startswith("<") else f" (p from {low} to {high})"
 
 
 def _reason(group: Sequence[Said], reference: Said, asked: Asked) -> str:
@@ -95,7 +114,7 @@ def _profile(one: Said, reference: Said, asked: Asked) -> str:
 
 
 def _bootstrap(one: Said, reference: Said, asked: Asked) -> str:
-    return "is taken from refits around the estimates, without allowing for how uncertain their standard errors are"
+    return "taken from refits around the estimates, without allowing for how uncertain their standard errors are"
 
 
 def _bootstrap_test(one: Said, reference: Said, asked: Asked) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from lmmtools.arguments import check_count, check_level
-from lmmtools.errors import LMMError
-from lmmtools.formats import estimate_format, nearest, quoted
+from lmmtools.errors import LMMError, LMMWarning
+from lmmtools.formats import effect_unit, estimate_format, nearest, quoted
 from lmmtools.frames import Frame, frame
 from lmmtools.profiles.parameters import parameters_of
+from lmmtools.resampling import Bootstrap
+from lmmtools.tables import Table
 from lmmtools.triangulation.methods import Asked, Said, of_coefficient, of_deviation
 from lmmtools.triangulation.reasons import decision, reference_of
 
@@ -27,13 +30,15 @@ class Triangulation(Frame):
     reference : str
         The method that the others are held against.
     null, level : float
+    unit : str
+        Of the parameter; empty where it is not known.
     flips : bool
         Whether some method decides otherwise than the reference.
     sentences : tuple of str
         Where the methods agree, or why they do not.
     """
 
-    _metadata: ClassVar[list[str]] = ["_about", "parameter", "reference", "null", "level", "sentences"]
+    _metadata: ClassVar[list[str]] = ["_about", "parameter", "reference", "null", "level", "sentences", "unit"]
 
     @property
     def _constructor(self) -> type[Triangulation]:
@@ -42,18 +47,28 @@ class Triangulation(Frame):
     @property
     def flips(self) -> bool:
         """Whether some method decides otherwise than the reference."""
-        return bool((self["flips"] != "").any())
+        return "flips" in self and bool((self["flips"] != "").any())
+
+    def table(self, max_rows: int = 40) -> Table:
+        """The table as shown: without a column of flips where there are none."""
+        empty = "flips" in self and not self.flips
+        return Frame.table(self.drop(columns="flips") if empty else self, max_rows)
+
+    def __repr__(self) -> str:
+        """The table in text, and what it decides."""
+        return "\n".join([super().__repr__(), *(self.sentences if self._described else ())])
 
 
 def triangulate(
     fit: Any,
-    parameter: str,
+    parameter: str = "",
     *,
     null: float = 0.0,
     level: float = 0.95,
     cluster: Any = None,
     n: int = 1000,
     rng: Any = None,
+    made: Any = None,
     workers: int = 1,
     progress: bool | None = None,
 ) -> Triangulation:
@@ -63,7 +78,8 @@ def triangulate(
     ----------
     fit : LMMFit
     parameter : str
-        A coefficient, or a standard deviation as `confint` names it: ``sd(Subject, Days)``.
+        A coefficient, or a standard deviation as `confint` names it: ``sd(Subject, Days)``. By default the last
+        coefficient, or the first standard deviation of a model without any.
     null : float
         What a coefficient is tested against; a standard deviation is against zero.
     level : float
@@ -72,6 +88,8 @@ def triangulate(
         What robust standard errors are clustered by; the grouping factor where there is one only.
     n, rng, workers, progress
         Of the bootstrap, see `lmmtools.bootstrap`; without `rng` the methods that simulate responses are left out.
+    made : Bootstrap, optional
+        Replicates of this fit that there are already, for the bootstrap intervals.
 
     Returns
     -------
@@ -95,10 +113,30 @@ def triangulate(
     level, n = check_level(level), check_count(n, "triangulate: n, the number of replicates,", at_least=1)
     if cluster is None and len(fit.ngroups) == 1:
         cluster = next(iter(fit.ngroups))
-    asked = Asked(fit, parameter, float(null), level, cluster, n, rng, workers, progress)
-    said = list(_ask(asked))
+    name = parameter or _first(fit)
+    asked = Asked(fit, name, float(null), level, cluster, n, rng, workers, progress, _checked(made, fit))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LMMWarning)  # of refits, which are not what is looked at
+        said = list(_ask(asked))
     reference = reference_of(said, asked)
     return _table(asked, said, reference)
+
+
+def _first(fit: Any) -> str:
+    """The parameter that is meant where none is named."""
+    coefficients = list(fit.design.fixed_names)
+    return coefficients[-1] if coefficients else next(p.name for p in parameters_of(fit) if p.kind == "sd")
+
+
+def _checked(made: Any, fit: Any) -> Any:
+    """Replicates of this fit's parameters, or None."""
+    if made is None:
+        return None
+    p = len(fit.beta)
+    whole = isinstance(made, Bootstrap) and list(made.columns[:p]) == list(fit.design.fixed_names)
+    if not whole or not np.array_equal(made.estimates.to_numpy()[:p], fit.beta):
+        raise LMMError("triangulate: made takes what bootstrap(fit, …) returns for this very fit, without a statistic.")
+    return made
 
 
 def _ask(asked: Asked) -> Any:
@@ -132,21 +170,34 @@ def _table(asked: Asked, said: list[Said], reference: Said | None) -> Triangulat
         }
     )
     sentences = decision(said, reference, asked)
-    together = estimate_format(x for x in table[["estimate", "low", "high"]].to_numpy().ravel() if np.isfinite(x))
+    known = table["estimate"].notna().any()
+    digits = table[["estimate", "std_error"] if known else ["low", "high"]].to_numpy().ravel()
+    together = estimate_format(x for x in digits if np.isfinite(x))
     percent = f"{100 * asked.level:g} %"
-    about = "" if reference is None else f"Decisions are held against {reference.method}."
+    turned = reference is not None and any(v is not None and v != held for v in verdicts)
+    about = (f"Flips: decisions other than that of {reference.method}.",) if turned else ()
     made = frame(
         table,
         caption=f"{asked.name} by every method, with {percent} intervals; tested against {asked.null:g}",
         label="tbl-triangulation",
-        notes=(*sentences, about, *dict.fromkeys(one.note for one in said if one.note)),
+        notes=(*about, *dict.fromkeys(one.note for one in said if one.note)),
         index=False,
         headings={"method": "Method", "estimate": "Estimate", "std_error": "Std. error", "df": "df", "p_value": "p",
                   "low": f"{percent} low", "high": "high", "decision": "Decision", "flips": "Flips"},
-        formats={"estimate": together, "std_error": "estimate", "df": "fixed1", "p_value": "p", "low": together,
+        formats={"estimate": together, "std_error": together, "df": "fixed1", "p_value": "p", "low": together,
                  "high": together, "decision": "text", "flips": "text"},
         cls=Triangulation,
     )  # fmt: skip
     made.parameter, made.null, made.level, made.sentences = asked.name, asked.null, asked.level, sentences
+    made.unit = _unit(asked)
     made.reference = "" if reference is None else reference.method
     return made
+
+
+def _unit(asked: Asked) -> str:
+    """The parameter's unit; an interaction with indicators has that of its covariate's slope."""
+    design, effect = asked.fit.design, asked.name
+    if effect not in design.fixed_names:
+        effect = next(design.terms[p.term].names[p.places[0]] for p in parameters_of(asked.fit) if p.name == effect)
+    effect = ":".join(part for part in effect.split(":") if "[" not in part) or effect
+    return effect_unit(design.units, design.response, effect) or ""

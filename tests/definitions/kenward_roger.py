@@ -51,9 +51,11 @@ class KenwardRoger:
         return degrees_of_freedom(*self.moments(np.atleast_2d(l)))[0]
 
     def f_test(self, L):
-        """F statistic (scaled), its two degrees of freedom, and the scale."""
+        """F statistic (scaled), its two degrees of freedom, and the scale; NaN where they are those of no F."""
         A1, A2, q = self.moments(L)
         ddf, scale = degrees_of_freedom(A1, A2, q)
+        if not (ddf > 0 and scale > 0):
+            return np.nan, q, np.nan, np.nan
         wald = (L @ self.beta) @ np.linalg.solve(L @ self.covariance @ L.T, L @ self.beta)
         return scale * wald / q, q, ddf, scale
 

@@ -51,7 +51,7 @@ def test_the_effective_degrees_of_freedom_of_any_model_are_the_dense_ones(proble
 
 
 @pytest.mark.slow
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(problems())
 def test_they_are_the_sum_over_refits_with_each_response_moved(problem):
     fit = _fit(problem)

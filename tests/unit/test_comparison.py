@@ -60,6 +60,9 @@ def test_slope_only_is_nested_in_uncorrelated(fits):
 def test_what_is_not_nested_is_refused(fits):
     with pytest.raises(lt.ModelError, match="same number of parameters"):
         lt.lrt(fits["slope"], fits["ri"])
+    again = lt.fit_lmm("Reaction ~ Days + (1 + I(2 * Days) | Subject)", lt.load_dataset("sleepstudy"), reml=False)
+    with pytest.raises(lt.ModelError, match="are the same model, so that there is nothing to test"):
+        lt.lrt(fits["us"], again)
     with pytest.raises(lt.ModelError, match=r"the fixed effect `log\(Days \+ 1\)`, which the larger has not"):
         lt.lrt(fits["log"], fits["poly"])
     other = lt.fit_lmm("Reaction ~ Days + (1 | half)", _with_half(), reml=False)

@@ -6,10 +6,17 @@ import dataclasses
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import lmmtools as lt
-from lmmtools.inference.conditional_aic import conditional_aic
+from lmmtools.core.charts import chart
+from lmmtools.inference.conditional_aic import (
+    _few_products,
+    _projected_products,
+    _shifts_of_rows,
+    conditional_aic,
+)
 from tests.definitions.conditional_aic import perturbed_trace
 from tests.reference.lme4_fits import fitted
 
@@ -110,3 +117,36 @@ def test_flat_directions_that_move_no_fitted_value_do_not_count():
     whole = lt.fit_lmm("score ~ Machine + (0 + Machine | Worker)", data)
     assert flat.certificate.status == "flat direction"
     assert conditional_aic(flat).effective_df == pytest.approx(conditional_aic(whole).effective_df, abs=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::lmmtools.errors.LMMWarning")
+@pytest.mark.parametrize("reml", [True, False])
+def test_a_covariance_that_no_row_shows_is_no_matter(reml):
+    """No subject is both: the covariance of `Male` and `Female` is in no likelihood and moves no fitted value."""
+    data = lt.load_dataset("Orthodont")
+    both = lt.fit_lmm("distance ~ age * Sex + (0 + Sex | Subject)", data, reml=reml)
+    apart = lt.fit_lmm("distance ~ age * Sex + diag(0 + Sex | Subject)", data, reml=reml)
+    found, expected = lt.conditional_aic(both), lt.conditional_aic(apart)
+    assert found.effective_df == pytest.approx(expected.effective_df, rel=1e-6)
+    assert found.caic == pytest.approx(expected.caic, rel=1e-7)
+
+
+@pytest.mark.filterwarnings("ignore::lmmtools.errors.LMMWarning")
+def test_of_as_few_rows_as_effects_the_products_are_made_row_by_row():
+    """Columns that hold the response are no design, so 𝒫 is formed; it is that of the cross-products elsewhere."""
+    data = lt.load_dataset("sleepstudy").iloc[:40]
+    fit = lt.fit_lmm("Reaction ~ Days + (Days || Subject)", data, weights=np.linspace(0.5, 2.0, 40))
+    g = _shifts_of_rows(fit, chart(fit.working, fit.working_theta, reduced=True))
+    root = np.sqrt(fit.design.weights) / fit.working.noise_scale
+    by_rows = _few_products(fit, np.column_stack([g, root * fit.design.y]), root)
+    for ours, theirs in zip(_projected_products(fit, g), by_rows, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-9 * np.abs(theirs).max())
+    rng = np.random.default_rng(1)
+    few = pd.DataFrame(rng.normal(size=(6, 3)), columns=list("xzw")).assign(
+        y=rng.normal(size=6) + np.repeat([0.0, 2.0, 4.0], 2), g=np.repeat(list("abc"), 2)
+    )
+    try:
+        found = conditional_aic(lt.fit_lmm("y ~ x + z + w + (x || g)", few))
+        assert 4.0 <= found.effective_df < 6.1
+    except lt.ModelError as error:
+        assert "reproduce" not in str(error)

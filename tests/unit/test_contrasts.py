@@ -109,7 +109,7 @@ def test_by_ml_kenward_roger_is_refused_and_satterthwaite_says_what_is_missing(f
         ({"contrasts": "age", "ddf": "kr"}, '"satterthwaite", "kenward-roger"'),
         ({"contrasts": "age", "ddf": "kenward_roger"}, "did you mean `kenward-roger`"),
         ({"contrasts": "age", "rhs": 1.0}, "use joint=False"),
-        ({"contrasts": "age", "rhs": [1, 2], "joint": False}, "rhs must be a number, or 1 number"),
+        ({"contrasts": "age", "rhs": [1, 2], "joint": False}, "rhs must be a finite number; got"),
         ({"contrasts": "age", "joint": "yes"}, "True or False"),
         ({"contrasts": "age", "joint": False, "level": 95}, "between 0 and 1"),
     ],
@@ -117,3 +117,57 @@ def test_by_ml_kenward_roger_is_refused_and_satterthwaite_says_what_is_missing(f
 def test_what_cannot_be_asked(fit, asked, said):
     with pytest.raises(lt.LMMError, match=said):
         fit.test(**asked)
+
+
+def test_rows_of_one_name_and_series_are_taken_as_they_are(fit):
+    rows = pd.DataFrame([{"age": 1.0}, {"age": 2.0}], index=["same", "same"])
+    table = fit.test(rows, joint=False)
+    assert table.index.tolist() == ["same", "same"]
+    assert table["estimate"].iloc[1] == pytest.approx(2 * table["estimate"].iloc[0])
+    assert fit.test(pd.Series({"age": 1.0}, name="slope"), joint=False).equals(
+        fit.test({"slope": {"age": 1}}, joint=False)
+    )
+
+
+@pytest.mark.parametrize("contrasts", [None, np.ones((2, 2, 4)), {"q": ["a"] * 4}, {"q": None}])
+def test_what_holds_no_weights_is_refused(fit, contrasts):
+    with pytest.raises(lt.LMMError, match="contrasts"):
+        fit.test(contrasts)
+
+
+@pytest.mark.parametrize("rhs", [np.nan, "x", [1, 2]])
+def test_a_right_side_is_a_finite_number(fit, rhs):
+    with pytest.raises(lt.LMMError, match="rhs must be a finite number; got"):
+        fit.test("age", joint=False, rhs=rhs)
+
+
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger", "residual", "normal"])
+def test_all_coefficients_are_tested_however_far_from_zero_a_covariate_is(ddf):
+    """Year 1,000,000: intercept and slope are collinear to twelve digits, and still two."""
+    data = lt.load_dataset("sleepstudy").iloc[:-7]
+    near, far = (
+        lt.fit_lmm("Reaction ~ Days + I(Days ** 2) + (1 | Subject)", data.assign(Days=data["Days"] + shift))
+        for shift in (0.0, 1e6)
+    )
+    one, other = f_test(near, np.eye(3), ddf), f_test(far, np.eye(3), ddf)
+    assert one.num_df == other.num_df == 3
+    assert other.f_value == pytest.approx(one.f_value, rel=1e-6)
+    rows = np.array([[1.0, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [2, 1, 1]])
+    assert f_test(far, rows, ddf).num_df == 3
+
+
+def test_without_fixed_effects_there_is_nothing_to_test():
+    none = lt.fit_lmm("Reaction ~ 0 + (1 | Subject)", lt.load_dataset("sleepstudy"))
+    with pytest.raises(lt.LMMError, match="no fixed effects"):
+        none.test([1])
+    assert none.anova().notes[0] == "The fixed part has no terms, so there is nothing to test."
+
+
+def test_options_of_the_bootstrap_are_named(fit):
+    with pytest.raises(lt.LMMError, match=r"sample is no option of the bootstrap \(did you mean `resample`"):
+        fit.confint("bootstrap", n=50, rng=1, sample="cluster")
+
+
+def test_quantiles_of_next_to_no_degrees_of_freedom_are_infinite():
+    assert t_quantile([1e-7, 1e-3], 0.95).tolist() == [np.inf, np.inf]
+    assert t_quantile(0.1, 0.95) == pytest.approx(t.ppf(0.975, 0.1), rel=1e-9)

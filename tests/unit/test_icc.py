@@ -77,8 +77,9 @@ def test_known_matrices_count_with_their_own_size():
 def test_with_weights_at_the_weight_named():
     data = lt.load_dataset("sleepstudy")
     fit = lt.fit_lmm("Reaction ~ Days + (1 | Subject)", data, weights=np.tile([1.0, 2.0], 90))
-    with pytest.raises(lt.ModelError, match=r"icc\(fit, weight=1\), or weight=1\.5, their mean"):
-        lt.icc(fit)
+    assert lt.icc(fit)["adjusted"].equals(lt.icc(fit, weight=1.0)["adjusted"])
+    assert "of an observation of weight 1; name `weight` for another" in lt.icc(fit).notes[0]
+    assert "of an observation of weight 2, σ²/2" in lt.icc(fit, weight=np.int64(2)).notes[0]
     between = fit.random_covariance["Subject"].to_numpy()[0, 0]
     for weight in (1.0, 2.0):
         assert lt.icc(fit, weight=weight)["adjusted"].iloc[0] == pytest.approx(

@@ -74,7 +74,7 @@ def test_one_row_is_the_square_of_its_t():
     found = kenward_roger(fitted("sleepstudy__unbal_rs_reml"))
     value, q, df, scale = found.f_test([0, 1])
     assert (q, scale) == (1, 1.0)
-    assert value == pytest.approx(found.beta[1] ** 2 / found.covariance[1, 1], rel=1e-12)
+    assert value == pytest.approx(fitted("sleepstudy__unbal_rs_reml").beta[1] ** 2 / found.covariance[1, 1], rel=1e-12)
     assert df == pytest.approx(float(found.df([0, 1])[0]), rel=1e-12)
 
 
@@ -184,3 +184,61 @@ def test_a_model_without_fixed_effects_has_nothing_to_adjust(data):
     found = kenward_roger(lt.fit_lmm("y ~ 0 + (1 | g)", data))
     assert found.covariance.shape == (0, 0)
     assert found.df(np.zeros((0, 0))).shape == (0,)
+
+
+@pytest.mark.filterwarnings("ignore::lmmtools.errors.LMMWarning")
+def test_more_parameters_than_degrees_of_freedom_are_refused():
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame(
+        {"y": rng.normal(size=6), "x": rng.normal(size=6), "z": rng.normal(size=6), "g": list("aabbcc")}
+    )
+    fit = lt.fit_lmm("y ~ x + z + I(x * z) + I(x ** 2) + (x || g)", data)
+    with pytest.raises(lt.ModelError, match="there are 3, while 6 rows leave 1 degree of freedom beyond 5 fixed"):
+        fit.coef_table("kenward-roger")
+
+
+@pytest.mark.filterwarnings("ignore::lmmtools.errors.LMMWarning")
+def test_where_no_f_distribution_has_the_moments_there_is_no_test():
+    """Two levels, two slopes: the moments ask for negative degrees of freedom, which are no number to report."""
+    rng = np.random.default_rng(11)
+    found = []
+    for _ in range(30):
+        data = pd.DataFrame({"y": rng.normal(size=9), "x": rng.normal(size=9), "g": np.repeat(list("abc"), 3)})
+        data["y"] += data["g"].map({"a": 0.0, "b": 3.0, "c": -2.0}) * data["x"]
+        fit = lt.fit_lmm("y ~ x + (x || g)", data)
+        try:
+            row = fit.test(np.eye(2), ddf="kenward-roger")
+        except lt.ModelError:
+            continue
+        assert row["num_df"].iloc[0] == 2
+        value = row.iloc[0][["den_df", "f_value", "p_value"]]
+        assert value.isna().all() or (value > 0).all()
+        if value.isna().all():
+            assert "no F distribution has the mean and variance" in row.notes[0]
+        found.append(value.isna().all())
+    assert any(found)
+    assert not all(found)
+
+
+def test_of_a_users_structure_nothing_is_claimed():
+    class Proportional:
+        def n_theta(self, q):
+            return 1
+
+        def names(self, effects):
+            return ("sd",)
+
+        def bounds(self, q):
+            return [(0.0, np.inf)]
+
+        def start(self, q):
+            return [1.0]
+
+        def factor(self, theta, q):
+            return theta[0] * np.diag([1.0, 0.2])
+
+    fit = lt.fit_lmm(
+        "Reaction ~ Days + mine(Days | Subject)", lt.load_dataset("sleepstudy"), structures={"mine": Proportional()}
+    )
+    with pytest.raises(lt.ModelError, match="a structure of your own, are is not known"):
+        fit.coef_table("kenward-roger")

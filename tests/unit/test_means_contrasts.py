@@ -203,3 +203,11 @@ def test_bad_contrasts_say_what_is_wrong(means, args, options, says):
 def test_a_part_of_the_contrasts_has_no_joint_test(means):
     with pytest.raises(lt.LMMError, match="part or a changed copy"):
         means.contrasts().iloc[:2].test()
+
+
+@pytest.mark.parametrize("nu", [1e-12, 1e-7, 1e-3, 0.0499, 0.0501, 0.1])
+def test_the_range_of_two_is_a_t_at_next_to_no_degrees_of_freedom(nu):
+    """Satterthwaite's can be 1e-7; the grid of log s must not grow with 1/df."""
+    q = np.array([0.5, 3.0, 100.0, 1e30])
+    np.testing.assert_allclose(range_tail(q, 2, np.full(4, nu)), 2 * stdtr(nu, -q / np.sqrt(2)), rtol=1e-9)
+    assert range_quantile(0.95, 3, np.array([nu]))[0] > range_quantile(0.95, 3, np.array([1.0]))[0]

@@ -111,6 +111,14 @@ def test_the_nearest_of_rays_in_two_opposite_senses_is_chi_squared():
     assert p == pytest.approx(chi2.sf(3.0, 2), abs=max(4 * error, 1e-12))
 
 
+def test_a_ray_that_the_data_do_not_see_is_none():
+    rays = np.array([[1.0, 0.0], [1e-9, 1e-9], [0.0, 0.0], [0.0, 2.0]])
+    all_of_them, seen = (
+        shares_of(R, shift=0, draws=2_000, rng=np.random.default_rng(1)) for R in (rays, rays[[0, 3]])
+    )
+    np.testing.assert_array_equal(all_of_them.shares, seen.shares)
+
+
 @pytest.fixture(scope="module")
 def data():
     rng = np.random.default_rng(8)

@@ -132,3 +132,13 @@ def test_known_covariances_of_levels_are_directions_of_their_own(data):
     assert nesting(related, both).inside
     assert nesting(related, plain).random == ("(1 | a) with known covariances",)
     assert nesting(plain, related).random == ("(1 | a)",)
+
+
+def test_directions_that_no_group_has_are_no_directions():
+    rng = np.random.default_rng(0)  # of these designs all but a few give them a size below zero, by rounding
+    for _ in range(5):
+        t = np.concatenate([np.sort(rng.choice(6, 3, replace=False)) for _ in range(6)])
+        data = pd.DataFrame({"a": np.repeat(list("abcdef"), 3), "t": t})
+        data = data.assign(x=rng.normal(size=18), y=rng.normal(size=18), T=data["t"].astype(str))
+        assert relation("diag(0 + T | a)", "(0 + T | a)", data).inside
+        assert not relation("(x | a)", "hetar1(t | a)", data).inside

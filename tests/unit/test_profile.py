@@ -13,6 +13,7 @@ import lmmtools as lt
 from lmmtools.profiles import Profile, profile, profile_confint
 from lmmtools.profiles.limits import curve, limit
 from lmmtools.profiles.parameters import Origin
+from lmmtools.profiles.path import Point
 from lmmtools.profiles.paths import path_of
 from lmmtools.profiles.sketch import contour, joint_cutoff, values_at, zetas_at
 from tests.definitions import profile as definition
@@ -305,3 +306,97 @@ def test_pictures_go_where_they_are_told(slopes):
 
     ax = Figure().subplots()
     assert slopes[slopes["parameter"] == "sigma"].plot(ax=ax) is ax
+
+
+def test_a_start_on_the_line_through_two_points_never_takes_away_what_is_held():
+    rng = np.random.default_rng(4)
+    g = np.repeat(np.arange(8), 4)
+    data = pd.DataFrame({"g": g.astype(str), "t": np.tile(np.arange(4), 8)})
+    data["y"] = rng.normal(size=8)[g] + rng.normal(size=32)
+    origin = Origin(fitted("y ~ 1 + ar1(t | g)", data))
+    path = path_of(origin, next(p for p in origin.parameters if p.kind == "sd"))
+    near = tuple(path.at(share * path.estimate) for share in (0.5, 0.8))
+    low = 0.05 * path.estimate  # beyond where the line is at zero
+    assert path.at(low, near).deviance == pytest.approx(path.at(low).deviance, abs=1e-8)
+
+
+def test_a_start_that_leads_nowhere_is_replaced(monkeypatch, slopes):
+    path = path_of(slopes.origin, slopes.origin.parameters[-1])
+    found, failed = path.on, []
+
+    def on(branch, way, start, value):
+        if not failed:
+            failed.append(start)
+            raise lt.ModelError("no way down")
+        return found(branch, way, start, value)
+
+    expected = path.at(30.0)
+    monkeypatch.setattr(path, "on", on)
+    assert path.at(30.0).deviance == pytest.approx(expected.deviance, abs=1e-8)
+    assert failed
+
+
+def test_a_bar_is_shown_where_the_first_parameter_shows_that_all_will_take_long(monkeypatch):
+    from contextlib import contextmanager
+
+    from lmmtools.profiles import value
+
+    told = []
+
+    @contextmanager
+    def bar(n, what, progress):
+        told.append((n, what, progress))
+        yield told.append
+
+    monkeypatch.setattr(value, "bar", bar)
+    fit = fitted("Yield ~ 1 + (1 | Batch)", "Dyestuff")
+    profile_confint(fit)
+    assert not told
+    monkeypatch.setattr(value, "_LONG", 0.0)
+    profile_confint(fit)
+    assert told == [(3, "confint", None), 1, 1]
+
+
+class Drawn:
+    """A profile drawn by hand: |ζ| and its slope at each value, given the points that the search starts from."""
+
+    name, scale, low_is_known, plateau, low, high, estimate = "psi", "plain", True, None, -np.inf, np.inf, 0.0
+
+    def __init__(self, draw, first):
+        self.draw, self.first, self.looked = draw, first, 0
+        self.origin = dataclasses.make_dataclass("Made", ["estimates"])(np.ones(1))
+
+    def origin_point(self):
+        return Point(0.0, 0.0, 0.0, 0.0, None, 0, np.zeros(1), ())
+
+    def first_step(self, _):
+        return self.first
+
+    def at(self, value, near=()):
+        self.looked += 1
+        z, rate = self.draw(value, near or (self.origin_point(),))
+        return Point(value, z * z, 2.0 * z * rate, z, None, 0, np.zeros(1), ())
+
+    def elsewhere(self, _):
+        return None
+
+
+def test_a_limit_is_found_beyond_where_a_profile_falls_again():
+    def draw(value, _):
+        if value < 1.2:
+            return value, 1.0
+        return (2.4 - value, -1.0) if value < 1.6 else (value - 0.8, 1.0)
+
+    path = Drawn(draw, 1.1)
+    assert limit(path, 1.96, 1).value == pytest.approx(2.76)
+    assert path.looked < 15
+
+
+def test_a_limit_is_not_lost_to_a_minimum_that_the_search_never_leaves():
+    def draw(value, near):
+        far = value - near[0].value > 1.0 or any(n.zeta == 2.5 for n in near)
+        return (2.5, 0.0) if far and value > 0.5 else (value, 1.0)
+
+    path = Drawn(draw, 1.7)
+    assert limit(path, 1.96, 1).value == pytest.approx(1.96)
+    assert path.looked < 40

@@ -243,7 +243,7 @@ def test_one_box_for_few_groups():
     data = lt.load_dataset("Machines").query("Worker in ['1', '2', '3']").astype({"Worker": str})
     said = str(lt.prose.caveats(lt.fit_lmm("score ~ Machine + (1 | Worker)", data)))
     assert said.count("[!NOTE]") == said.count("3 levels") == 1
-    assert "Intervals and p-values take the variances as known: they are too sure." in said
+    assert "Intervals and p-values that take variances as known are too sure." in said
 
 
 def test_no_caveats_say_what_was_looked_for():

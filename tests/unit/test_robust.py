@@ -173,3 +173,32 @@ def test_clusters_too_large_are_refused_before_they_start(fits, monkeypatch):
     with pytest.raises(lt.ModelError, match="nearly as many"):
         robust_vcov(fits["nested"][0], _pastes()["batch"] == "A")
     assert len(robust_vcov(fits["weighted"][0], "Subject", "CR1"))
+
+
+def test_functions_of_one_cluster_alone_are_named_and_not_tested():
+    rng = np.random.default_rng(2)
+    g = np.repeat(np.arange(6), 5)
+    data = pd.DataFrame({"g": g, "f": np.where(g == 0, "alone", "rest"), "y": rng.normal(size=30)})
+    fit = lt.fit_lmm("y ~ 0 + f + (1 | g)", data)
+    for kind in ("CR0", "CR1", "CR2"):
+        table = lt.robust_table(fit, "g", kind)
+        assert table.loc["f[alone]", ["std_error", "df", "statistic", "p_value", "ci_low"]].isna().all()
+        assert table.loc["f[rest]"].notna().all()
+        assert "No robust standard error of `f[alone]`: the fixed effects fit exactly" in table.notes[1]
+
+
+def test_a_row_that_the_fixed_effects_fit_does_not_blow_its_cluster_up():
+    """A cluster of one row with leverage one: its residual has no variance, and rounding is not divided by itself."""
+    rng = np.random.default_rng(3)
+    g = np.r_[np.repeat(np.arange(6), 3), 6]
+    data = pd.DataFrame({"g": g, "f": np.where(g == 6, "b", "a"), "y": rng.normal(size=19)})
+    table = lt.robust_table(lt.fit_lmm("y ~ f + (1 | g)", data), "g")
+    assert 4 < table.loc["Intercept", "df"] <= 6
+    assert 0 < table.loc["f[T.b]", "std_error"] < 1
+    assert "Too small on average for `f[T.b]`" in table.notes[1]
+
+
+def test_a_list_is_no_kind():
+    fit = lt.fit_lmm("Reaction ~ Days + (1 | Subject)", lt.load_dataset("sleepstudy"))
+    with pytest.raises(lt.LMMError, match="kind="):
+        lt.robust_vcov(fit, "Subject", ["CR2"])

@@ -50,7 +50,37 @@ def test_a_decision_that_turns_is_flagged_and_explained(found):
     assert "Normal reference" in turned
     assert "the decision turns on the method" in found.sentences[0]
     assert "takes the variances as known, where the data hold 25.0 degrees of freedom" in " ".join(found.sentences)
-    assert str(lt.prose.decision(found)).count("\n- ") == len(found.sentences) - 1
+    assert str(lt.prose.reasons(found)).count("\n- ") == len(found.sentences) - 1
+    assert "differs from 0 by the normal reference" in str(lt.prose.decision(found))
+    assert str(lt.prose.decision(found)).endswith("(@fig-by-method).")
+    assert found.sentences[1] in repr(found)  # the text says why; pages have it as prose
+    assert found.sentences[1] not in found.table().text()
+    assert found.notes[0] == "Flips: decisions other than that of Kenward and Roger."
+
+
+def test_where_nothing_turns_there_is_no_column_of_flips(fit):
+    made = lt.triangulate(fit, "age")
+    assert "flips" in made
+    assert [column.name for column in made.table().columns][-1] == "decision"
+    assert str(lt.prose.reasons(made)) == ""
+    assert made.notes == ()
+    assert made.unit == "mm per year"
+
+
+def test_the_last_coefficient_is_asked_about_by_default(fit):
+    assert lt.triangulate(fit).parameter == "age:Sex[T.Female]"
+    none = lt.fit_lmm("Yield ~ 0 + (1 | Batch)", lt.load_dataset("Dyestuff"))
+    assert lt.triangulate(none).parameter == "sd(Batch, Intercept)"
+
+
+def test_replicates_that_there_are_are_used(fit):
+    made = lt.bootstrap(fit, 60, 4, progress=False)
+    found = lt.triangulate(fit, "age", n=60, rng=1, made=made, progress=False).set_index("method")
+    limits = made.confint().loc["age"]
+    assert found.loc["Percentile bootstrap", ["low", "high"]].tolist() == limits[["low", "high"]].tolist()
+    assert found.loc["Percentile bootstrap", "estimate"] == fit.fixef["age"]
+    with pytest.raises(lt.LMMError, match="for this very fit"):
+        lt.triangulate(fit.refit(reml=False), "age", rng=1, made=made)
 
 
 def test_an_estimate_far_from_its_null_is_agreed_upon(fit):
@@ -110,3 +140,20 @@ def test_the_picture_shows_what_the_table_has(found):
     assert "97.5 %" in made.caption
     with pytest.raises(lt.ModelError, match="takes what triangulate returns"):
         lt.plots.by_method("age")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_a_panel_for_each_parameter_up_to_four(fit, count):
+    names = ["age:Sex[T.Female]", "age", "sd(Subject, Intercept)", "Intercept", "Sex[T.Female]"][:count]
+    made = lt.figure(lt.plots.by_method, [lt.triangulate(fit, name) for name in names])
+    assert made.svg.count(">Profile likelihood (ML)<") == min(count, 4)
+    assert ("The first 4 of 5 parameters" in made.caption) == (count == 5)
+    assert all(name in made.alt for name in names[:4])
+
+
+def test_a_null_far_from_all_intervals_is_left_out_of_the_picture():
+    one = lt.triangulate(lt.fit_lmm("Yield ~ 1 + (1 | Batch)", lt.load_dataset("Dyestuff")))
+    assert "Dashed" not in lt.figure(lt.plots.by_method, one).caption
+    axes = lt.plots.by_method(one)
+    assert axes.get_xlim()[0] > 1400
+    assert axes.get_xlabel() == "g"

@@ -243,9 +243,10 @@ class SeveralDerivatives:
                 if g > f:
                     continue
                 cols = [k for k, e in enumerate(mine) if e[0] == g]
-                r, c = tau[rows[0]].shape[0], tau[cols[0]].shape[0]
-                blocks = [self.last.inner_P(f, a, g, b).reshape(-1) for a in range(r) for b in range(c)]
-                moments = _gram(blocks).reshape(r, c, r, c)
+                inner = self.last.inner_P(f, g)
+                r, c, _ = inner.shape
+                flat = inner.reshape(r * c, -1)
+                moments = (flat @ flat.T).reshape(r, c, r, c)
                 left = np.array([tau[k].reshape(-1) for k in rows])
                 right = np.array([tau[k].reshape(-1) for k in cols])
                 part = left @ moments.transpose(0, 2, 1, 3).reshape(r * r, c * c) @ right.T
@@ -262,12 +263,3 @@ def _numbers(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _matrices(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """x_i'y_j of (N, m, k): shape (m, m, k, k)."""
     return np.tensordot(x, y, axes=([0], [0])).transpose(0, 2, 1, 3)
-
-
-def _gram(vectors: list[np.ndarray]) -> np.ndarray:
-    """Inner products of every two."""
-    out = np.empty((len(vectors), len(vectors)))
-    for i, x in enumerate(vectors):
-        for j, y in enumerate(vectors[: i + 1]):
-            out[i, j] = out[j, i] = x @ y
-    return out

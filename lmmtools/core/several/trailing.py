@@ -224,23 +224,19 @@ class Trailing:
         value = self.frame.diagonal_blocks(self.A, f)
         return value - self.frame.quadratic_blocks(self.half_rows[f], np.ascontiguousarray(back), f)
 
-    def inner_P(self, f: int, a: int, g: int, b: int) -> np.ndarray:
-        """Ξ with P_fg = O_f Ξ_fg O_g', for column a of f and b of g: shape (J_f, J_g)."""
+    def inner_P(self, f: int, g: int) -> np.ndarray:
+        """Ξ with P_fg = O_f Ξ_fg O_g', a vector of J_f J_g for each pair of columns, shape (k_f, k_g, J_f J_g)."""
         if self.soft[f] and self.soft[g]:
-            mine = self.frame.column(f, a)
-            here = slice(mine.start - self.frame.starts[f], mine.stop - self.frame.starts[f])
-            other = self.frame.column(g, b)
-            back = self._to_spheres(np.ascontiguousarray(self._rows_of_A(g)[_local(other, self.frame, g)].T))
-            return self._rows_of_A(f)[here][:, other] - self.half_rows[f][here] @ back
-        if self.soft[f]:
-            return self.half_rows[f][_local(self.frame.column(f, a), self.frame, f), self.spheres.column(g, b)]
-        if self.soft[g]:
-            return self.inner_P(g, b, f, a).T
-        value = -self.full_inverse[self.spheres.column(f, a), self.spheres.column(g, b)]
-        if f == g and a == b:
-            np.einsum("jj->j", value)[...] += 1.0
-        return value
-
-
-def _local(part: slice, frame: Frame, f: int) -> slice:
-    return slice(part.start - frame.starts[f], part.stop - frame.starts[f])
+            back = self._to_spheres(np.ascontiguousarray(self._rows_of_A(g).T))
+            whole = self._rows_of_A(f)[:, self.frame.slice(g)] - self.half_rows[f] @ back
+        elif self.soft[f]:
+            whole = self.half_rows[f][:, self.spheres.slice(g)]
+        elif self.soft[g]:
+            whole = self.half_rows[g][:, self.spheres.slice(f)].T
+        else:
+            whole = -self.full_inverse[self.spheres.slice(g), self.spheres.slice(f)].T  # which stands row by row
+            if f == g:
+                np.einsum("jj->j", whole)[...] += 1.0
+        J, K = self.frame.levels[f], self.frame.levels[g]
+        parts = whole.reshape(len(whole) // J, J, whole.shape[1] // K, K).transpose(0, 2, 1, 3)
+        return parts.reshape(*parts.shape[:2], J * K)

@@ -57,11 +57,10 @@ def hypotheses(model: Any, type: int = 3) -> dict[str, np.ndarray]:
     Examples
     --------
     >>> import lmmtools as lt
-    >>> from lmmtools.inference.hypotheses import hypotheses
     >>> design = lt.build_design("distance ~ Sex * age + (age | Subject)", lt.load_dataset("Orthodont"))
     >>> design.fixed_names
     ('Intercept', 'Sex[T.Female]', 'age', 'Sex[T.Female]:age')
-    >>> hypotheses(design, 3)["age"]
+    >>> lt.hypotheses(design, 3)["age"]
     array([[0. , 0. , 1. , 0.5]])
     """
     design = model if isinstance(model, Design) else getattr(model, "design", None)

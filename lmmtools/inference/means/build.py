@@ -24,7 +24,7 @@ __all__ = ["marginal_means"]
 
 def marginal_means(
     fit: Any,
-    specs: str | Sequence[str],
+    specs: str | Sequence[str] | None = None,
     by: str | Sequence[str] | None = None,
     *,
     at: Mapping[str, Any] | None = None,
@@ -38,9 +38,9 @@ def marginal_means(
     Parameters
     ----------
     fit : LMMFit
-    specs : str or sequence of str
+    specs : str or sequence of str, optional
         Factors whose levels are compared: ``"A"``, ``"A:B"`` or ``["A", "B"]``; an empty list for one overall mean. A
-        number whose values are in `at` may stand among them.
+        number whose values are in `at` may stand among them. By default the first factor of the fixed part.
     by : str or sequence of str, optional
         Factors within whose levels they are compared: contrasts and their adjustment stay within them.
     at : mapping, optional
@@ -98,7 +98,8 @@ def marginal_means(
         raise LMMError(f"marginal_means: takes a fit made by fit_lmm; got {type(fit).__name__}.")
     level, ddf = check_level(level), check_ddf(ddf, fit, "marginal_means")
     grid = reference_grid(fit.design, at)
-    specs, by = names_of(grid, specs, "specs"), names_of(grid, by, "by")
+    by = names_of(grid, by, "by")
+    specs = _first_factor(grid, by) if specs is None else names_of(grid, specs, "specs")
     check_names(grid, specs, by)
     names = (*specs, *by)
     if trend is None:
@@ -124,6 +125,10 @@ def marginal_means(
             notes=notes_of(grid, names, weights, trend, full, base),
         )
     )
+
+
+def _first_factor(grid: Grid, by: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name, axis in grid.axes.items() if axis.is_factor and name not in by)[:1]
 
 
 def _what(response: str, trend: str | None) -> str:

@@ -21,6 +21,8 @@ _STEP_Z, _STEP_S, _STEP_SD = 0.1, 0.1, 0.4
 _NODES = 30
 # Above these degrees of freedom the range is that of an infinite number, to 1e-9.
 _INFINITE = 1e10
+# Below these log s hardly has an end: what is below −_LOWEST, where no q that is a number matters, is one point.
+_FEW, _LOWEST = 0.05, 740.0
 
 
 def range_tail(q: np.ndarray, means: int, df: np.ndarray) -> np.ndarray:
@@ -63,6 +65,8 @@ def _quantile(level: float, means: int, nu: float) -> float:
     miss, pairs = 1.0 - level, means * (means - 1) / 2
     # of one pair, and of all pairs by Bonferroni
     low, high = (np.sqrt(2.0) * float(t_quantile(nu, 1.0 - miss / count)) for count in (1.0, pairs))
+    if high == np.inf:
+        return np.inf
     return brentq(
         lambda x: np.log(weight @ _normal_tail(x * s, means) / miss),
         low * (1.0 - 1e-9), high * (1.0 + 1e-9), xtol=1e-12, rtol=1e-13,
@@ -79,9 +83,22 @@ def _scales(nu: float) -> tuple[np.ndarray, np.ndarray]:
         return np.ones(1), np.ones(1)
     step = min(_STEP_S, _STEP_SD / np.sqrt(2.0 * nu))
     below = max(1.5 * np.sqrt(_FADED / nu), (_FADED + 1.0) / nu + 1.0 if nu < 20 else 0.0)
-    t = np.arange(-np.ceil(below / step), np.ceil(1.5 * np.sqrt(_FADED / nu) / step) + 1) * step
+    above = 1.5 * np.sqrt(_FADED / nu)
+    if nu < _FEW:
+        below, above = _LOWEST, 0.5 * np.log(2.0 * _FADED / nu) + 1.0
+    t = np.arange(-np.ceil(below / step), np.ceil(above / step) + 1) * step
     density = np.exp(nu * (t - 0.5 * np.expm1(2.0 * t)))
-    return np.exp(t), density / density.sum()
+    if nu < _FEW:
+        density[0] *= 0.5  # an end of the trapezoids that has not faded
+    weight = density / density.sum()
+    if nu < _FEW:
+        from scipy.special import gammaln
+
+        # P(χ² < x) = (x/2)^(ν/2)/Γ(ν/2 + 1) for such small x
+        rest = float(np.exp(0.5 * nu * (np.log(0.5 * nu) + 2.0 * t[0]) - gammaln(0.5 * nu + 1.0)))
+        weight *= 1.0 - rest
+        weight[0] += rest
+    return np.exp(t), weight
 
 
 def _normal_tail(w: np.ndarray, means: int) -> np.ndarray:

@@ -1,0 +1,92 @@
+"""How tables on inference were made, a sentence each, with the papers of what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from lmmtools.formats import counted, listed
+from lmmtools.prose.value import literal
+
+__all__ = ["how_made"]
+
+
+def how_made(tables: Iterable[Any]) -> list[str]:
+    """Sentences on the tables that have any, in the tables' order.
+
+    Parameters
+    ----------
+    tables : iterable of Frame or None
+        Recognised by their labels; None is nothing shown.
+    """
+    shown = [table for table in tables if getattr(table, "label", "") in _SAID and len(table)]
+    return [said for table in shown if (said := _SAID[table.label](table))]
+
+
+def _terms(table: Any) -> str:
+    kind = table.caption.partition(" analysis")[0].replace("Type", "type")
+    return f"F tests of terms are those of {kind} hypotheses, as in lmerTest [@kuznetsova2017]."
+
+
+def _means(table: Any) -> str:
+    return "Marginal means are averages of the fixed part over a grid of the other predictors [@searle1980]."
+
+
+def _contrasts(table: Any) -> str:
+    if not any("Tukey" in text for text in (table.caption, *table.notes)):
+        return ""
+    return "Their differences are tested by Tukey's method, with Kramer's standard errors [@kramer1956]."
+
+
+def _profile(table: Any) -> str:
+    return (
+        "Profile intervals hold the values of a parameter at which the likelihood, maximised over all others, is not "
+        "too far below its maximum for χ² with one degree of freedom [@bates1988; @bates2015]."
+    )
+
+
+def _random(table: Any) -> str:
+    mixtures = ", on the boundary with mixtures of χ² distributions [@self1987; @stram1994]"
+    return f"Random effects are tested by likelihood ratios{mixtures if _has_mixture(table) else ''}."
+
+
+def _has_mixture(table: Any) -> bool:
+    return any("+" in str(reference) for reference in table["reference"])
+
+
+def _bootstrap(table: Any) -> str:
+    number = counted(int(table["replicates"].max()), "replicate")
+    return f"Bootstrap intervals are percentiles of {number} [@davison1997]."
+
+
+# What is said of a method of a triangulation, by the beginning of its name.
+_METHODS = {
+    "Normal reference": "the normal distribution [@wald1943]",
+    "Satterthwaite": "Satterthwaite's degrees of freedom [@satterthwaite1946; @giesbrecht1985]",
+    "Kenward": "Kenward and Roger's method [@kenward1997; @halekoh2014]",
+    "Profile": "the profile likelihood [@bates1988]",
+    "Cluster-robust": "cluster-robust standard errors CR2 [@pustejovsky2018]",
+    "Percentile": "percentiles of a bootstrap [@davison1997]",
+    "BCa": "BCa intervals [@efron1987]",
+    "Simulated likelihood": "the simulated distribution of a likelihood ratio [@crainiceanu2004; @greven2008]",
+}
+
+
+def _triangulation(table: Any) -> str:
+    answers = pd.DataFrame(table)[["p_value", "low", "high"]].notna().any(axis=1)
+    names = [str(name) for name in table.loc[answers, "method"]]
+    used = [said for start, said in _METHODS.items() if any(name.startswith(start) for name in names)]
+    return f"For {literal(table.parameter)} the answers of several methods stand together, among them {listed(used)}."
+
+
+_SAID = {
+    "tbl-anova": _terms,
+    "tbl-means": _means,
+    "tbl-contrasts": _contrasts,
+    "tbl-confint": _profile,
+    "tbl-ranova": _random,
+    "tbl-confint-bootstrap": _bootstrap,
+    "tbl-triangulation": _triangulation,
+}
