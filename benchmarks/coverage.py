@@ -1,6 +1,6 @@
 """How often intervals hold the truth, and tests reject it, in small unbalanced designs: the evidence for the defaults.
 
-``python -m benchmarks.coverage [--n 1000] [--bootstrapped 150] [--replicates 999] [--workers 2]`` simulates each scene
+``python -m benchmarks.coverage [--n 1000] [--bootstrapped 100] [--replicates 499] [--workers 2]`` simulates each scene
 n times, fits every response, asks every method, and writes docs/coverage.md with docs/coverage.svg beside it. All is
 seeded: the same arguments give the same numbers, whatever the number of workers.
 """
@@ -161,8 +161,8 @@ def main() -> None:
     """Simulate, and write page and picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=1000)
-    parser.add_argument("--bootstrapped", type=int, default=150, help="responses of each scene that are bootstrapped")
-    parser.add_argument("--replicates", type=int, default=999)
+    parser.add_argument("--bootstrapped", type=int, default=100, help="responses of each scene that are bootstrapped")
+    parser.add_argument("--replicates", type=int, default=499)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")

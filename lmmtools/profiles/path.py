@@ -23,6 +23,8 @@ __all__ = ["BelowTheFit", "Path", "Point", "Way", "slope_of_scale", "start_betwe
 
 # A profile this much below the fit's criterion, absolute and relative, shows that the fit is not the optimum.
 _LOWER, _ROUNDING = 1e-4, 1e-10
+# A relative sd beyond which the criterion is rounding.
+_LOST = 1e6
 # Rows up to which other starts are tried.
 _FEW_ROWS = 1000
 
@@ -172,11 +174,11 @@ class Path:
         singular = any(np.linalg.matrix_rank(L) < len(L) for L in point.factors)
         if w.products.n > _FEW_ROWS or (w.linear and not singular) or point.value in (self.low, self.high):
             return None
-        found = [
-            self.on(k, way, start, point.value)
-            for k, way in enumerate(self.ways(point.value, (point,)))
-            for start in way.others
-        ]
+        found = []
+        for k, way in enumerate(self.ways(point.value, (point,))):
+            for start in way.others:
+                with contextlib.suppress(ModelError):  # as where the search runs off to an infinite variance
+                    found.append(self.on(k, way, start, point.value))
         lowest = min(found, key=lambda p: p.deviance, default=point)
         return self.lowest(point.value, [lowest]) if lowest.deviance < point.deviance - _LOWER else None
 
@@ -209,6 +211,11 @@ class Path:
             factors = tuple(np.zeros_like(L) for L in o.factors)
         else:
             optimum = minimize(criterion, start)
+            if np.abs(optimum.working).max(initial=0.0) > _LOST:
+                raise ModelError(
+                    f"profile: with {self.name} = {shown(value)} the residual variance is lost in rounding beside "
+                    "those of the random effects."
+                )
             theta, Lambda = optimum.theta, criterion.working.stacked(optimum.working)
             factors = criterion.working.factors(optimum.working)
             factors = factors if way.factors is None else way.factors(factors)
