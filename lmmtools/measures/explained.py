@@ -43,7 +43,7 @@ def variance_explained(
     -------
     Frame
         ``term, part, share, low, high, inclusive, inclusive_low, inclusive_high``, a row a term and one for the
-        residuals; `part` is ``fixed``, ``random`` or ``residual``.
+        residuals; `part` is ``fixed``, ``random`` or ``residual``. Limits of inclusive R² are there with replicates only.
 
     Raises
     ------
@@ -89,7 +89,8 @@ def variance_explained(
     rows, k = len(names), len(terms)
     empty = np.full(rows - k, np.nan)
     numbers = {"share": values[:rows], "low": low[:rows], "high": high[:rows]}
-    for name, found in (("inclusive", values), ("inclusive_low", low), ("inclusive_high", high)):
+    limited = (("inclusive_low", low), ("inclusive_high", high)) if n else ()
+    for name, found in (("inclusive", values), *limited):
         numbers[name] = np.append(found[rows:], empty)
     return _table(pd.DataFrame({"term": names, "part": parts, **numbers}), fit, (*of_weight, *notes), level)
 

@@ -55,7 +55,7 @@ def icc(
     Frame
         ``group, icc, adjusted, low, high, icc_low, icc_high``, after a column for each variable of `at`: `adjusted`
         leaves the variance of the fixed part out of the denominator, `icc` has it in; ``low, high`` are limits of
-        `adjusted`. With random slopes the variance between levels depends on the covariates; its mean over the rows,
+        `adjusted`; those of `icc` are there with replicates only. With random slopes the variance between levels depends on the covariates; its mean over the rows,
         tr(ZΣZ')/n, is used unless `at` says where.
 
     Raises
@@ -90,7 +90,7 @@ def icc(
     for column in places:
         table[column] = np.repeat(places[column].to_numpy(), len(groups))
     numbers = {"icc": values[:k], "adjusted": values[k:], "low": low[k:], "high": high[k:],
-               "icc_low": low[:k], "icc_high": high[:k]}  # fmt: skip
+               **({"icc_low": low[:k], "icc_high": high[:k]} if n else {})}  # fmt: skip
     percent = f"{100 * level:g} %"
     return frame(
         table.assign(**numbers)[[*places, "group", *numbers]],

@@ -44,7 +44,7 @@ def r2(
     -------
     Frame
         One row: ``marginal, conditional, low, high, marginal_low, marginal_high``; ``low, high`` are limits of
-        `conditional`.
+        `conditional`; those of `marginal` are there with replicates only.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def r2(
     marginal, conditional = measure(fit)
     low, high, notes = limits(fit, measure, 2, what="r2", n=n, rng=rng, level=level, workers=workers)
     table = {"marginal": marginal, "conditional": conditional, "low": low[1], "high": high[1],
-             "marginal_low": low[0], "marginal_high": high[0]}  # fmt: skip
+             **({"marginal_low": low[0], "marginal_high": high[0]} if n else {})}  # fmt: skip
     percent = f"{100 * level:g} %"
     return frame(
         pd.DataFrame(table, index=[0]),

@@ -113,7 +113,8 @@ def _extended(z: np.ndarray, g: np.ndarray, at: float) -> float:
     """g at a ζ, beyond its ends on the line through the last two."""
     from scipy.interpolate import PchipInterpolator
 
-    rising = np.concatenate([[True], np.diff(z) > 1e-9])
+    # a profile with a plateau, or that falls again, does not give every ζ once
+    rising = np.concatenate([[True], z[1:] > np.maximum.accumulate(z)[:-1] + 1e-9])
     z, g = z[rising], g[rising]
     if len(z) < 2:
         return float(g[0])
