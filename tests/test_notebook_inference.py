@@ -91,15 +91,15 @@ def test_what_a_model_does_not_have_is_said(model):
     assert ("tbl-anova" in labels(shown)) == (model == "no factor")
 
 
-def test_weighted_models_have_no_shares_of_variance(tmp_path):
+def test_shares_of_variance_of_weighted_models_say_for_which_weight(tmp_path):
     data = lt.load_dataset("sleepstudy")
     data.assign(w=1.0 + data["Days"] % 3).to_csv(tmp_path / "w.csv", index=False)
     shown = run(
         "inference_report", dataset=str(tmp_path / "w.csv"), formula="Reaction ~ Days + (1 | Subject)", weights="w",
         replicates=0,
     )  # fmt: skip
-    assert "With weights the residual variance" in prose(shown)
-    assert "tbl-r2" not in labels(shown)
+    assert {"tbl-icc", "tbl-r2"} <= set(labels(shown))
+    assert "an observation of weight 1" in text(shown, "tbl-r2")
 
 
 def test_the_bootstrap_is_made_once(orthodont):

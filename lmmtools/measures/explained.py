@@ -43,7 +43,7 @@ def variance_explained(
     -------
     Frame
         ``term, part, share, low, high, inclusive, inclusive_low, inclusive_high``, a row a term and one for the
-        residuals; `part` is ``fixed``, ``random`` or ``residual``. Limits of inclusive R² are there with replicates only.
+        residuals; `part` is ``fixed``, ``random`` or ``residual``. Limits of inclusive R² come with replicates only.
 
     Raises
     ------

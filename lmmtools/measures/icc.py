@@ -55,8 +55,8 @@ def icc(
     Frame
         ``group, icc, adjusted, low, high, icc_low, icc_high``, after a column for each variable of `at`: `adjusted`
         leaves the variance of the fixed part out of the denominator, `icc` has it in; ``low, high`` are limits of
-        `adjusted`; those of `icc` are there with replicates only. With random slopes the variance between levels depends on the covariates; its mean over the rows,
-        tr(ZΣZ')/n, is used unless `at` says where.
+        `adjusted`, those of `icc` come with replicates only. With random slopes the variance between levels depends on
+        the covariates; its mean over the rows, tr(ZΣZ')/n, is used unless `at` says where.
 
     Raises
     ------
