@@ -108,10 +108,10 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     colours = dict(zip(SCENES, ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f7f7f"), strict=True))
     marks = dict(zip(SCENES, "os^Dv", strict=True))
     with mpl.rc_context(style | {"font.size": 9, "legend.frameon": False}):
-        figure, axes = plt.subplots(1, 3, figsize=(10, 3.9), sharey=True, layout="constrained")
+        figure, axes = plt.subplots(1, 3, figsize=(10, 4.1), sharey=True, layout="constrained")
         for axis, what in zip(axes, ("between", "within", "sd"), strict=True):
             axis.axvline(95, color="black", linewidth=0.8, linestyle="--", zorder=0)
-            for k, scene in enumerate(SCENES):
+            for k, scene in enumerate(SCENES):  # one without such an effect is in the legend all the same
                 part = table[(table["what"] == what) & (table["scene"] == scene)]
                 rows = [METHODS.index(m) + 0.13 * (k - 2) for m in part["method"]]
                 axis.errorbar(100 * part["rate"], rows, xerr=200 * part["error"], fmt=marks[scene], markersize=4,
@@ -120,6 +120,6 @@ def draw(table: pd.DataFrame, path: Path) -> None:
             axis.set_xlabel("95 % intervals that hold the truth, %")
         axes[0].set_yticks(range(len(METHODS)), METHODS)
         axes[0].invert_yaxis()
-        axes[1].legend(loc="lower left", fontsize=7.5)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(SCENES))
         figure.savefig(path, metadata={"Date": None})
         plt.close(figure)

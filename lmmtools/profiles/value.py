@@ -29,7 +29,8 @@ _FURTHEST, _STEP = 3.2, 0.4
 _LONG = 10.0
 _REFITTED = (
     "The fit is by REML. What is profiled is the ML criterion of the same model, since REML criteria with different "
-    "fixed effects cannot be compared; ML's variances are the smaller ones."
+    "fixed effects cannot be compared; ML's variances are the smaller ones, so that with few groups intervals of fixed "
+    "effects are too short: coef_table allows for that."
 )
 
 

@@ -400,3 +400,10 @@ def test_a_limit_is_not_lost_to_a_minimum_that_the_search_never_leaves():
     path = Drawn(draw, 1.7)
     assert limit(path, 1.96, 1).value == pytest.approx(1.96)
     assert path.looked < 40
+
+
+@pytest.mark.slow
+def test_pairs_are_drawn_where_a_profile_has_a_plateau():
+    fit = lt.fit_lmm("distance ~ age + (1 | Subject) + ar1(0 + factor(age) | Subject)", lt.load_dataset("Orthodont"))
+    figure = lt.figure(lt.plots.profile_pairs, lt.profile(fit))
+    assert figure.svg.startswith("<svg")
