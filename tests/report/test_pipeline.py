@@ -237,7 +237,7 @@ def test_the_default_study_is_sound():
     from lmmtools.report.locate import resource_dir
 
     runs = expand(*read_study(Path(resource_dir("notebooks")) / "studies" / "default.toml"))
-    assert len(runs) == 23
+    assert len(runs) == 25
     one = {"Orthodont", "MathAchieve", "sleepstudy", "Dyestuff", "Dyestuff2"}
     assert {run.dataset for run in runs} == one | {"Penicillin", "Pastes", "Machines"}
 
