@@ -238,8 +238,9 @@ def test_the_default_study_is_sound():
 
     runs = expand(*read_study(Path(resource_dir("notebooks")) / "studies" / "default.toml"))
     assert len(runs) == 25
+    assert sum(run.notebook.name == "inference_report.ipynb" for run in runs) == 2
     one = {"Orthodont", "MathAchieve", "sleepstudy", "Dyestuff", "Dyestuff2"}
-    assert {run.dataset for run in runs} == one | {"Penicillin", "Pastes", "Machines"}
+    assert {run.dataset for run in runs} == one | {"Penicillin", "Pastes", "Machines", "cake"}
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is read off /proc")
