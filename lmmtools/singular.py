@@ -83,7 +83,7 @@ def _simpler(fit: Any, groups: set[str]) -> Iterator[tuple[str, tuple[Any, ...]]
             yield f"correlations in {term.label}", (*others[0], replace(term, structure="diag"), *others[1])
         if term.structure in ("us", "diag"):
             for label, keep in less_one_effect(term):
-                less = replace(term, names=tuple(term.names[i] for i in keep), matrix=term.matrix[:, keep])
+                less = term.with_effects(keep)
                 yield f"{label} by {term.factor}", (*others[0], less, *others[1])
         yield f"{term.label}", (*others[0], *others[1])
 

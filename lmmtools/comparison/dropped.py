@@ -114,8 +114,7 @@ def _smaller(fit: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
 def _reduced(term: Any) -> Iterator[tuple[str, Any]]:
     """The term less one effect, or an intercept alone in place of a factor's indicators."""
     for label, keep in less_one_effect(term):
-        names = tuple(term.names[i] for i in keep)
-        yield label, replace(term, names=names, matrix=np.asfortranarray(term.matrix[:, keep]))
+        yield label, term.with_effects(keep)
     variables = {name.split("[", 1)[0] for name in term.names}
     whole = term.matrix.sum(axis=1)
     if len(variables) == 1 and term.structure == "us" and is_constant(whole):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,11 @@ class RandomTerm:
 
     def __post_init__(self) -> None:
         freeze(self)
+
+    def with_effects(self, keep: Sequence[int]) -> RandomTerm:
+        """The term with these of its effects alone."""
+        names = tuple(self.names[i] for i in keep)
+        return replace(self, names=names, matrix=np.asfortranarray(self.matrix[:, keep]))
 
 
 @dataclass(frozen=True, eq=False)

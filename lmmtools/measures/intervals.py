@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from lmmtools.errors import LMMError
 from lmmtools.formats import counted
 from lmmtools.resampling import Quick, bootstrap
+from lmmtools.results import LMMFit
 
 __all__ = ["fit_required", "limits"]
 
@@ -49,8 +51,5 @@ def fit_required(fit: Any, what: str) -> None:
     LMMError
         If it is none.
     """
-    from lmmtools.errors import LMMError
-    from lmmtools.results import LMMFit
-
     if not isinstance(fit, LMMFit):
         raise LMMError(f"{what}: takes a fit made by fit_lmm; got {type(fit).__name__}.")

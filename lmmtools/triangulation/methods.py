@@ -64,6 +64,11 @@ class Asked:
     made: Any = None
 
     @cached_property
+    def by_ml(self) -> Any:
+        """The fit by maximum likelihood."""
+        return self.fit.refit(reml=False) if self.fit.reml else self.fit
+
+    @cached_property
     def seeds(self) -> list[np.random.SeedSequence]:
         """One for each of the methods that simulate."""
         source = check_rng(self.rng, "triangulate")
@@ -120,8 +125,7 @@ def of_coefficient(asked: Asked) -> Iterator[Said]:
         yield _robust(asked, row)
     if asked.rng is not None:
         yield from _bootstrapped(asked)
-        small = _without(fit if not fit.reml else fit.refit(reml=False), place, asked.null)
-        yield _bootstrap_test(asked, small)
+        yield _bootstrap_test(asked, _without(fit.design, place, asked.null), asked.by_ml)
 
 
 def of_deviation(asked: Asked, term: int, effect: int) -> Iterator[Said]:
@@ -129,7 +133,6 @@ def of_deviation(asked: Asked, term: int, effect: int) -> Iterator[Said]:
     yield _profiled(asked)
     fit = asked.fit
     terms = _less(fit.design.terms, term, effect)
-    small = estimate(dataclasses.replace(fit.design, terms=terms), reml=fit.reml) if terms else None
     row = tested_without(fit, terms)
     note = f"The likelihood ratio refers to {row['reference']}."
     yield Said("Likelihood ratio", "ratio", p_value=float(row["p_value"]), note=note)
@@ -139,7 +142,8 @@ def of_deviation(asked: Asked, term: int, effect: int) -> Iterator[Said]:
         yield _exact(asked, term)
     # refits scatter around the estimate and seldom reach zero itself: their intervals are no test of it
     yield from (dataclasses.replace(one, decides=False) for one in _bootstrapped(asked))
-    yield _bootstrap_test(asked, small)
+    small = estimate(dataclasses.replace(fit.design, terms=terms), reml=fit.reml) if terms else None
+    yield _bootstrap_test(asked, small, fit)
 
 
 def _exact(asked: Asked, term: int) -> Said:
@@ -158,10 +162,7 @@ def _less(terms: tuple[Any, ...], k: int, effect: int) -> tuple[Any, ...]:
     rest = [i for i in range(len(term.names)) if i != effect]
     if not rest or term.structure not in ("us", "diag"):
         return (*terms[:k], *terms[k + 1 :])
-    less = dataclasses.replace(
-        term, names=tuple(term.names[i] for i in rest), matrix=np.asfortranarray(term.matrix[:, rest])
-    )
-    return (*terms[:k], less, *terms[k + 1 :])
+    return (*terms[:k], term.with_effects(rest), *terms[k + 1 :])
 
 
 def _wald(asked: Asked, fit: Any, row: np.ndarray, ddf: str) -> Said:
@@ -181,10 +182,9 @@ def _by_t(asked: Asked, method: str, kind: str, value: float, std_error: float, 
 
 def _profiled(asked: Asked, *, test: bool = False) -> Said:
     """The profile of the ML criterion: its limits, and of a fixed effect ζ² at the null as a likelihood ratio."""
-    by_ml = asked.fit.refit(reml=False) if asked.fit.reml else asked.fit
-    origin = Origin(by_ml)
+    origin = Origin(asked.by_ml)
     path = path_of(origin, next(p for p in origin.parameters if p.name == asked.name))
-    table = profile_confint(by_ml, asked.level, asked.name)
+    table = profile_confint(asked.by_ml, asked.level, asked.name)
     low, high = table.loc[asked.name]
     p_value = float(two_sided(path.at(asked.null).zeta, np.inf)) if test else np.nan
     value = path.origin_point().value
@@ -221,22 +221,20 @@ def _bootstrapped(asked: Asked) -> Iterator[Said]:
         yield Said(word, "bootstrap", value, scatter, low=float(low), high=float(high), note=note)
 
 
-def _bootstrap_test(asked: Asked, small: Any) -> Said:
-    large = asked.fit if small is None or asked.fit.reml == small.reml else asked.fit.refit(reml=small.reml)
+def _bootstrap_test(asked: Asked, small: Any, large: Any) -> Said:
     found = bootstrap_lrt(small, large, asked.n, asked.seeds[2], workers=asked.workers, progress=asked.progress)
     return Said("Bootstrap likelihood ratio", "bootstrap test", p_value=found.p_value)
 
 
-def _without(fit: Any, place: int, null: float) -> Any:
-    """The fit with one coefficient held at its null: the column leaves X and enters the offset."""
-    design = fit.design
+def _without(design: Any, place: int, null: float) -> Any:
+    """The ML fit with one coefficient held at its null: the column leaves X and enters the offset."""
     offset = design.offset
     if null:
         held = null * design.X[:, place]
         offset = held if offset is None else offset + held
     names = tuple(name for k, name in enumerate(design.fixed_names) if k != place)
     others = np.asfortranarray(np.delete(design.X, place, axis=1))
-    return estimate(dataclasses.replace(design, X=others, fixed_names=names, offset=offset), reml=fit.reml)
+    return estimate(dataclasses.replace(design, X=others, fixed_names=names, offset=offset), reml=False)
 
 
 def _why(error: LMMError) -> str:

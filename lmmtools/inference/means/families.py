@@ -18,7 +18,6 @@ __all__ = ["METHODS", "contrast_coefficients", "level_labels"]
 METHODS = ("pairwise", "trt.vs.ctrl", "eff", "consec", "poly")
 _DEGREES = ("linear", "quadratic", "cubic", "quartic")
 _MOST_DEGREES = 6
-_SUMS_TO_ZERO = 1e-9
 
 
 def level_labels(columns: Mapping[str, Sequence[object]]) -> list[str]:
