@@ -18,6 +18,7 @@ _HOME = {
     "Exploration": "explore",
     "Figure": "figures",
     "Frame": "frames",
+    "GmanovaFit": "growth",
     "LMMFit": "results",
     "MarginalMeans": "inference.means",
     "Profile": "profiles",
@@ -38,6 +39,8 @@ _HOME = {
     "explain_singular": "singular",
     "explore_data": "explore",
     "figure": "figures",
+    "fit_gmanova": "growth",
+    "fit_gls": "fit",
     "fit_lmm": "fit",
     "fit_models": "variants",
     "frame": "frames",
@@ -69,6 +72,7 @@ _HOME = {
     "ModelError": "errors",
     "NotYetSupported": "errors",
     "StudyError": "errors",
+    "UnboundedLikelihood": "errors",
 }
 _MODULES = ("plots", "prose")
 

@@ -10,6 +10,7 @@ __all__ = [
     "ModelError",
     "NotYetSupported",
     "StudyError",
+    "UnboundedLikelihood",
 ]
 
 
@@ -27,6 +28,10 @@ class DataError(LMMError):
 
 class ModelError(LMMError):
     """The model cannot be estimated from these data, or two models cannot be compared."""
+
+
+class UnboundedLikelihood(ModelError):
+    """The likelihood grows without bound, so that no estimate exists; found from dimensions and ranks, not by trying."""
 
 
 class NotYetSupported(LMMError):

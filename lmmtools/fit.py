@@ -1,4 +1,4 @@
-"""From a formula and a data frame to a fitted model."""
+"""From a formula and a data frame to a fitted model, with random effects and without."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from lmmtools.arguments import check_flag
 from lmmtools.design import build_design
-from lmmtools.errors import NotYetSupported
-from lmmtools.formula import parse_residual
-from lmmtools.results import LMMFit, estimate
+from lmmtools.errors import FormulaError
+from lmmtools.estimation import estimate
+from lmmtools.results import LMMFit
 
-__all__ = ["fit_lmm"]
+__all__ = ["fit_gls", "fit_lmm"]
 
 
 def fit_lmm(
@@ -42,7 +42,8 @@ def fit_lmm(
     offset : str or array_like, shape (n,), optional
         Added to the mean with coefficient one; adds to ``offset(…)`` in the formula.
     residual : str, optional
-        Structure of R within groups; not supported by this version.
+        Structure of R within groups, variance functions, or both: ``"ar1(time | Subject) * varident(Sex)"``; see
+        `lmmtools.parse_residual`.
     known : Mapping[str, object], optional
         Known covariance matrices of grouping factors' levels (kinship, phylogeny, space): Var(b) = σ²(T ⊗ A) instead of
         σ²(T ⊗ I). A DataFrame with the levels as index and columns, or a pair (labels, matrix), which may be of
@@ -72,9 +73,6 @@ def fit_lmm(
     ModelError
         If the data cannot identify the model: a variance confounded with the residual's, more fixed effects than
         rows, a response without residual variance; with the largest model that can be estimated, where there is one.
-    NotYetSupported
-        With `residual`.
-
     References
     ----------
     Bates, Mächler, Bolker & Walker (2015), Fitting linear mixed-effects models using lme4, J. Stat. Softw. 67(1).
@@ -93,14 +91,72 @@ def fit_lmm(
     ({'plate': 24, 'sample': 6}, 330.8606)
     """
     check_flag(reml, "reml")
-    if residual is not None:
-        parse_residual(residual)  # a mistake in it is told first
-        raise NotYetSupported(
-            f"fit_lmm: residual={residual!r}: residual structures are understood but not fitted by this version; "
-            "fit with independent residuals (leave `residual` out), with `weights` where variances are known."
-        )
     design = build_design(
-        formula, data, weights=weights, offset=offset, known=known, structures=structures, contrasts=contrasts,
-        missing=missing,
+        formula, data, weights=weights, offset=offset, residual=residual, known=known, structures=structures,
+        contrasts=contrasts, missing=missing,
     )  # fmt: skip
+    if not design.terms:
+        instead = "" if residual is None else "; residual structures alone are fitted by fit_gls"
+        raise FormulaError(
+            f"`{design.formula}` has no random effects, and a linear mixed model needs at least one, such as "
+            f"(1 | group){instead}."
+        )
+    return estimate(design, reml=reml)
+
+
+def fit_gls(
+    formula: str,
+    data: Any,
+    *,
+    reml: bool = True,
+    weights: Any = None,
+    offset: Any = None,
+    residual: str | None = None,
+    contrasts: dict[str, Any] | None = None,
+    missing: str = "drop",
+) -> LMMFit:
+    """Fit a linear model with correlated residuals, residuals of unequal variance, or both.
+
+    Parameters
+    ----------
+    formula : str
+        Fixed effects alone: ``"distance ~ Sex * age"``.
+    data, reml, weights, offset, contrasts, missing
+        As of `fit_lmm`.
+    residual : str, optional
+        Structure of R: ``"us(visit | id) * varident(visit)"`` for a mixed model of repeated measures; see
+        `lmmtools.parse_residual`. Without one the fit is that of (weighted) least squares.
+
+    Returns
+    -------
+    LMMFit
+        Without random terms; all else is as of `fit_lmm`.
+
+    Raises
+    ------
+    FormulaError
+        If the formula or the structure cannot be read, or has random effects.
+    DataError, ModelError
+        If the data do not hold, or cannot identify, what the formula and the structure need.
+
+    References
+    ----------
+    Pinheiro & Bates (2000), Mixed-effects models in S and S-PLUS, ch. 5, Springer.
+
+    Examples
+    --------
+    >>> import lmmtools as lt
+    >>> fit = lt.fit_gls("distance ~ Sex * age", lt.load_dataset("Orthodont"), residual="cs(Subject)")
+    >>> round(fit.criterion, 4), round(float(fit.residual_params["cs.rho"]), 4)
+    (433.7572, 0.6318)
+    """
+    check_flag(reml, "reml")
+    design = build_design(
+        formula, data, weights=weights, offset=offset, residual=residual, contrasts=contrasts, missing=missing
+    )
+    if design.terms:
+        raise FormulaError(
+            f"`{design.formula}` has random effects ({', '.join(t.label for t in design.terms)}): fit it by fit_lmm, "
+            "which takes the same `residual`."
+        )
     return estimate(design, reml=reml)

@@ -17,21 +17,22 @@ from lmmtools.core.charts import ZERO
 from lmmtools.core.covariance import theta_names
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.modes import across_homes, conditional_modes, modes_by_term
-from lmmtools.core.optimize import Optimum, minimize
+from lmmtools.core.optimize import Optimum
 from lmmtools.core.solution import Solution
 from lmmtools.core.terms import unit_sizes
 from lmmtools.core.working import Working
 from lmmtools.design import Design
-from lmmtools.errors import FormulaError, LMMError, LMMWarning
-from lmmtools.estimable import design_notes, refuse_confounded
+from lmmtools.errors import LMMError, LMMWarning
+from lmmtools.estimable import design_notes
 from lmmtools.frames import Frame
 from lmmtools.methods import InferenceMethods
 from lmmtools.predict import predict
+from lmmtools.noise import ResidualCovariance, residual_covariance
 from lmmtools.residuals import residuals
 from lmmtools.simulate import simulate
 from lmmtools.varcorr import variance_table
 
-__all__ = ["LMMFit", "estimate", "summarize"]
+__all__ = ["LMMFit", "summarize"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,6 +46,8 @@ class LMMFit(InferenceMethods):
     reml : bool
     theta : ndarray, shape (m,)
         Relative covariance parameters in lme4's parameterisation and order.
+    phi : ndarray, shape (k,)
+        Parameters of the residual structure on their natural scale; `residual_params` has them labelled.
     Lambda : tuple of ndarray, shape (q, q)
         Relative covariance factor of each term; Var(b) = σ²ΛΛ'.
     sigma : float
@@ -57,8 +60,8 @@ class LMMFit(InferenceMethods):
         Their covariances given θ̂ for each grouping factor, all terms of the factor side by side.
     beta, beta_cov : ndarray, shape (p,), (p, p)
         β̂ and Var(β̂); `fixef` and `vcov` have them labelled.
-    working, working_theta : Working, ndarray, shape (m,)
-        Cross-products in the basis of the computation, for `predict`'s intervals, and θ̂ there.
+    working, working_theta : Working, ndarray, shape (m + k,)
+        Cross-products in the basis of the computation, for `predict`'s intervals, and [θ̂, φ̂] there.
     certificate : Certificate
     messages : tuple of str
         Everything a reader of the fit should know.
@@ -69,6 +72,7 @@ class LMMFit(InferenceMethods):
     design: Design
     reml: bool
     theta: np.ndarray
+    phi: np.ndarray
     beta: np.ndarray
     beta_cov: np.ndarray
     Lambda: tuple[np.ndarray, ...]
@@ -83,7 +87,7 @@ class LMMFit(InferenceMethods):
     working_theta: np.ndarray
 
     def __post_init__(self) -> None:
-        alone = (self.theta, self.working_theta, self.beta, self.beta_cov)
+        alone = (self.theta, self.phi, self.working_theta, self.beta, self.beta_cov)
         for array in (*alone, *self.mode_cov, *self.Lambda, *self.modes):
             array.setflags(write=False)
 
@@ -109,8 +113,8 @@ class LMMFit(InferenceMethods):
 
     @property
     def npar(self) -> int:
-        """Number of parameters: β, θ and σ."""
-        return len(self.beta) + len(self.theta) + 1
+        """Number of parameters: β, θ, φ and σ."""
+        return len(self.beta) + len(self.theta) + len(self.phi) + 1
 
     @property
     def ngroups(self) -> dict[str, int]:
@@ -207,7 +211,7 @@ class LMMFit(InferenceMethods):
     @cached_property
     def solution(self) -> Solution:
         """The penalised least squares solution at θ̂, in the basis of `working`."""
-        return self.working.products.exact.solve(self.working.own_factor(self.Lambda), reml=self.reml)
+        return self.working.products.exact.solve(self.working.own_factor(self.Lambda, self.phi), reml=self.reml)
 
     @property
     def ranef(self) -> dict[str, pd.DataFrame]:
@@ -260,8 +264,15 @@ class LMMFit(InferenceMethods):
 
     @property
     def residual_params(self) -> pd.Series:
-        """φ̂; empty, for R = σ²W⁻¹."""
-        return pd.Series([], dtype=float, name="residual parameter")
+        """φ̂: correlations and coefficients of the variance functions, as named; empty for R = W⁻¹."""
+        residual = self.design.residual
+        names = [] if residual is None else list(residual.names)
+        return pd.Series(self.phi.copy(), index=pd.Index(names, dtype=object), dtype=float, name="residual parameter")
+
+    @cached_property
+    def noise(self) -> ResidualCovariance:
+        """R(φ̂) over the rows used, W included: standard deviations, whitening and colouring."""
+        return residual_covariance(self.design, self.phi)
 
     def predict(
         self,
@@ -290,6 +301,8 @@ class LMMFit(InferenceMethods):
         LMMError
             If y does not hold a finite number for each row used.
         """
+        from lmmtools.estimation import estimate
+
         design = self.design
         if y is not None:
             if isinstance(y, pd.Series) and not y.index.equals(design.index):
@@ -324,43 +337,26 @@ class LMMFit(InferenceMethods):
         return self.summary()._repr_mimebundle_(include, exclude)
 
 
-def estimate(design: Design, *, reml: bool = True) -> LMMFit:
-    """Fit a design: criterion, optimum, summary.
-
-    Raises
-    ------
-    FormulaError
-        If there are no random effects.
-    ModelError
-        If a variance is confounded with the residual variance, or the response is reproduced exactly.
-    """
-    if not design.terms:
-        raise FormulaError(
-            f"`{design.formula}` has no random effects, and a linear mixed model needs at least one, such as "
-            "(1 | group); fixed effects alone are a matter of ordinary least squares."
-        )
-    criterion = Criterion(design, reml=reml)
-    refuse_confounded(criterion)
-    return summarize(criterion, minimize(criterion))
-
-
 def summarize(criterion: Criterion, optimum: Optimum) -> LMMFit:
     """The fitted model at an optimum of its criterion, certificate and conditional modes included."""
     design, w = criterion.design, criterion.working
     factors = w.factors(optimum.working)
     exact = w.products.exact
-    solution = criterion.solve(w.own_factor(factors), exact)
+    m = len(optimum.theta) - (0 if w.residual is None else w.residual.n_theta)
+    theta, phi = optimum.theta[:m], optimum.theta[m:]
+    solution = criterion.solve(w.own_factor(factors, phi), exact)
     d = criterion.differentiate(solution, exact)
     certificate = certify_point(criterion, optimum.working, solution, d)
     R_inverse = np.linalg.inv(w.R) if w.products.p else w.R
-    modes = conditional_modes(w, factors, solution)
+    modes = conditional_modes(w, factors, solution) if factors else ()
     sigma = float(np.sqrt(solution.sigma2) * w.y_scale * w.noise_scale)
     half = R_inverse @ solution.S_root if w.products.p else w.R
     messages = (*design.messages, *design_notes(criterion), *_verdict(certificate))
     return LMMFit(
         design=design,
         reml=criterion.reml,
-        theta=optimum.theta,
+        theta=theta,
+        phi=phi,
         beta=R_inverse @ (w.beta_shift + w.y_scale * solution.beta),
         beta_cov=solution.sigma2 * w.y_scale**2 * half @ half.T,
         Lambda=factors,

@@ -10,6 +10,8 @@ from lmmtools.crosscheck.dense import DenseFit, DenseTerm
 from lmmtools.crosscheck.derivatives import derivatives, descend
 from lmmtools.crosscheck.structures import numerical
 
+_CONDITIONED = 0.15  # smallest eigenvalue of a correlation that tests start from
+
 __all__ = ["DenseFit", "DenseModel", "DenseTerm", "dense_model", "derivatives", "descend", "numerical", "units"]
 
 
@@ -26,11 +28,12 @@ class DenseModel(dense.DenseModel):
 
     def start(self, rng):
         """Some theta inside its bounds: sds about one for each column's size, correlations anywhere."""
-        low, high = self.bounds.T
+        terms = sum(term.n_theta for term in self.terms)
+        low, high = self.bounds[:terms].T
         between = np.isfinite(high - low)
-        theta = units(self) * np.exp(rng.normal(0.0, 1.0, len(low)))
+        theta = units(self)[:terms] * np.exp(rng.normal(0.0, 1.0, terms))
         theta[between] = low[between] + (high - low)[between] * rng.uniform(0.05, 0.95, between.sum())
-        return theta
+        return theta if self.law is None else np.append(theta, start_of_residuals(self.law, rng))
 
     def lowest(self, starts=5, seed=0):
         """The lowest criterion from several random starts, and theta there: scipy's L-BFGS-B, then `descend`."""
@@ -39,7 +42,7 @@ class DenseModel(dense.DenseModel):
         bounds = [(a / u, b / u) for (a, b), u in zip(self.bounds, unit, strict=True)]
         for _ in range(starts):
             with np.errstate(all="ignore"):
-                try:
+                try:  # where L-BFGS-B leaves the parameters that are covariances, the start is given up
                     end = minimize(lambda t: self.value_and_slope(t * unit, unit), self.start(rng) / unit, jac=True,
                                    method="L-BFGS-B", bounds=bounds, options={"maxiter": 200})  # fmt: skip
                     there = descend(self, end.x * unit, rounds=10)
@@ -66,7 +69,38 @@ def units(model):
         else:
             out += [size.min()] if term.structure in ("homdiag", "homcs", "ar1") else list(size)
             out += [1.0] * (term.structure in ("cs", "homcs", "ar1", "hetar1") and q > 1)
-    return np.array(out)
+    return np.array(out) if model.law is None else np.append(out, model.law.units(near_independence(model.law)))
+
+
+def near_independence(law):
+    """Parameters (m,) of residuals that hardly differ from independent ones of one variance."""
+    low, high = law.bounds.T
+    phi = np.where(np.isfinite(low) & ~np.isfinite(high), 1.0, 0.0)
+    phi[(low == 0) & np.isfinite(high)] = 0.5
+    given = law.given.correlation
+    if given is not None and given.kind in ("exp", "gaus", "spher", "ratio"):
+        i, j = law.pairs
+        distance = np.linalg.norm(given.positions[i] - given.positions[j], axis=1)
+        phi[: len(given.by_levels) * (1 + given.nugget) : 1 + given.nugget] = np.median(distance[distance > 0])
+    return phi
+
+
+def start_of_residuals(law, rng):
+    """Some phi of which R is well conditioned: the drawn ones, or others on the way to independence."""
+    low, high = law.bounds.T
+    near = near_independence(law)
+    drawn = near + np.where(np.isfinite(high), 0.0, law.units(near) * rng.normal(0.0, 0.3, law.m))
+    between = np.isfinite(high - low)
+    drawn[between] = low[between] + (high - low)[between] * rng.uniform(0.05, 0.95, between.sum())
+    for share in 0.7 ** np.arange(30):
+        phi = near + share * (drawn - near)
+        try:
+            law.R(phi)
+            if np.linalg.eigvalsh(law.correlation(phi))[0] > _CONDITIONED:
+                return phi
+        except np.linalg.LinAlgError:
+            pass
+    return near
 
 
 def dense_model(design, *, reml=True):

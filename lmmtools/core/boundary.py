@@ -104,7 +104,7 @@ def leap(
 def snap(criterion: Criterion, theta: np.ndarray, solution: Solution) -> tuple[np.ndarray, Solution, int]:
     """Set directions of T that are zero to rounding exactly to zero, if the criterion does not mind."""
     snapped, largest = theta.copy(), float(np.abs(theta).max())
-    for term, part in zip(criterion.working.terms, criterion.working.slices, strict=True):
+    for term, part in zip(criterion.working.parts, criterion.working.places, strict=True):
         if term.form is not None:
             snapped[part] = term.form.snap(theta[part])
             continue

@@ -204,22 +204,22 @@ def chart(working: Working, theta: np.ndarray, *, reduced: bool = False) -> Char
         included.
     """
     parts = [
-        _linear(term, theta[part], reduced) if term.form is None else _curved(term, term.S, theta[part], reduced)
-        for term, part in zip(working.terms, working.slices, strict=True)
+        _linear(term, theta[part], reduced) if term.form is None else _curved(term.form, term.S, theta[part], reduced)
+        for term, part in zip(working.parts, working.places, strict=True)
     ]
-    return _assemble([term.S for term in working.terms], parts)
+    return _assemble([term.S for term in working.parts], parts)
 
 
 def own_chart(working: Working, theta: np.ndarray) -> Chart:
     """Coordinates at θ of the terms' own columns: θ itself."""
     parts = []
-    for term, part in zip(working.terms, working.slices, strict=True):
+    for term, part in zip(working.parts, working.places, strict=True):
         if term.form is None:
             E = factor_basis(term.structure, term.q)
             parts.append(_Part(combine(theta[part], E), E, False, True, None))
         else:
-            parts.append(_curved(term, term.K, theta[part], False))
-    return _assemble([term.K for term in working.terms], parts)
+            parts.append(_curved(term.own_form, term.K, theta[part], False))
+    return _assemble([term.K for term in working.parts], parts)
 
 
 @dataclass(frozen=True)
@@ -259,8 +259,8 @@ def _assemble(columns: list[np.ndarray], parts: list[_Part]) -> Chart:
     factors = [S @ part.L for S, part in zip(columns, parts, strict=True)]
     maps = [np.matmul(S, part.E) for S, part in zip(columns, parts, strict=True)]
     return Chart(
-        Lambda=factors[0] if len(parts) == 1 else np.hstack(factors),
-        F=maps[0] if len(parts) == 1 else stack_maps(maps),
+        Lambda=factors[0] if len(parts) == 1 else np.hstack(factors) if parts else np.zeros((0, 0)),
+        F=maps[0] if len(parts) == 1 else stack_maps(maps) if parts else np.zeros((0, 0, 0)),
         ends=ends,
         singular=any(part.singular for part in parts),
         held=tuple((k, int(i)) for k, part in enumerate(parts) for i in part.held),
@@ -279,9 +279,8 @@ def _linear_move(part: _Part, at: slice) -> Callable[[np.ndarray], np.ndarray]:
     return moved
 
 
-def _curved(term: Term, columns: np.ndarray, theta: np.ndarray, reduced: bool) -> _Part:
+def _curved(form: Form, columns: np.ndarray, theta: np.ndarray, reduced: bool) -> _Part:
     """A structure's own θ as coordinates; where reduced, those parameters that are free and move T."""
-    form = term.form
     q, free = columns.shape[1], np.arange(form.n_theta)
     held, singular = (), False
     if reduced:

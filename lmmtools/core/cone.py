@@ -101,7 +101,7 @@ def steepest_escape(
     they say how far each direction leads by the observed Hessian; else by what steers.
     """
     best, exact = None, d is not None
-    for term, part in zip(criterion.working.terms, criterion.working.slices, strict=True):
+    for term, part in zip(criterion.working.parts, criterion.working.places, strict=True):
         if term.form is not None:
             if not _held(term, theta[part]):
                 continue
@@ -162,8 +162,8 @@ def _held(term: Term, theta: np.ndarray) -> bool:
 
 
 def _still(dT: np.ndarray) -> np.ndarray:
-    moves = np.abs(dT).max(axis=(1, 2))
-    return moves <= _NO_MOTION * max(1.0, float(moves.max()))
+    moves = np.abs(dT).max(axis=(1, 2), initial=0.0)
+    return moves <= _NO_MOTION * float(moves.max(initial=1.0))
 
 
 def _from_box(term: Term, part: slice, theta: np.ndarray, d: _Slopes) -> list[Escape]:

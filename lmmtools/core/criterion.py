@@ -23,7 +23,7 @@ class Criterion:
     Parameters
     ----------
     design : Design
-        As `build_design` makes it, with random effects.
+        As `build_design` makes it.
     reml : bool
     working : Working, optional
         The same design's cross-products, where they are known already.
@@ -31,13 +31,13 @@ class Criterion:
     Raises
     ------
     LMMError
-        If there are no random effects.
+        If it is none.
     ModelError
         If the response is reproduced exactly.
 
     Notes
     -----
-    Called with lme4's θ it is a pure function that any optimiser can take. Its `working` parameters are those
+    Called with lme4's θ, or with [θ, φ] where the design has a residual structure, it is a pure function that any optimiser can take. Its `working` parameters are those
     that `minimize` moves in: the same Λ in centred and scaled columns.
 
     Examples
@@ -49,8 +49,8 @@ class Criterion:
     """
 
     def __init__(self, design: Any, *, reml: bool = True, working: Working | None = None) -> None:
-        if not getattr(design, "terms", ()):
-            raise LMMError(f"Criterion: takes a design with random effects, made by build_design; got {design!r}.")
+        if not hasattr(design, "terms"):
+            raise LMMError(f"Criterion: takes a design, as build_design makes it; got {design!r}.")
         self.design = design
         self.reml = bool(reml)
         self.working: Working = working or working_model(design)
@@ -144,5 +144,7 @@ class Criterion:
 
     @property
     def theta_names(self) -> tuple[str, ...]:
-        """Names of θ; see `lmmtools.core.covariance.theta_names`."""
-        return tuple(n for t in self.design.terms for n in theta_names(t.structure, t.factor, t.names))
+        """Names of θ, see `lmmtools.core.covariance.theta_names`, and of φ."""
+        names = [n for t in self.design.terms for n in theta_names(t.structure, t.factor, t.names)]
+        residual = getattr(self.design, "residual", None)
+        return (*names, *(residual.names if residual is not None else ()))

@@ -126,6 +126,9 @@ def minimize(
     there in the same way, and are taken off in the same way.
     """
     w = criterion.working
+    if not w.parts or not w.places[-1].stop:  # nothing to search: least squares
+        none = np.zeros(0)
+        return Optimum(none, none, criterion.total(criterion.solve(_factor(criterion, none))), 1, True)
     points = starts(w) if start is None else [w.from_theta(criterion.check_theta(start))]
     points = [_approached(criterion, theta) for theta in points] if start is None and method == "newton" else points
     way = _Way(check_method(method), max_iterations, trace)
@@ -156,6 +159,8 @@ _NEWTON = _Way()
 def _try(criterion: Criterion, points: list[np.ndarray], found: list[Optimum], way: _Way) -> None:
     """More searches, unless those before took so many evaluations that the user would wait."""
     for theta in points:
+        if criterion.working.residual is not None and _attempt(criterion, theta) is None:
+            continue  # not every correlation of a start is one of these positions
         if sum(optimum.n_evaluations for optimum in found) <= _PATIENCE:
             found.append(_descend(criterion, theta, found, way))
 
@@ -164,7 +169,7 @@ def _approached(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
     """A start nearer to the optimum, where the products know a way there that takes no factorisation."""
     w = criterion.working
     way = getattr(w.products, "approach", None)
-    if way is None or any(t.q != 1 or t.form is not None for t in w.terms) or len(set(w.homes)) < len(w.terms):
+    if way is None or w.residual is not None or any(t.q != 1 or t.form is not None for t in w.terms) or len(set(w.homes)) < len(w.terms):
         return theta
     times = way(w.stacked(theta), reml=criterion.reml)
     return theta if times is None else theta * times[list(w.homes)]
@@ -180,7 +185,7 @@ def _doubtful(criterion: Criterion, optimum: Optimum) -> bool:
     w = criterion.working
     if w.products.n > _FEW_ROWS:
         return False
-    parts = zip(w.terms, w.slices, strict=True)
+    parts = zip(w.parts, w.places, strict=True)
     return any(t.form is not None or on_boundary(t, optimum.working[s]) for t, s in parts)
 
 
@@ -197,7 +202,12 @@ def _refuse_infinite(criterion: Criterion, optimum: Optimum) -> None:
     if largest <= _INFINITE:
         return
     w = criterion.working
-    k = next(k for k, part in enumerate(w.slices) if np.argmax(size) < part.stop)
+    k = next(k for k, part in enumerate(w.places) if np.argmax(size) < part.stop)
+    if k == len(w.terms):
+        raise ModelError(
+            f"the residual structure's `{criterion.theta_names[int(np.argmax(size))]}` runs off to infinity (it has "
+            f"reached {largest:.1g}) while the criterion falls or stays level: the data do not determine it."
+        )
     term, place = criterion.design.terms[k], int(np.argmax(size[w.slices[k]]))
     if not isinstance(term.structure, str):
         name = criterion.theta_names[w.slices[k].start + place]

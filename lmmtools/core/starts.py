@@ -24,9 +24,11 @@ def starts(working: Working) -> list[np.ndarray]:
     There the criterion can have one minimum in which the slopes' variance stands in for the intercepts' and
     another in which it is its own: the two differ by the mean/sd of the column, too far for one start.
     """
-    first = minque0(working)
+    first = minque0(working) if working.terms else np.zeros(0)
+    if working.residual is not None:
+        first = np.append(first, working.residual.form.base)
     points = [first]
-    if min(term.spread.min() for term in working.terms) >= _FAR_FROM_ZERO:
+    if min((term.spread.min() for term in working.terms), default=1.0) >= _FAR_FROM_ZERO:
         return points
     for size in (0.3, 3.0):
         theta = first.copy()
@@ -66,7 +68,7 @@ def other_starts(working: Working) -> list[np.ndarray]:
     smooth = [size for _, size in sizes]
     of_terms = [
         t.form.other_starts(smooth) if t.form else [theta_of(t.structure, size * np.eye(t.q)) for size, _ in sizes]
-        for t in working.terms
+        for t in working.parts
     ]
     return [np.concatenate(parts) for parts in zip(*of_terms, strict=True)]
 

@@ -63,6 +63,15 @@ class Term:
             return self.form.lower, self.form.upper
         return np.full(self.n_theta, -np.inf), np.full(self.n_theta, np.inf)
 
+    @property
+    def own_form(self) -> Form | None:
+        """The structure for θ in the term's own columns."""
+        return self.form
+
+    def own_factor(self, theta: np.ndarray) -> np.ndarray:
+        """Λ(θ) for θ in the term's own columns, shape (q, q)."""
+        return self.working_factor(theta)
+
     def working_factor(self, theta: np.ndarray) -> np.ndarray:
         """Λ(θ̃), shape (q, q)."""
         if self.form is not None:

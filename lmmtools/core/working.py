@@ -14,7 +14,8 @@ X and Z are centred and scaled, y is replaced by its least-squares residual e, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -25,6 +26,7 @@ from lmmtools.core.basis import Columns, fixed_basis, least_squares, random_basi
 from lmmtools.core.covariance import combine, factor_basis, n_theta
 from lmmtools.core.identify import Gram
 from lmmtools.core.onefactor.products import one_factor, one_factor_within
+from lmmtools.core.residual import INDEPENDENT, Grouping, ResidualForm, ResidualTerm, structured_products
 from lmmtools.core.solution import Products
 from lmmtools.core.terms import Term, stack_maps, working_term
 from lmmtools.errors import ModelError
@@ -65,6 +67,8 @@ class Working:
         working one over √w̄ (which is part of each K).
     log_weights : float
         Σ log(w/w̄).
+    residual : Term or None
+        The parameters φ of a residual structure, as one more block of Λ̃; None where R = W⁻¹.
     """
 
     products: Products
@@ -76,6 +80,12 @@ class Working:
     y_scale: float
     noise_scale: float
     log_weights: float
+    residual: Term | None = None
+
+    @property
+    def parts(self) -> tuple[Term, ...]:
+        """The random terms, and φ where there is any."""
+        return self.terms if self.residual is None else (*self.terms, self.residual)
 
     def constant(self, *, reml: bool) -> float:
         """What the working criterion lacks: scale of y, transform of X, weights."""
@@ -86,18 +96,23 @@ class Working:
         return float(value)
 
     @cached_property
-    def slices(self) -> tuple[slice, ...]:
-        """Where each term's parameters stand in θ."""
-        ends = np.cumsum([0, *(t.n_theta for t in self.terms)])
+    def places(self) -> tuple[slice, ...]:
+        """Where the parameters of each part stand among [θ, φ]."""
+        ends = np.cumsum([0, *(t.n_theta for t in self.parts)])
         return tuple(slice(a, b) for a, b in pairwise(ends))
 
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """Where each random term's parameters stand in θ."""
+        return self.places[: len(self.terms)]
+
     def to_theta(self, working: np.ndarray) -> np.ndarray:
-        """θ in the terms' own columns (lme4's, where it has the structure), from working parameters."""
-        return np.concatenate([t.own(working[s]) for t, s in zip(self.terms, self.slices, strict=True)])
+        """[θ, φ], θ in the terms' own columns (lme4's, where it has the structure), from working parameters."""
+        return _joined([t.own(working[s]) for t, s in zip(self.parts, self.places, strict=True)])
 
     def from_theta(self, theta: np.ndarray) -> np.ndarray:
-        """Working parameters, from θ in the terms' own columns."""
-        return np.concatenate([t.working(theta[s]) for t, s in zip(self.terms, self.slices, strict=True)])
+        """Working parameters, from [θ, φ]."""
+        return _joined([t.working(theta[s]) for t, s in zip(self.parts, self.places, strict=True)])
 
     def factors(self, working: np.ndarray) -> tuple[np.ndarray, ...]:
         """Λ of each term in its own columns."""
@@ -105,28 +120,29 @@ class Working:
 
     @cached_property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper bounds of θ, each (m,); see `Term.bounds`."""
-        lower, upper = zip(*(t.bounds for t in self.terms), strict=True)
-        return np.concatenate(lower), np.concatenate(upper)
+        """Lower and upper bounds of [θ, φ], each (m,); see `Term.bounds`."""
+        bounds = [t.bounds if t.own_form is None else (t.own_form.lower, t.own_form.upper) for t in self.parts]
+        lower, upper = zip(*bounds, strict=True) if bounds else ((), ())
+        return _joined(lower), _joined(upper)
 
     @cached_property
     def linear(self) -> bool:
-        """Whether Λ of every term is linear in θ."""
-        return all(t.form is None for t in self.terms)
+        """Whether Λ of every term is linear in θ, and there is no φ."""
+        return bool(self.parts) and all(t.form is None for t in self.parts)
 
     def stacked(self, working: np.ndarray) -> np.ndarray:
         """Λ̃ of shape (R, Σq) at working parameters."""
         if self.linear:
             return combine(working, self.working_map)
-        parts = zip(self.terms, self.slices, strict=True)
-        return np.hstack([t.S @ t.working_factor(working[s]) for t, s in parts])
+        parts = zip(self.parts, self.places, strict=True)
+        return _side_by_side([t.S @ t.working_factor(working[s]) for t, s in parts])
 
     def stacked_own(self, theta: np.ndarray) -> np.ndarray:
-        """The same at θ in the terms' own columns."""
+        """The same at [θ, φ] in the terms' own columns."""
         if self.linear:
             return combine(theta, self.theta_map)
-        parts = zip(self.terms, self.slices, strict=True)
-        return np.hstack([t.K @ t.working_factor(theta[s]) for t, s in parts])
+        parts = zip(self.parts, self.places, strict=True)
+        return _side_by_side([t.K @ t.own_factor(theta[s]) for t, s in parts])
 
     @cached_property
     def working_map(self) -> np.ndarray:
@@ -148,15 +164,18 @@ class Working:
         """Inner products of the directions in which V can move."""
         return self.products.gram(self.covariance_map)
 
-    def own_factor(self, factors: tuple[np.ndarray, ...]) -> np.ndarray:
-        """Λ̃ of shape (R, Σq) from Λ of each term in its own columns, a factor's terms side by side."""
+    def own_factor(self, factors: tuple[np.ndarray, ...], phi: np.ndarray | None = None) -> np.ndarray:
+        """Λ̃ of shape (R, Σq) from Λ of each term in its own columns, a factor's terms side by side, then φ if given."""
         order = sorted(range(len(self.terms)), key=lambda k: self.homes[k])
-        return np.hstack([self.terms[k].K @ factors[k] for k in order])
+        blocks = [self.terms[k].K @ factors[k] for k in order]
+        if self.residual is not None and phi is not None:
+            blocks.append(self.residual.K @ np.diag(phi))
+        return _side_by_side(blocks)
 
     def by_factor(self, factors: tuple[np.ndarray, ...]) -> list[np.ndarray]:
         """Block-diagonal Λ of each grouping factor, its terms side by side."""
         found = []
-        for home in range(max(self.homes) + 1):
+        for home in range(len(self.levels)):
             mine = [L for L, f in zip(factors, self.homes, strict=True) if f == home]
             ends = np.cumsum([0, *(len(L) for L in mine)])
             found.append(np.zeros((ends[-1], ends[-1])))
@@ -187,15 +206,65 @@ def working_model(design: Any) -> Working:
     whole = y if columns.root is None else columns.root * y
     digits = float(np.linalg.norm(e) / max(np.linalg.norm(whole), np.finfo(float).tiny))
     _refuse_exact(design, digits <= _EXACT, "the fixed effects reproduce")
-    if len(basis.z) == 1 and _known_root(design.terms[0]) is None:
+    if not design.terms:
+        products, scale = None, _unit(e)
+    elif len(basis.z) == 1 and _known_root(design.terms[0]) is None:
         products, shift, scale = _one_factor(design, columns, basis.z[0], basis.x, e, digits)
         beta = beta if shift is None else beta + shift
     else:
         products, scale = _several(design, columns, basis.z, homes, basis.x, e, digits)
-    terms = _terms(design, basis)
+    residual, terms = None, _terms(design, basis)
+    if structure := _structure(design):
+        around = e if not design.terms else _about(design, columns, basis, beta)
+        products = structured_products(products, structure, _groupings(design, basis), [*basis.X, around / scale])
+        residual, terms = _residual_term(structure, terms)
     log_weights = 0.0 if design.weights is None else float(np.log(design.weights / weight).sum())
     levels = tuple(len(design.terms[homes.index(f)].levels) for f in range(len(basis.z)))
-    return Working(products, terms, homes, levels, basis.R, beta, scale, np.sqrt(weight), log_weights)
+    return Working(products, terms, homes, levels, basis.R, beta, scale, np.sqrt(weight), log_weights, residual)
+
+
+def _structure(design: Any) -> Any:
+    """The residual structure; without one, independent residuals where there are no random effects to have products."""
+    structure = getattr(design, "residual", None)
+    return structure if structure is not None or design.terms else INDEPENDENT
+
+
+def _about(design: Any, columns: Columns, basis: Basis, beta: np.ndarray) -> np.ndarray:
+    """The whitened response less X̃β."""
+    y = design.y if design.offset is None else design.y - design.offset
+    e = y.astype(float, copy=True) if columns.root is None else columns.root * y
+    for b, x in zip(beta, basis.X, strict=True):
+        e -= b * x
+    return e
+
+
+def _groupings(design: Any, basis: Basis) -> list[Grouping]:
+    """Working columns, codes and known covariance of every factor."""
+    found = []
+    for f, order in enumerate(basis.z):
+        term = design.terms[basis.homes.index(f)]
+        Z = np.column_stack([basis.columns.whitened[i] for i in order])
+        found.append(Grouping(Z, np.asarray(term.codes), len(term.levels), _known_root(term)))
+    return found
+
+
+def _residual_term(structure: Any, terms: tuple[Term, ...]) -> tuple[Term, tuple[Term, ...]]:
+    """φ as a term below the others, and these with as many more rows in K and S."""
+    form = ResidualForm(structure)
+    m, R = form.n_theta, len(terms[0].K) if terms else 0
+    own = np.vstack([np.zeros((R, m)), np.eye(m)])
+    below = [
+        replace(t, K=np.vstack([t.K, np.zeros((m, t.q))]), S=np.vstack([t.S, np.zeros((m, t.q))])) for t in terms
+    ]
+    return ResidualTerm("residual", own, own, np.ones(m), np.ones(m), form), tuple(below)
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts) if len(parts) else np.zeros(0)
+
+
+def _side_by_side(blocks: list[np.ndarray]) -> np.ndarray:
+    return np.hstack(blocks) if blocks else np.zeros((0, 0))
 
 
 @dataclass(frozen=True)
@@ -250,7 +319,7 @@ def basis_of(design: Any) -> Basis:
     _refuse_many(design.terms, homes)
     bases = [
         random_basis([t for t, h in zip(design.terms, homes, strict=True) if h == f], columns)
-        for f in range(max(homes) + 1)
+        for f in range(max(homes, default=-1) + 1)
     ]
     return Basis(columns, weight, R, x_index, Xw, G, homes, [z for z, _ in bases], [K for _, K in bases])
 
@@ -263,6 +332,8 @@ def _homes(terms: Any) -> tuple[int, ...]:
 
 def _refuse_many(terms: Any, homes: tuple[int, ...]) -> None:
     """Refuse more parameters, or wider blocks of one factor's levels, than memory holds."""
+    if not terms:
+        return
     width, levels = sum(len(t.names) for t in terms), len(terms[0].levels) if max(homes) == 0 else 0
     m = sum(n_theta(t.structure, len(t.names)) for t in terms)
     needed = 8.0 * _COPIES * width**2 * (m + levels)

@@ -36,15 +36,22 @@ def check_dense(fit: Any) -> tuple[list[Row], list[str]]:
         text = f"V would have {square(fit.nobs)} entries; the limit is {counted(MAX_ROWS, 'row')}"
         return [Row("the model", np.nan, np.nan, NOT_RUN, text)], [MEANINGS[NOT_RUN]]
     try:
-        return _compare(fit, dense_model(fit.design, reml=fit.reml))
+        return _compare(fit, dense_model(fit.design, reml=fit.reml), _parameters(fit))
     except np.linalg.LinAlgError as error:
         text = f"V cannot be factorised at our parameters, in raw columns ({error})"
         return [Row("the model", np.nan, np.nan, NOT_RUN, text)], [MEANINGS[NOT_RUN]]
 
 
-def _compare(fit: Any, model: DenseModel) -> tuple[list[Row], list[str]]:
-    dense = model.fit_at(fit.theta)
-    digits = model.rounding(fit.theta)
+def _parameters(fit: Any) -> np.ndarray:
+    """Theta, and behind it the parameters of the residuals where they have a structure."""
+    if fit.design.residual is None:
+        return np.asarray(fit.theta, dtype=float)
+    return np.append(fit.theta, fit.residual_params.to_numpy())
+
+
+def _compare(fit: Any, model: DenseModel, theta: np.ndarray) -> tuple[list[Row], list[str]]:
+    dense = model.fit_at(theta)
+    digits = model.rounding(theta)
     loss, relative = digits.fixed()
     spread = min(digits.variance, _SIX)
     rows = []
@@ -60,7 +67,7 @@ def _compare(fit: Any, model: DenseModel) -> tuple[list[Row], list[str]]:
     size = 1e-9 * max(fit.nobs, abs(dense.criterion))
     # log sigma^2 stands in the criterion once for each degree of freedom, and brings the rounding of sigma^2 with it
     rows.append(_row("criterion", fit.criterion, dense.criterion, size + model.dof * spread))
-    rows += [*_modes(fit, model, dense, spread), *_optimum(fit, model, size)]
+    rows += [*_modes(fit, model, dense, spread), *_optimum(fit, model, theta, size)]
     used = [MEANINGS[v] for v in MEANINGS if any(row.verdict == v for row in rows)]
     return rows, [*used, "Conditional modes, their covariances and fitted values: the farthest one is shown."]
 
@@ -97,9 +104,12 @@ def _modes(fit: Any, model: DenseModel, dense: Any, spread: float) -> list[Row]:
     return [*rows, _farthest("fitted values", fit.fitted.to_numpy(), dense.fitted, bound)]
 
 
-def _optimum(fit: Any, model: DenseModel, size: float) -> list[Row]:
-    """Whether the dense criterion's own slope and curvature lead down from our theta, and how far."""
-    found, bound = descend(model, fit.theta), _GAIN + size
+def _optimum(fit: Any, model: DenseModel, theta: np.ndarray, size: float) -> list[Row]:
+    """Whether the dense criterion's own slope and curvature lead down from our parameters, and how far.
+
+    Where a variance function is one of the fitted values they are held, as they are in the last step of the fit.
+    """
+    found, bound = descend(model, theta), _GAIN + size
     why = f"a Newton step on the dense criterion promises {shown(found.gain, 2)} deviance"
     left = _row("deviance left to gain", float(fit.certificate.deviance_left), found.gain, bound, why)
     lower = f"steps from our parameters gain {shown(fit.criterion - found.lowest, 2)} deviance"

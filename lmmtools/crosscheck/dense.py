@@ -1,12 +1,14 @@
 """The dense oracle: a linear mixed model from its definition, with V built row by row.
 
-    y = o + X beta + sum_t Z_t b_t + e,   b_t ~ N(0, sigma^2 A_t (x) T_t),   e ~ N(0, sigma^2 W^-1)
+    y = o + X beta + sum_t Z_t b_t + e,   b_t ~ N(0, sigma^2 A_t (x) T_t),   e ~ N(0, sigma^2 R)
 
-with a term t for each bar of the formula (any number of grouping factors), T_t the covariance of one level's effects
-(`structures`) and A_t that of its levels, known (I unless given). So Var(y) = sigma^2 V with
-V = sum_t Z_t (A_t (x) T_t) Z_t' + W^-1. Everything below is read off that normal law, costs
-O(n^3), and shares no line with the fast path: it makes its own Z and its own Lambda, factorises V
+with a term t for each bar of the formula (any number of grouping factors, or none), T_t the covariance of one level's
+effects (`structures`), A_t that of its levels, known (I unless given), and R that of the residuals (`residual_laws`;
+W^-1 unless given). So Var(y) = sigma^2 V with V = sum_t Z_t (A_t (x) T_t) Z_t' + R. Everything below is read off that
+normal law, costs O(n^3), and shares no line with the fast path: it makes its own Z, Lambda and R, factorises V
 itself and never forms a cross-product. It is slow on purpose and is what the fast path is tested against.
+
+`theta` is all parameters: those of the terms, then phi, those of the residuals, on their natural scale.
 
 References
 ----------
@@ -25,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.linalg import block_diag, qr, solve_triangular
 
+from lmmtools.crosscheck.residual_laws import ResidualLaw
 from lmmtools.crosscheck.rounding import Rounding
 from lmmtools.crosscheck.structures import Structure, structure_of
 from lmmtools.errors import ModelError
@@ -107,11 +110,13 @@ class DenseModel:
     X : ndarray (n, p)
         Fixed-effects matrix of full column rank; p may be 0.
     terms : tuple of DenseTerm
-        Random-effects blocks, in the order in which theta runs through them.
+        Random-effects blocks, in the order in which theta runs through them; there may be none.
     weights, offset : ndarray (n,) or None
         Precision weights, Var(e_i) = sigma^2 / w_i, and known part of the mean.
     reml : bool
         Which criterion.
+    residual : Residual or None
+        The structure of the residuals, as a design holds it.
 
     Raises
     ------
@@ -125,6 +130,7 @@ class DenseModel:
     weights: NDArray | None = None
     offset: NDArray | None = None
     reml: bool = True
+    residual: Any = None
 
     def __post_init__(self) -> None:
         """Refuse a V that would not fit in memory."""
@@ -142,7 +148,7 @@ class DenseModel:
     @cached_property
     def Z(self) -> NDArray:
         """Random-effects matrix (n, Q): columns by term, then level, then effect."""
-        return np.hstack([self.spread(t.matrix, t.codes, t) for t in self.terms])
+        return np.hstack([np.zeros((len(self.y), 0)), *(self.spread(t.matrix, t.codes, t) for t in self.terms)])
 
     @staticmethod
     def spread(matrix: NDArray, codes: NDArray, term: DenseTerm) -> NDArray:
@@ -156,6 +162,8 @@ class DenseModel:
 
     def Lambda(self, theta: NDArray) -> NDArray:
         """Relative covariance factor (Q, K) of all random effects."""
+        if not self.terms:
+            return np.zeros((0, 0))
         return block_diag(*(np.kron(term.levels_root(), block) for block, term in self.blocks(theta)))
 
     def blocks(self, theta: NDArray) -> list[tuple[NDArray, DenseTerm]]:
@@ -164,19 +172,40 @@ class DenseModel:
 
     def split(self, theta: NDArray) -> list[NDArray]:
         """Each term's own part of theta."""
-        cuts = np.cumsum([term.n_theta for term in self.terms])
-        return np.split(np.asarray(theta, dtype=float), cuts[:-1])
+        cuts = np.cumsum([term.n_theta for term in self.terms], dtype=int)
+        return np.split(np.asarray(theta, dtype=float), cuts)[:-1]
+
+    def phi(self, theta: NDArray) -> NDArray:
+        """The parameters of the residuals: theta beyond the terms' own."""
+        return np.asarray(theta, dtype=float)[sum(term.n_theta for term in self.terms) :]
+
+    @cached_property
+    def law(self) -> ResidualLaw | None:
+        """The structure of the residuals, if there is one."""
+        return None if self.residual is None else ResidualLaw(self.residual, len(self.y), self.weights)
 
     @property
     def bounds(self) -> NDArray:
         """Lowest and highest value of each theta, (m, 2)."""
-        return np.vstack([term.law.bounds for term in self.terms])
+        own = [] if self.law is None else [self.law.bounds]
+        return np.vstack([np.zeros((0, 2)), *(term.law.bounds for term in self.terms), *own])
+
+    @property
+    def open(self) -> NDArray:
+        """Which of the bounds are not themselves values, (m, 2)."""
+        terms = np.zeros((sum(term.n_theta for term in self.terms), 2), dtype=bool)
+        return terms if self.law is None else np.vstack([terms, self.law.open])
+
+    def R(self, theta: NDArray) -> NDArray:
+        """Covariance of the residuals over sigma^2, (n, n)."""
+        if self.law is not None:
+            return self.law.R(self.phi(theta))
+        return np.diag(np.ones(len(self.y)) if self.weights is None else 1.0 / self.weights)
 
     def V(self, theta: NDArray) -> NDArray:
         """Marginal covariance over sigma^2, (n, n)."""
         ZL = self.Z @ self.Lambda(theta)
-        noise = np.ones(len(self.y)) if self.weights is None else 1.0 / self.weights
-        return ZL @ ZL.T + np.diag(noise)
+        return ZL @ ZL.T + self.R(theta)
 
     @property
     def response(self) -> NDArray:
@@ -204,7 +233,7 @@ class DenseModel:
         Raises
         ------
         numpy.linalg.LinAlgError
-            If V is singular to working precision.
+            If V is singular to working precision, or no covariance of the residuals has these parameters.
         """
         w = _whiten(self, theta)
         sigma = np.sqrt(w.r2 / self.dof)
@@ -212,7 +241,7 @@ class DenseModel:
         cov_by = T @ self.Z.T  # Cov(b, y) over sigma^2
         half = solve_triangular(w.L, cov_by.T, lower=True)
         modes = half.T @ w.e  # E(b | y) = T Z' V^-1 (y - X beta)
-        noise = solve_triangular(w.L, w.e, lower=True, trans="T")  # W E(e | y) = V^-1 (y - X beta)
+        noise = solve_triangular(w.L, w.e, lower=True, trans="T")  # R^-1 E(e | y) = V^-1 (y - X beta)
         return DenseFit(
             theta=np.asarray(theta, dtype=float),
             criterion=self.criterion(theta),
@@ -221,24 +250,26 @@ class DenseModel:
             sigma=float(sigma),
             modes=modes,
             modes_cov=sigma**2 * (T - half.T @ half),  # Var(b | y), beta known: lme4's condVar
-            fitted=self.y - (noise if self.weights is None else noise / self.weights),  # X beta + Z b may cancel
+            fitted=self.y - self.R(theta) @ noise,  # X beta + Z b may cancel
         )
 
     def rounding(self, theta: NDArray) -> Rounding:
         """What rounding leaves of the estimates at a given theta."""
         w = _whiten(self, theta)
-        scale = np.ones((len(self.y), 1)) if self.weights is None else np.sqrt(self.weights)[:, None]
+        R = self.R(theta)
+        scale = 1.0 / np.sqrt(np.diag(R))[:, None]
+        # rows scaled to a unit diagonal of R, of eigenvalues low ... high: those of V lie in [low, high + |ZL|^2]
+        low, high = (1.0, 1.0) if self.law is None else np.linalg.eigvalsh(scale * R * scale.T)[[0, -1]]
         Z, Lambda = scale * self.Z, self.Lambda(theta)
-        # eigenvalues of V lie in [1, 1 + |ZL|^2] (rows whitened), and the products Z L carry errors of |Z||L| eps
-        sizes = [np.sqrt(np.linalg.norm(A, 1) * np.linalg.norm(A, np.inf)) for A in
-                 (np.abs(Z) @ np.abs(Lambda), Z @ Lambda)]  # fmt: skip
+        # and the products Z L carry errors of |Z||L| eps
+        sizes = [_norm(np.abs(Z) @ np.abs(Lambda)), _norm(Z @ Lambda)]
         size = np.abs(self.response) + np.abs(self.X) @ np.abs(w.beta)
         return Rounding(
             n=len(self.y),
-            condition=float((1 + sizes[0]) * (1 + sizes[1])),
+            condition=float((np.sqrt(high) + sizes[0]) * (np.sqrt(high) + sizes[1]) / low),
             S=w.LX.T @ w.LX,
             beta=w.beta,
-            y_norm=float(np.linalg.norm(scale[:, 0] * size)),
+            y_norm=float(np.linalg.norm(scale[:, 0] * size) / np.sqrt(low)),
             q=w.r2,
         )
 
@@ -276,6 +307,11 @@ class _Whitened:
         return float(self.e @ self.e)
 
 
+def _norm(A: NDArray) -> float:
+    """A bound of the spectral norm: the root of the largest sums of a column and of a row."""
+    return float(np.sqrt(np.linalg.norm(A, 1) * np.linalg.norm(A, np.inf))) if A.size else 0.0
+
+
 def square(n: int) -> str:
     """``"7185 × 7185"``."""
     return f"{format_value(n, 'int')} × {format_value(n, 'int')}"
@@ -301,7 +337,9 @@ def _whiten(model: DenseModel, theta: NDArray) -> _Whitened:
 
 def dense_model(design: Any, *, reml: bool = True) -> DenseModel:
     """
-    Copy a Design's raw arrays into a DenseModel: y, X, and each term's matrix, codes, structure and known root.
+    Copy a Design's raw arrays into a DenseModel: y, X, each term's matrix, codes, structure and known root.
+
+    The structure of the residuals is taken as it is: its arrays are frozen.
 
     Parameters
     ----------
@@ -336,4 +374,5 @@ def dense_model(design: Any, *, reml: bool = True) -> DenseModel:
         weights=None if design.weights is None else np.array(design.weights, dtype=float),
         offset=None if design.offset is None else np.array(design.offset, dtype=float),
         reml=reml,
+        residual=design.residual,
     )

@@ -8,11 +8,13 @@ sigma^2 and r^2 = y'Py, the criterion d has (Harville 1977, equations 4.1 and 4.
            - (nu/r^2) (y'P V_kl P y - 2 y'P V_k P V_l P y) - (nu/r^4) (y'P V_k P y)(y'P V_l P y)
 
 where V_k = Z (I (x) T_k) Z' for the term that theta_k belongs to (Z times the root of its levels' covariance), and
-V_kl likewise, zero between terms. So all traces are those of T_k and T_kl with blocks of Z'MZ.
+V_kl likewise, zero between terms. So all traces are those of T_k and T_kl with blocks of Z'MZ. For a parameter of the
+residuals V_k is R_k, zero but for pairs of rows of one residual group, and V_kl is zero between them and the terms.
 
 Where Lambda is linear in theta the boundary needs no bounds: T is the same for either sign of a column, so a variance
 of zero is a stationary point, and a step off it that leads down shows as negative curvature. The parameters of the
-other structures keep within theirs: a slope that leads out of them promises nothing.
+other structures keep within theirs: a slope that leads out of them promises nothing, and a bound that is itself no
+value of its parameter, such as a correlation of one, is only neared.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import block_diag
+from scipy.sparse import csr_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +35,7 @@ __all__ = ["Descent", "derivatives", "descend"]
 
 _ROUNDS = 3  # from 1 % beside an optimum, two Newton steps reach its rounding
 _NONE = 1e-12  # curvature relative to the largest that is rounding
+_NEAR = 0.1  # of the way to an open bound that a step leaves
 _AT = 1e-9  # a parameter so near its bound, in its own step, lies on it
 
 
@@ -78,27 +82,9 @@ def derivatives(model: DenseModel, theta: NDArray) -> tuple[NDArray, NDArray]:
     Harville, D. A. (1977). Maximum likelihood approaches to variance component estimation and to related
     problems. J. Amer. Statist. Assoc. 72, 320-338.
     """
-    M, P, Py = _projections(model, theta)
-    r2 = model.response @ Py
-    rate, parts = model.dof / r2, _parts(model, theta)
-    Z = np.hstack([part.Z for part in parts])
-    NM, NP, u = Z.T @ M @ Z, Z.T @ P @ Z, Z.T @ Py
-    own = [(part, slope) for part in parts for slope in part.slopes]
-    traces = [part.own_blocks(NM) for part in parts]
-    squares = [part.by_level(u).T @ part.by_level(u) for part in parts]
-    moves = [(part.by_level(u) @ slope).ravel() for part, slope in own]
-    turned = [part.times(slope, NM) for part, slope in own]
-    flat = [u[part.at] @ move for (part, _), move in zip(own, moves, strict=True)]
-    gradient = np.concatenate([part.along(G - rate * S) for part, G, S in zip(parts, traces, squares, strict=True)])
-    bends = [part.curved(G - rate * S) for part, G, S in zip(parts, traces, squares, strict=True)]
-    hessian = block_diag(*bends)
-    for k, (part, _) in enumerate(own):
-        for j, (other, _) in enumerate(own[: k + 1]):
-            value = -np.sum(turned[k][:, other.at] * turned[j][:, part.at].T)
-            value += 2 * rate * moves[k] @ NP[part.at, other.at] @ moves[j] - rate / r2 * flat[k] * flat[j]
-            hessian[k, j] += value
-            hessian[j, k] = hessian[k, j]
-    return gradient, hessian
+    at = _projections(model, theta)
+    gradient, hessian = _of_terms(at, _parts(model, theta))
+    return (gradient, hessian) if model.law is None else _with_residual(model, theta, at, gradient, hessian)
 
 
 def descend(model: DenseModel, theta: NDArray, rounds: int = _ROUNDS) -> Descent:
@@ -122,11 +108,15 @@ def descend(model: DenseModel, theta: NDArray, rounds: int = _ROUNDS) -> Descent
         If V is singular to working precision.
     """
     at, lowest, gain = np.asarray(theta, dtype=float), model.criterion(theta), None
+    if not len(at):  # nothing to move: a mean, and independent residuals of one variance
+        return Descent(0.0, float(lowest), at)
     low, high = model.bounds.T
+    shut = ~model.open.T
     for _ in range(rounds):
         unit = _units(model, at)
         gradient, hessian = derivatives(model, at)
-        held = ((at - low <= _AT * unit) & (gradient > 0)) | ((high - at <= _AT * unit) & (gradient < 0))
+        below, above = shut & (np.stack([at - low, high - at]) <= _AT * unit)
+        held = (below & (gradient > 0)) | (above & (gradient < 0))
         unit = np.where(held, 0.0, unit)
         values, vectors = np.linalg.eigh(hessian * np.outer(unit, unit))
         along = vectors.T @ (gradient * unit)
@@ -134,7 +124,7 @@ def descend(model: DenseModel, theta: NDArray, rounds: int = _ROUNDS) -> Descent
         size = np.where(none, np.inf, np.abs(values))
         gain = 0.5 * float(np.sum(along**2 / size)) if gain is None else gain
         steps = [-vectors @ (along / size), *vectors.T[(values < 0) & ~none]]
-        found = [np.clip(at + unit * step, low, high) for step in _shortened(steps)]
+        found = [_inside(model, at, at + unit * step) for step in _shortened(steps)]
         criteria = [_value(model, point) for point in found]
         best = int(np.argmin(criteria))
         if not criteria[best] < lowest:
@@ -143,8 +133,15 @@ def descend(model: DenseModel, theta: NDArray, rounds: int = _ROUNDS) -> Descent
     return Descent(gain or 0.0, float(lowest), at)
 
 
+def _inside(model: DenseModel, at: NDArray, to: NDArray) -> NDArray:
+    """A point with each parameter moved to its bound at most, and to near it where the bound is no value."""
+    low, high = model.bounds.T
+    near = np.where(model.open.T, _NEAR * at + (1 - _NEAR) * np.stack([low, high]), np.stack([low, high]))
+    return np.clip(to, *near)
+
+
 def _value(model: DenseModel, theta: NDArray) -> float:
-    """The criterion, infinite where V is singular to working precision."""
+    """The criterion, infinite where V is singular to working precision or parameters are no covariance's."""
     try:
         return model.criterion(theta)
     except np.linalg.LinAlgError:
@@ -161,17 +158,18 @@ def _shortened(steps: list[NDArray]) -> list[NDArray]:
 def _units(model: DenseModel, theta: NDArray) -> NDArray:
     """Steps (m,) in each theta of like effect on V: about the residual variance, or the random effects' own.
 
-    For a parameter with two bounds, a quarter of the way between them.
+    For a parameter with two bounds, a quarter of the way between them; the residuals' own are their law's.
     """
     bends = [np.sum(part.own_blocks(part.Z.T @ part.Z) * np.array([b[k] for k, b in enumerate(part.bends)]), (1, 2))
              for part in _parts(model, theta)]  # fmt: skip
-    slopes = np.sqrt(np.abs(np.concatenate(bends)) / (2 * len(model.y)))
+    slopes = np.sqrt(np.abs(np.concatenate([np.zeros(0), *bends])) / (2 * len(model.y)))
     unit = 1.0 / np.where(slopes > 0, slopes, 1.0)
-    between = model.bounds[:, 1] - model.bounds[:, 0]
+    own = np.asarray(theta, dtype=float)[: len(unit)]
+    between = (model.bounds[:, 1] - model.bounds[:, 0])[: len(unit)]
     sds = ~np.isfinite(between)
-    unit[sds] *= max(1.0, float(np.abs(theta[sds] / unit[sds]).max(initial=0.0)))
+    unit[sds] *= max(1.0, float(np.abs(own[sds] / unit[sds]).max(initial=0.0)))
     unit[~sds] = 0.25 * between[~sds]
-    return unit
+    return unit if model.law is None else np.append(unit, model.law.units(model.phi(theta)))
 
 
 @dataclass(frozen=True)
@@ -217,9 +215,83 @@ def _parts(model: DenseModel, theta: NDArray) -> list[_Part]:
     return parts
 
 
-def _projections(model: DenseModel, theta: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """M (n, n), P (n, n) and Py (n,) at theta."""
+@dataclass(frozen=True)
+class _Projections:
+    """M (n, n), P (n, n), Py (n,), r^2 and nu/r^2."""
+
+    M: NDArray
+    P: NDArray
+    Py: NDArray
+    r2: float
+    rate: float
+
+
+def _projections(model: DenseModel, theta: NDArray) -> _Projections:
     V_inverse = np.linalg.inv(model.V(theta))
     VX = V_inverse @ model.X
     P = V_inverse - VX @ np.linalg.solve(model.X.T @ VX, VX.T)
-    return (P if model.reml else V_inverse), P, P @ model.response
+    Py = P @ model.response
+    r2 = model.response @ Py
+    return _Projections(P if model.reml else V_inverse, P, Py, r2, model.dof / r2)
+
+
+def _of_terms(at: _Projections, parts: list[_Part]) -> tuple[NDArray, NDArray]:
+    """Gradient and Hessian in the parameters of the terms."""
+    if not parts:
+        return np.zeros(0), np.zeros((0, 0))
+    Z, rate = np.hstack([part.Z for part in parts]), at.rate
+    NM, NP, u = Z.T @ at.M @ Z, Z.T @ at.P @ Z, Z.T @ at.Py
+    own = [(part, slope) for part in parts for slope in part.slopes]
+    traces = [part.own_blocks(NM) for part in parts]
+    squares = [part.by_level(u).T @ part.by_level(u) for part in parts]
+    moves = [(part.by_level(u) @ slope).ravel() for part, slope in own]
+    turned = [part.times(slope, NM) for part, slope in own]
+    flat = [u[part.at] @ move for (part, _), move in zip(own, moves, strict=True)]
+    gradient = np.concatenate([part.along(G - rate * S) for part, G, S in zip(parts, traces, squares, strict=True)])
+    bends = [part.curved(G - rate * S) for part, G, S in zip(parts, traces, squares, strict=True)]
+    hessian = block_diag(*bends)
+    for k, (part, _) in enumerate(own):
+        for j, (other, _) in enumerate(own[: k + 1]):
+            value = -np.sum(turned[k][:, other.at] * turned[j][:, part.at].T)
+            value += 2 * rate * moves[k] @ NP[part.at, other.at] @ moves[j] - rate / at.r2 * flat[k] * flat[j]
+            hessian[k, j] += value
+            hessian[j, k] = hessian[k, j]
+    return gradient, hessian
+
+
+def _with_residual(
+    model: DenseModel, theta: NDArray, at: _Projections, of_terms: NDArray, inner: NDArray
+) -> tuple[NDArray, NDArray]:
+    """Gradient and Hessian in all parameters, from those of the terms."""
+    law, parts, t = model.law, _parts(model, theta), len(of_terms)
+    jet, (i, j) = law.entries(model.phi(theta)), law.pairs
+    twice = np.where(i == j, 1.0, 2.0)  # a pair of rows is two entries
+    slopes = [jet.first.get(k, np.zeros(len(i))) for k in range(law.m)]
+    sparse = [_symmetric(slope, i, j, law.n) for slope in slopes]
+    Z = np.hstack([np.zeros((law.n, 0)), *(part.Z for part in parts)])
+    u = Z.T @ at.Py
+    of_T = [part.Z @ (part.by_level(u) @ slope).ravel() for part in parts for slope in part.slopes]
+    moved = np.array([*of_T, *(R @ at.Py for R in sparse)]).reshape(-1, law.n)  # V_k Py of every parameter
+    forms = moved @ at.Py
+    gradient = np.array([np.sum(twice * slope * at.M[i, j]) for slope in slopes]) - at.rate * forms[t:]
+    hessian = 2 * at.rate * moved @ at.P @ moved.T - at.rate / at.r2 * np.outer(forms, forms)
+    hessian[:t, :t] = inner
+    for k, R in enumerate(sparse):
+        MRM = (R @ at.M).T @ at.M
+        N = Z.T @ MRM @ Z
+        with_T = np.concatenate([np.zeros(0), *(part.along(part.own_blocks(N)) for part in parts)])
+        hessian[t + k, :t] -= with_T
+        hessian[:t, t + k] -= with_T
+        hessian[t + k, t:] -= [np.sum(twice * slope * MRM[i, j]) for slope in slopes]
+    weight = twice * (at.M[i, j] - at.rate * at.Py[i] * at.Py[j])
+    for (k, l), bend in jet.second.items():
+        hessian[t + k, t + l] += weight @ bend
+        hessian[t + l, t + k] = hessian[t + k, t + l]
+    return np.append(of_terms, gradient), hessian
+
+
+def _symmetric(entries: NDArray, i: NDArray, j: NDArray, n: int) -> csr_array:
+    """A symmetric matrix from one entry of each pair."""
+    off = i != j
+    rows, columns = np.append(i, j[off]), np.append(j, i[off])
+    return csr_array((np.append(entries, entries[off]), (rows, columns)), shape=(n, n))

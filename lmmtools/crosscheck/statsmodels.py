@@ -93,6 +93,10 @@ def _split(design: Any) -> _Split:
 
 def why_not_expressible(design: Any) -> str:
     """Why MixedLM cannot be given this model, or an empty string."""
+    if design.residual is not None:
+        return f"MixedLM has independent residuals of one variance; it cannot express {design.residual.text}"
+    if not design.terms:
+        return "MixedLM needs random effects, and this model has none"
     if design.weights is not None:
         return "MixedLM has no weights for observations (it refuses the argument)"
     if any(t.known_root is not None for t in design.terms):

@@ -4,10 +4,15 @@
 those of autoregressions, `known` reads known covariances of levels, `terms` puts random terms in order; `checks` says
 what is wrong with the data, `crossing` how grouping factors stand to one another; `build` composes these, `newdata`
 repeats them on new rows.
+
+`residual` holds residual structures as values, which `residual_parts` makes: `residual_correlations` of
+`residual_positions` and `residual_pairs`, `residual_variances`; all read the data through `residual_variables`.
+`residual_checks` looks at a structure beside the rest of the model, `residual_rows` repeats it on new rows.
 """
 
 from lmmtools.design.build import build_design
 from lmmtools.design.newdata import NewRows, NewTerm
+from lmmtools.design.residual import Correlation, Residual, Variance
 from lmmtools.design.value import Design, RandomTerm
 
-__all__ = ["Design", "NewRows", "NewTerm", "RandomTerm", "build_design"]
+__all__ = ["Correlation", "Design", "NewRows", "NewTerm", "RandomTerm", "Residual", "Variance", "build_design"]

@@ -17,13 +17,15 @@ from lmmtools.design.levels import Levels, categorise, interaction, is_text
 from lmmtools.design.newdata import Recipe
 from lmmtools.design.observed import Observed, observe
 from lmmtools.design.terms import left_sides, random_terms, structures_of
-from lmmtools.design.value import Design
+from lmmtools.design.value import Design, RandomTerm
 from lmmtools.errors import ModelError
-from lmmtools.formula import ParsedFormula, parse_formula
+from lmmtools.formula import ParsedFormula, ParsedResidual, parse_formula, parse_residual
 from lmmtools.formula.translate import columns as columns_of
 
 if TYPE_CHECKING:
     from lmmtools.design.matrices import Blueprint
+    from lmmtools.design.residual import Residual
+    from lmmtools.design.residual_rows import ResidualRecipe
 
 __all__ = ["build_design"]
 
@@ -38,6 +40,7 @@ def build_design(
     structures: Mapping[str, object] | None = None,
     contrasts: Mapping[str, object] | None = None,
     missing: str = "drop",
+    residual: str | ParsedResidual | None = None,
 ) -> Design:
     """The response, model matrices and groups that a formula and data define.
 
@@ -67,6 +70,9 @@ def build_design(
         All factors have treatment contrasts otherwise, ordered ones too (R gives those polynomials).
     missing : {"drop", "raise"}
         What to do with rows that have a missing value: leave out and say so, or refuse.
+    residual : str, optional
+        Correlation of the residuals within groups and what their sds depend on, such as
+        ``"ar1(time | Subject) * varident(Sex)"``; see `lmmtools.formula.parse_residual`.
 
     Returns
     -------
@@ -75,12 +81,14 @@ def build_design(
     Raises
     ------
     FormulaError
-        If the formula cannot be read.
+        If the formula or the residual structure cannot be read.
     DataError
-        If the data do not hold what the formula needs, or a known covariance matrix is none, or lacks levels.
+        If the data do not hold what the formula needs, or a known covariance matrix is none, or lacks levels; if two
+        rows of a residual group have one time, or a covariate of the residual sd is not what it must be.
     ModelError
         If there are as many fixed effects as rows, contrasts are unknown, `known` names no grouping factor, a
-        structure does not do what it must, or `missing` is neither of its values.
+        structure does not do what it must, or `missing` is neither of its values; if the data cannot tell parameters
+        of the residual structure, or the random effects say the same.
 
     Notes
     -----
@@ -103,13 +111,16 @@ def build_design(
         )
     if missing not in ("drop", "raise"):
         raise ModelError(f"missing={missing!r} is unknown: choose 'drop' or 'raise'.")
+    structure = residual if residual is None or isinstance(residual, ParsedResidual) else parse_residual(residual)
+    named = (*parsed.columns, *(structure.columns if structure else ()))
     extra = [name for name in (weights, offset) if isinstance(name, str)]
-    columns = take(data, dict.fromkeys([*parsed.columns, *extra]))
+    columns = take(data, dict.fromkeys([*named, *extra]))
     # a missing weight is an error, not a missing row, unless the formula reads that column too
-    apart = weights if isinstance(weights, str) and weights not in (*parsed.columns, offset) else None
+    apart = weights if isinstance(weights, str) and weights not in (*named, offset) else None
     keep, message = checks.complete_rows(columns, missing, apart)
     used = columns if keep is None else columns.rows(keep)
-    given = _Given(weights, offset, columns.index, keep, Known(known), structures_of(parsed, structures))
+    own = structures_of(parsed, structures)
+    given = _Given(weights, offset, columns.index, keep, Known(known), own, structure)
     messages = [] if message is None else [message]
     dropped = columns.index[:0] if keep is None else columns.index[~keep]
     return _assemble(parsed, used, given, dict(contrasts or {}), dropped, messages)
@@ -125,6 +136,7 @@ class _Given:
     keep: np.ndarray | None
     known: Known
     structures: Mapping[str, object]
+    residual: ParsedResidual | None
 
 
 def _assemble(
@@ -163,15 +175,17 @@ def _assemble(
     weights, offset = _weights(columns, given), _offset(blueprint, made.values, columns, given)
     sides = left_sides(parsed, blueprint, made, columns, messages)
     terms = random_terms(parsed, sides, groups, given.structures, given.known, messages)
+    residual, learnt = _residual(given, columns, X, y if offset is None else y - offset, terms, messages)
     named = given.offset if isinstance(given.offset, str) else None
     axes = tuple(side.axis for side in sides)
     as_array = given.offset is not None and named is None
     in_X = made.specs is None and not dropped_columns  # every variable is a column of it
     seen = Observed() if in_X else observe(blueprint, parsed, columns, categories, fixed_names)
-    recipe = Recipe(blueprint, made.specs, contrasts, rank.kept, named, as_array, axes, rank.dropped, seen)
+    recipe = Recipe(blueprint, made.specs, contrasts, rank.kept, named, as_array, axes, rank.dropped, seen, learnt)
     return Design(
         parsed.text, parsed, parsed.response, y, X, fixed_names, weights, offset, terms, columns.index, dropped_rows,
         dropped_columns, tuple(dict.fromkeys(messages)), columns.units, columns.nouns, columns.descriptions, recipe,
+        residual,
     )  # fmt: skip
 
 
@@ -186,6 +200,27 @@ def _groups(parsed: ParsedFormula, columns: Columns, messages: list[str]) -> dic
     if len(groups) > 1:
         messages += crossing_notes(groups, single)
     return groups
+
+
+def _residual(
+    given: _Given, columns: Columns, X: np.ndarray, y: np.ndarray, terms: tuple[RandomTerm, ...], messages: list[str]
+) -> tuple[Residual | None, ResidualRecipe | None]:
+    """The residual structure beside the rest of the model, and how it was read."""
+    if given.residual is None:
+        return None, None
+    from lmmtools.design import residual_checks
+    from lmmtools.design.residual_parts import residual_of
+    from lmmtools.design.residual_rows import ResidualRecipe
+
+    learnt: dict = {}
+    residual = residual_of(given.residual, columns, learnt, messages)
+    residual_checks.check_within(residual.variances)
+    residual_checks.check_fitted_exactly(residual.variances, X, y, random=bool(terms))
+    residual_checks.check_unstructured(residual, X, random=bool(terms))
+    residual_checks.check_with_terms(residual, terms, weighted=given.weights is not None)
+    if note := residual_checks.correlation_note(residual.correlation, residual.variances):
+        messages.append(note)
+    return residual, ResidualRecipe(given.residual, learnt)
 
 
 def _finite_columns(parsed: ParsedFormula, columns: Columns) -> set[str]:

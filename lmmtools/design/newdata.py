@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lmmtools.core.rank import Dependence
     from lmmtools.design.matrices import Blueprint, Matrices
     from lmmtools.design.positions import Axis
+    from lmmtools.design.residual_rows import ResidualRecipe
     from lmmtools.design.value import Design, RandomTerm
     from lmmtools.formula import ParsedFormula
 
@@ -50,6 +51,8 @@ class Recipe:
         Columns of the fixed part that did not stay, and what they repeat.
     observed : Observed
         What the rows say of the predictors, for means over them.
+    residual : ResidualRecipe or None
+        How the residual structure was read.
     """
 
     blueprint: Blueprint
@@ -61,6 +64,7 @@ class Recipe:
     axes: tuple[Axis | None, ...] = ()
     dropped: tuple[Dependence, ...] = ()
     observed: Observed = field(default_factory=Observed)
+    residual: ResidualRecipe | None = None
 
     @property
     def specs(self) -> ModelSpecs:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import scipy.sparse
 
     from lmmtools.design.newdata import NewRows, Recipe
+    from lmmtools.design.residual import Residual, Variance
 
 __all__ = ["Design", "RandomTerm", "freeze"]
 
@@ -116,6 +117,8 @@ class Design:
         What a column holds, in words; where the data know it.
     recipe : Recipe
         How to build the same columns from new data.
+    residual : Residual or None
+        The structure of the residuals' covariance; None where they are independent but for `weights`.
     """
 
     formula: str
@@ -135,6 +138,7 @@ class Design:
     nouns: Mapping[str, tuple[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     descriptions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     recipe: Recipe | None = field(default=None, repr=False)
+    residual: Residual | None = None
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -184,6 +188,12 @@ class Design:
         from lmmtools.design.newdata import new_rows
 
         return new_rows(self, newdata, unseen=unseen, groups=groups)
+
+    def residual_rows(self, newdata: object) -> tuple[Variance, ...]:
+        """The variance functions at new rows; see `lmmtools.design.residual_rows.residual_rows`."""
+        from lmmtools.design.residual_rows import residual_rows
+
+        return residual_rows(self, newdata)
 
 
 def _rebuilt(values: dict) -> Design:

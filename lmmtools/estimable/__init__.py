@@ -9,5 +9,6 @@ know of the design is noted (`notes`).
 from lmmtools.estimable.confounded import refuse_confounded
 from lmmtools.estimable.flat import flat_directions
 from lmmtools.estimable.notes import design_notes
+from lmmtools.estimable.residual import refuse_confounded_residual
 
-__all__ = ["design_notes", "flat_directions", "refuse_confounded"]
+__all__ = ["design_notes", "flat_directions", "refuse_confounded", "refuse_confounded_residual"]

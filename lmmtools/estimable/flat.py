@@ -17,6 +17,8 @@ __all__ = ["flat_directions"]
 def flat_directions(criterion: Criterion) -> tuple[str, ...]:
     """Combinations of (co)variances that no data of this design determine, in words."""
     w, specs = criterion.working, criterion.design.terms
+    if not specs:
+        return ()
     effects = Counter((spec.factor, name) for spec in specs for name in spec.names)
     found = []
     for direction in w.gram.null_space():

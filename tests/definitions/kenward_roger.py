@@ -1,13 +1,17 @@
 """Kenward and Roger's inference for fixed effects, from V and its derivatives written out.
 
-    Var(y) = Sigma = sum_i gamma_i G_i        (gamma: the elements of Cov(b) of every term, and sigma^2; G_0 = W^-1)
+    Var(y) = Sigma(gamma),  G_i and G_ij its first and second derivatives
     Phi  = (X' Sigma^-1 X)^-1
     P_i  = -X' Sigma^-1 G_i Sigma^-1 X        Q_ij = X' Sigma^-1 G_i Sigma^-1 G_j Sigma^-1 X
+    R_ij = X' Sigma^-1 G_ij Sigma^-1 X
     I_ij = 1/2 [tr(Sigma^-1 G_i Sigma^-1 G_j) - 2 tr(Phi Q_ij) + tr(Phi P_i Phi P_j)],    W = I^-1
-    Phi_A = Phi + 2 Phi [sum_ij W_ij (Q_ij - P_i Phi P_j)] Phi
+    Phi_A = Phi + 2 Phi [sum_ij W_ij (Q_ij - P_i Phi P_j - 1/4 R_ij)] Phi
 
-Sigma is linear in gamma, so the second derivatives R_ij of the paper are zero. Scaled F statistic, its two moments
-and the degrees of freedom as pbkrtest 0.5-2 has them, the places included where a moment has no value.
+gamma are the elements of Cov(b) of every term, sigma^2 and what the residuals have. Where all their covariances make
+up a linear space (W^-1 alone; sds by group; compound symmetry; an unstructured matrix with an sd for each occasion),
+gamma are its coordinates: Sigma is linear in them, all R_ij are zero, and no choice of coordinates matters. Where they
+do not, gamma are sigma^2 and the structure's own parameters, and Phi_A depends on that choice. Scaled F statistic, its
+two moments and the degrees of freedom as pbkrtest 0.5-2 has them, the places included where a moment has no value.
 
 References
 ----------
@@ -21,11 +25,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["KenwardRoger", "covariance_directions", "kenward_roger"]
+__all__ = ["KenwardRoger", "covariance_directions", "kenward_roger", "linear_directions", "with_derivatives"]
 
 # Eigenvalues of the information, scaled to a unit diagonal, that are rounding: parameters that the design cannot tell
 # apart. What is computed does not depend on how such parameters are divided up.
 _RANK = 1e-9
+# Singular values of covariances of the residuals, relative to the largest, that are rounding.
+_SPAN = 1e-8
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,27 @@ def covariance_directions(term):
     return np.array(diagonal + [D + D.T for D in crossed])
 
 
-def kenward_roger(model, theta):
+def linear_directions(model):
+    """Basis (k, n, n) of the linear space that the residuals' covariances make up; None where they make up none.
+
+    A family is (an open part of) a linear space where its members span no more dimensions than it has at each of them.
+    """
+    if model.law is None:
+        return model.R(())[None]
+    law, rng = model.law, np.random.default_rng(0)
+    low = np.where(law.bounds[:, 0] == 0, 0.3, -0.3)
+    high = np.where(np.isinf(law.bounds[:, 1]) & (low > 0), 2.0, 0.5)
+    jets = [law.entries(rng.uniform(low, high)) for _ in range(law.m + 3)]
+    members = np.array([jet.value for jet in jets])
+    _, sizes, rows = np.linalg.svd(members / np.linalg.norm(members, axis=1)[:, None], full_matrices=False)
+    k = int(np.sum(sizes > _SPAN * sizes[0]))
+    # a correlation of occasions that no group has together moves nothing
+    there = np.array([jets[0].value, *(slope for slope in jets[0].first.values() if slope.any())])
+    sizes = np.linalg.svd(there / np.linalg.norm(there, axis=1)[:, None], compute_uv=False)
+    return np.array([law.dense(row) for row in rows[:k]]) if k == np.sum(sizes > _SPAN * sizes[0]) else None
+
+
+def kenward_roger(model, theta, *, linear=True):
     """
     The adjusted covariance of the fixed effects and what degrees of freedom take, at theta and its sigma.
 
@@ -102,17 +128,33 @@ def kenward_roger(model, theta):
     model : DenseModel
         REML; terms unstructured, diagonal or compound symmetric with one variance.
     theta : ndarray (m,)
+    linear : bool
+        Whether residuals whose covariances make up a linear space have its coordinates; otherwise the parameters
+        are sigma^2 and the structure's own.
 
     Returns
     -------
     KenwardRoger
     """
-    fit, X = model.fit_at(theta), model.X
-    G = [np.eye(len(X)) if model.weights is None else np.diag(1.0 / model.weights)]
+    G = []
     for term in model.terms:
         Z, A = model.spread(term.matrix, term.codes, term), term.levels_root() @ term.levels_root().T
         G += [Z @ np.kron(A, D) @ Z.T for D in covariance_directions(term)]
-    G = np.array(G)
+    directions = linear_directions(model) if linear or model.law is None else None
+    if directions is not None:
+        return with_derivatives(model, theta, np.array([*directions, *G]))
+    fit, phi, q = model.fit_at(theta), model.phi(theta), len(G)
+    slopes = model.law.slopes(phi)
+    G = np.array([*G, model.R(theta), *(fit.sigma**2 * slopes)])
+    H = np.zeros((len(G), *G.shape))
+    H[q, q + 1 :] = H[q + 1 :, q] = slopes
+    H[q + 1 :, q + 1 :] = fit.sigma**2 * model.law.bends(phi)
+    return with_derivatives(model, theta, G, H)
+
+
+def with_derivatives(model, theta, G, H=None):
+    """The same for parameters in which Var(y) has the derivatives G (m, n, n) and H (m, m, n, n), None where zero."""
+    fit, X = model.fit_at(theta), model.X
     inverse = np.linalg.inv(fit.sigma**2 * model.V(theta))
     Phi = np.linalg.inv(X.T @ inverse @ X)
     VG, VX = inverse @ G, inverse @ X
@@ -126,4 +168,6 @@ def kenward_roger(model, theta):
     size[size == 0] = 1.0
     W = np.linalg.pinv(information / np.outer(size, size), rcond=_RANK, hermitian=True) / np.outer(size, size)
     U = np.einsum("ij,ijab->ab", W, Q) - np.einsum("ij,iab,bc,jcd->ad", W, P, Phi, P, optimize=True)
+    if H is not None:
+        U -= 0.25 * VX.T @ np.tensordot(W, H) @ VX
     return KenwardRoger(fit.beta, Phi, Phi + 2 * Phi @ U @ Phi, P, W)

@@ -1,6 +1,7 @@
 """Satterthwaite's degrees of freedom, from V and its derivatives written out.
 
-The variance f of l'beta is a function of the covariance parameters phi = (theta, sigma), and
+The variance f of l'beta is a function of the covariance parameters phi = (theta, sigma), theta with the parameters of
+the residuals if these have a structure, and
 
     df = 2 f^2 / (g' C g),    f = sigma^2 l'(X'V^-1 X)^-1 l,    g = df/dphi,    C = 2 H^-1
 
@@ -21,6 +22,8 @@ Kuznetsova, A., Brockhoff, P. B., Christensen, R. H. B. (2017). lmerTest package
 from dataclasses import dataclass
 
 import numpy as np
+
+from tests.definitions.marginal import derivatives_of_V
 
 __all__ = ["Satterthwaite", "satterthwaite"]
 
@@ -84,7 +87,7 @@ def satterthwaite(model, theta):
     S_inverse = np.linalg.inv(X.T @ VX)
     P = V_inverse - VX @ S_inverse @ VX.T
     M, Py = P if model.reml else V_inverse, P @ model.response
-    first, second = _derivatives_of_V(model, theta)
+    first, second = derivatives_of_V(model, theta)
     m = len(first)
     H = np.zeros((m + 1, m + 1))
     moved, MV = first @ Py, M @ first
@@ -104,19 +107,3 @@ def _inverse(H):
     size = np.sqrt(np.abs(np.diagonal(H)))
     size[size == 0] = 1.0
     return np.linalg.pinv(H / np.outer(size, size), rcond=_RANK, hermitian=True) / np.outer(size, size)
-
-
-def _derivatives_of_V(model, theta):
-    """First (m) and second (m, m) derivatives of V in theta, each (n, n)."""
-    n, m = len(model.y), len(theta)
-    first, second = np.zeros((m, n, n)), np.zeros((m, m, n, n))
-    start = 0
-    for term, own in zip(model.terms, model.split(theta), strict=True):
-        Z = model.spread(term.matrix, term.codes, term)
-        A = term.levels_root() @ term.levels_root().T
-        for k, slope in enumerate(term.law.slopes(own)):
-            first[start + k] = Z @ np.kron(A, slope) @ Z.T
-            for j, bend in enumerate(term.law.bends(own)[k]):
-                second[start + k, start + j] = Z @ np.kron(A, bend) @ Z.T
-        start += term.n_theta
-    return first, second

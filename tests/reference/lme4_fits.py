@@ -30,10 +30,10 @@ def references() -> dict[str, dict]:
     return {fit["id"]: fit for name in FILES for fit in read(name)}
 
 
-def read(name: str) -> list[dict]:
-    """The fits of one file."""
+def read(name: str, part: str = "fits") -> list[dict]:
+    """The fits of one file, or another list it has."""
     with gzip.open(HERE / name, "rt", encoding="utf-8") as file:
-        return json.load(file)["fits"]
+        return json.load(file)[part]
 
 
 @cache

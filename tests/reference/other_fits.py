@@ -37,15 +37,14 @@ def refitted(name: str) -> lt.LMMFit:
         return lt.fit_lmm(reference["formula"], data(reference["data_frame"]), reml=reference["method"] == "REML")
 
 
-def covariances(name: str) -> list[np.ndarray]:
+def covariances(reference: dict, design: lt.Design) -> list[np.ndarray]:
     """The reference's covariance of each of our terms, in the order of our design.
 
     nlme names a nested factor by its inner part alone, and puts the blocks of one factor into one matrix.
     """
-    reference = others()[name]
     left = {block["group"]: _covariance(block) for block in reference["random"]}
-    found, factors = [], {term.factor for term in design_of(name).terms}
-    for term in design_of(name).terms:
+    found, factors = [], {term.factor for term in design.terms}
+    for term in design.terms:
         parts = term.factor.split(":")
         names = {term.factor, ":".join(reversed(parts)), *(part for part in parts if part not in factors)}
         group = next(g for g in left if g in names)
@@ -64,8 +63,13 @@ def _covariance(block: dict) -> np.ndarray:
 
 def theta_there(name: str) -> np.ndarray:
     """The reference's parameters as our theta."""
-    sigma, out = others()[name]["sigma"], []
-    for term, covariance in zip(design_of(name).terms, covariances(name), strict=True):
+    return theta_of(others()[name], design_of(name))
+
+
+def theta_of(reference: dict, design: lt.Design) -> np.ndarray:
+    """The covariances and sigma of a reference as the theta of our design."""
+    sigma, out = reference["sigma"], []
+    for term, covariance in zip(design.terms, covariances(reference, design), strict=True):
         sd = np.sqrt(np.diag(covariance)) / sigma
         if term.structure == "us":
             L = np.linalg.cholesky(covariance / sigma**2)

@@ -35,9 +35,9 @@ def restart_points(working: Working, k: int) -> list[np.ndarray]:
         pace, so that the first k of a longer list are as well spread as a list of k (Halton 1960, Numer. Math. 2).
     """
     rng = np.random.default_rng(_SEED)
-    bases = _primes(len(working.terms))
+    bases = _primes(len(working.parts))
     return [
-        np.concatenate([_start(t, _size(i + 1, base), rng) for t, base in zip(working.terms, bases, strict=True)])
+        np.concatenate([_start(t, _size(i + 1, base), rng) for t, base in zip(working.parts, bases, strict=True)])
         for i in range(k)
     ]
 

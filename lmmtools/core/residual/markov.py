@@ -1,0 +1,123 @@
+"""Autoregressions of first order, in discrete and in continuous time: C⁻¹ is tridiagonal, whatever the gaps.
+
+Within a group, in the order of time, two neighbours Δ apart have correlation a = φ^Δ, and
+
+    x'C⁻¹x = x₁² + Σ (x_t − a_t x_{t−1})²/(1 − a_t²),    log|C| = Σ log(1 − a_t²)
+
+so C⁻¹ has 1 + f_t + f_{t+1} on its diagonal and g_t beside it, with f = a²/(1 − a²), g = −a/(1 − a²). Its derivatives
+in φ have the same form (Jones & Boadi-Boateng 1991, Biometrics 47, for the continuous case).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Markov", "MarkovAt"]
+
+
+@dataclass(frozen=True)
+class Markov:
+    """`ar1` or `car1` over rows in the order of group and time.
+
+    Attributes
+    ----------
+    gap : ndarray, shape (n,)
+        Time since the row before of the same group; 0 in a group's first row.
+    first : ndarray of bool, shape (n,)
+        Whether a row is a group's first.
+    """
+
+    gap: np.ndarray
+    first: np.ndarray
+    m = 1
+
+    def at(self, phi: np.ndarray) -> MarkovAt:
+        """C at φ."""
+        value = float(phi[0])
+        if not -1.0 < value < 1.0:
+            raise np.linalg.LinAlgError("an autoregression is stationary for |φ| < 1 only")
+        return MarkovAt(self, value)
+
+
+class MarkovAt:
+    """`Markov` at one φ."""
+
+    def __init__(self, law: Markov, phi: float) -> None:
+        self._first = law.first
+        follows, gap = ~law.first, law.gap
+        a = np.where(follows, np.power(phi, gap, where=follows, out=np.zeros_like(gap)), 0.0)
+        a1 = _power_slope(phi, gap, follows)
+        a2 = _power_bend(phi, gap, follows)
+        w = 1.0 / (1.0 - a * a)
+        if not np.all(np.isfinite(w)):
+            raise np.linalg.LinAlgError("neighbours are perfectly correlated to rounding")
+        self._a, self._w = a, w
+        f1, g1 = 2.0 * a * w**2, -w - 2.0 * a**2 * w**2
+        f2, g2 = 2.0 * w**2 + 8.0 * a**2 * w**3, -6.0 * a * w**2 - 8.0 * a**3 * w**3
+        self._zeroth = 1.0 + _both(a * a * w), -a * w
+        self._slopes = _both(f1 * a1), g1 * a1
+        self._bends = _both(f2 * a1**2 + f1 * a2), g2 * a1**2 + g1 * a2
+        d1, d2 = -2.0 * a * w, -2.0 * w - 4.0 * a**2 * w**2
+        self.logdet = -float(np.log(w).sum())
+        self.slope = np.array([float(d1 @ a1)])
+        self.bend = np.array([[float(d2 @ a1**2 + d1 @ a2)]])
+
+    def inverse(self, H: np.ndarray) -> np.ndarray:
+        """C⁻¹H."""
+        return _tridiagonal(*self._zeroth, H)
+
+    def first(self, k: int, H: np.ndarray, U: np.ndarray) -> np.ndarray:
+        """∂C⁻¹H."""
+        return _tridiagonal(*self._slopes, H)
+
+    def second(self, H: np.ndarray, U: np.ndarray, contract: Any) -> np.ndarray:
+        """contract(H, ∂²C⁻¹H), shape (1, 1, …)."""
+        return np.asarray(contract(H, _tridiagonal(*self._bends, H)))[None, None]
+
+    def whiten(self, H: np.ndarray) -> np.ndarray:
+        """What each row adds to the one before it, over its standard deviation."""
+        out = H.copy()
+        out[1:] -= self._a[1:, None] * H[:-1]
+        return out * np.sqrt(self._w)[:, None]
+
+    def colour(self, H: np.ndarray) -> np.ndarray:
+        """Rows from independent ones: in the order of time, all groups at once."""
+        out = H / np.sqrt(self._w)[:, None]
+        starts = np.flatnonzero(self._first)
+        length = np.diff(np.append(starts, len(H)))
+        for step in range(1, int(length.max(initial=1))):
+            rows = starts[length > step] + step
+            out[rows] += self._a[rows, None] * out[rows - 1]
+        return out
+
+
+def _power_slope(phi: float, gap: np.ndarray, follows: np.ndarray) -> np.ndarray:
+    out = np.zeros_like(gap)
+    np.power(phi, gap - 1.0, where=follows & (gap != 1.0), out=out)
+    return np.where(follows, np.where(gap == 1.0, 1.0, gap * out), 0.0)
+
+
+def _power_bend(phi: float, gap: np.ndarray, follows: np.ndarray) -> np.ndarray:
+    out = np.zeros_like(gap)
+    curved = follows & (gap != 1.0)
+    np.power(phi, gap - 2.0, where=curved & (gap != 2.0), out=out)
+    out[curved & (gap == 2.0)] = 1.0
+    return np.where(curved, gap * (gap - 1.0) * out, 0.0)
+
+
+def _both(f: np.ndarray) -> np.ndarray:
+    """f_t + f_{t+1}: each step has its share in the two rows it joins."""
+    out = f.copy()
+    out[:-1] += f[1:]
+    return out
+
+
+def _tridiagonal(diagonal: np.ndarray, beside: np.ndarray, H: np.ndarray) -> np.ndarray:
+    """Rows of a symmetric tridiagonal matrix times H; beside[t] stands at (t, t − 1)."""
+    out = diagonal[:, None] * H
+    out[1:] += beside[1:, None] * H[:-1]
+    out[:-1] += beside[1:, None] * H[1:]
+    return out

@@ -1,0 +1,134 @@
+"""Correlations without a sparse inverse: one dense matrix for every pattern of positions that groups share.
+
+With U = C⁻¹H and Y_k = C_kU:  ∂_kC⁻¹H = −C⁻¹Y_k  and  H'∂_k∂_lC⁻¹H = Y_k'C⁻¹Y_l + Y_l'C⁻¹Y_k − U'C_klU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lmmtools.core.residual.shapes import Shape
+
+__all__ = ["Patterned", "PatternedAt", "patterns_of"]
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Groups whose rows have the same correlations.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (K, n)
+        Rows of each group.
+    index : ndarray
+        What the shape needs to know of the positions; see `Shape`.
+    """
+
+    rows: np.ndarray
+    index: np.ndarray
+
+
+@dataclass(frozen=True)
+class Patterned:
+    """A `Shape` over groups of rows.
+
+    Attributes
+    ----------
+    shape : Shape
+    patterns : tuple of Pattern
+    """
+
+    shape: Shape
+    patterns: tuple[Pattern, ...]
+
+    @property
+    def m(self) -> int:
+        """Number of parameters."""
+        return self.shape.m
+
+    def at(self, phi: np.ndarray) -> PatternedAt:
+        """C at φ."""
+        return PatternedAt(self, phi)
+
+
+class PatternedAt:
+    """`Patterned` at one φ."""
+
+    def __init__(self, law: Patterned, phi: np.ndarray) -> None:
+        values = law.shape.at(phi)
+        self._parts = []
+        self.logdet, self.slope, self.bend = 0.0, np.zeros(law.m), np.zeros((law.m, law.m))
+        for pattern in law.patterns:
+            C, C1, C2 = values.matrices(pattern.index)
+            L = np.linalg.cholesky(C)
+            root = np.linalg.solve(L, np.eye(len(C)))
+            inverse = root.T @ root
+            K = len(pattern.rows)
+            turned = np.matmul(inverse, C1)  # C⁻¹C_k
+            self.logdet += 2.0 * K * float(np.log(np.diagonal(L)).sum())
+            self.slope += K * np.trace(turned, axis1=1, axis2=2)
+            flat = turned.reshape(law.m, C.size)
+            self.bend -= K * (flat @ turned.transpose(0, 2, 1).reshape(law.m, C.size).T)
+            if C2 is not None:
+                self.bend += K * np.tensordot(C2, inverse)
+            self._parts.append((pattern.rows, L, inverse, C1, C2))
+
+    def inverse(self, H: np.ndarray) -> np.ndarray:
+        """C⁻¹H."""
+        return self._apply([inverse for _, _, inverse, _, _ in self._parts], H)
+
+    def first(self, k: int, H: np.ndarray, U: np.ndarray) -> np.ndarray:
+        """∂_kC⁻¹H."""
+        return self._apply([-inverse @ C1[k] for _, _, inverse, C1, _ in self._parts], U)
+
+    def second(self, H: np.ndarray, U: np.ndarray, contract: Any) -> np.ndarray:
+        """contract(H, ∂_k∂_lC⁻¹H), shape (m, m, …)."""
+        m = len(self.slope)
+        out = np.zeros((m, m, *np.shape(contract(H[:1], H[:1]))))
+        Y = np.empty((m, *U.shape))
+        for rows, _, _, C1, _ in self._parts:
+            Y[:, rows] = np.matmul(C1[:, None], U[rows])
+        for k in range(m):
+            X = self.inverse(Y[k])
+            for j in range(m):
+                out[k, j] += contract(Y[j], X)
+                out[j, k] += contract(X, Y[j])
+        if any(C2 is not None for *_, C2 in self._parts):
+            for k in range(m):
+                for j in range(m):
+                    out[k, j] -= contract(U, self._apply([C2[k, j] for *_, C2 in self._parts], U))
+        return out
+
+    def whiten(self, H: np.ndarray) -> np.ndarray:
+        """L⁻¹H."""
+        return self._apply([np.linalg.solve(L, np.eye(len(L))) for _, L, _, _, _ in self._parts], H)
+
+    def colour(self, H: np.ndarray) -> np.ndarray:
+        """LH."""
+        return self._apply([L for _, L, _, _, _ in self._parts], H)
+
+    def _apply(self, matrices: Sequence[np.ndarray], H: np.ndarray) -> np.ndarray:
+        out = np.empty_like(H)
+        for (rows, *_), matrix in zip(self._parts, matrices, strict=True):
+            out[rows] = np.matmul(matrix, H[rows])
+        return out
+
+
+def patterns_of(index: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> tuple[Pattern, ...]:
+    """Groups with the same positions together.
+
+    Parameters
+    ----------
+    index : sequence of ndarray
+        What the shape needs to know of each group's positions.
+    rows : sequence of ndarray of int
+        Rows of each group.
+    """
+    found: dict[tuple[tuple[int, ...], bytes], list[int]] = {}
+    for j, positions in enumerate(index):
+        found.setdefault((positions.shape, positions.tobytes()), []).append(j)
+    return tuple(Pattern(np.array([rows[j] for j in mine]), index[mine[0]]) for mine in found.values())

@@ -1,0 +1,169 @@
+"""Maximum likelihood: closed forms where there are any, and alternating generalised least squares for all.
+
+Σ scalar: ordinary least squares. Σ free: Khatri's estimator (1966) as covariance adjustment (Rao 1965): B from the
+regression of Y_1 = YQ_X on G and Y_2 = YQ_2, without S⁻¹ and without iteration. Σ diagonal has no closed form.
+
+Alternating (de Leeuw 2004): B by generalised least squares given Σ, then Σ as the mean cross-products of the residuals,
+of its own structure; each step lowers the deviance. A hypothesis C B D = T enters the first, still in closed form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmmtools.growth.problem import Problem
+
+__all__ = ["ALGORITHMS", "Constraint", "Estimate", "adjusted", "alternating", "estimate", "start_values"]
+
+ALGORITHMS = ("closed form", "alternating")
+
+_MOST_STEPS = 20_000
+_STILL = 1e-13  # relative change of Σ at which the iteration has arrived
+_HEAVY = 1e-6  # variance of the occasion that a start follows, relative to the others
+_SAME = 1e-7  # of a deviance: above it two optima are different
+
+
+@dataclass(frozen=True, eq=False)
+class Constraint:
+    """C B D = T in orthonormal bases: C̃ A D̃ = T with C̃ (c, g) and D̃ (p, d) of full rank."""
+
+    C: np.ndarray
+    D: np.ndarray
+    T: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Where a search ended.
+
+    Attributes
+    ----------
+    A : ndarray, shape (g, p)
+        B in orthonormal bases.
+    Sigma : ndarray, shape (m, m)
+    deviance : float
+        n log det Σ + nm: −2 log L without nm log 2π.
+    steps : int
+        Times that Σ was computed.
+    converged : bool
+    others : tuple of float
+        Deviances of other local minima.
+    """
+
+    A: np.ndarray
+    Sigma: np.ndarray
+    deviance: float
+    steps: int
+    converged: bool = True
+    others: tuple[float, ...] = ()
+
+
+def estimate(problem: Problem, structure: str, algorithm: str) -> Estimate:
+    """The maximum-likelihood estimate.
+
+    Parameters
+    ----------
+    problem : Problem
+    structure : {"scalar", "diagonal", "free"}
+    algorithm : {"closed form", "alternating"}
+    """
+    if algorithm == "alternating":
+        return alternating(problem, structure)
+    A = problem.U @ problem.within[0] if structure == "scalar" else adjusted(problem)[0]
+    return _at(problem, A, structure, 1)
+
+
+def adjusted(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Khatri's estimator, and what its tests are made of.
+
+    Returns
+    -------
+    A : ndarray, shape (g, p)
+    W : ndarray, shape (p, p)
+        Cross-products of the residuals of Y_1 on G and Y_2, of n − g − (m − p) degrees of freedom: (Q_X'S⁻¹Q_X)⁻¹.
+    M : ndarray, shape (g, g)
+        Var(rows of A) over that of its columns, given Y_2: the block of G in the inverse of [Q_G, Y_2]'[Q_G, Y_2].
+    """
+    QX, _, Q2 = problem.within
+    U, E = problem.U, problem.E
+    if not Q2.shape[1]:
+        return U @ QX, QX.T @ (E.T @ E) @ QX, np.eye(problem.g)
+    Q, R = np.linalg.qr(E @ Q2)
+    E1 = E @ QX
+    across = Q.T @ E1
+    A = U @ QX - U @ Q2 @ np.linalg.solve(R, across)
+    left = E1 - Q @ across
+    half = np.linalg.solve(R.T, (U @ Q2).T)
+    return A, left.T @ left, np.eye(problem.g) + half.T @ half
+
+
+def _mean_products(R: np.ndarray, structure: str) -> np.ndarray:
+    """The Σ of a structure that is most likely given residuals."""
+    n, m = R.shape
+    if structure == "free":
+        return R.T @ R / n
+    squares = np.einsum("ij,ij->j", R, R) / n
+    return np.diag(np.full(m, squares.mean()) if structure == "scalar" else squares)
+
+
+def _at(problem: Problem, A: np.ndarray, structure: str, steps: int, converged: bool = True) -> Estimate:
+    Sigma = _mean_products(problem.residuals(A), structure)
+    size = np.sqrt(np.diagonal(Sigma))
+    logdet = np.linalg.slogdet(Sigma / np.outer(size, size))[1] + 2.0 * np.sum(np.log(size))
+    return Estimate(A, Sigma, float(problem.n * (logdet + problem.m)), steps, converged)
+
+
+def start_values(problem: Problem, structure: str) -> list[np.ndarray]:
+    """Where the iteration starts from.
+
+    With Σ diagonal a curve that follows one occasion closely may be a local minimum (each term of the deviance is the
+    logarithm of a quadratic): besides equal variances, those of S and each single occasion are followed.
+    """
+    m = problem.m
+    if structure != "diagonal":
+        return [np.eye(m)]
+    spread = np.einsum("ij,ij->j", problem.E, problem.E)
+    pure = np.where(spread > 0.0, spread, max(spread.max(), 1.0))
+    starts = [np.diag(np.full(m, pure.mean())), np.diag(pure)]
+    for j in range(m):
+        starts.append(np.diag(pure * np.where(np.arange(m) == j, _HEAVY, 1.0)))
+    return starts
+
+
+def alternating(problem: Problem, structure: str, constraint: Constraint | None = None) -> Estimate:
+    """The best end of alternating generalised least squares from each start."""
+    ends = [_search(problem, structure, start, constraint) for start in start_values(problem, structure)]
+    best = min(ends, key=lambda end: end.deviance)
+    others: list[float] = []
+    for end in sorted(ends, key=lambda end: end.deviance):
+        if end.converged and all(end.deviance - known > _SAME for known in (best.deviance, *others)):
+            others.append(end.deviance)
+    return Estimate(best.A, best.Sigma, best.deviance, sum(e.steps for e in ends), best.converged, tuple(others))
+
+
+def _search(problem: Problem, structure: str, Sigma: np.ndarray, constraint: Constraint | None) -> Estimate:
+    for step in range(1, _MOST_STEPS + 1):
+        A = _generalised(problem, Sigma, constraint)
+        after = _mean_products(problem.residuals(A), structure)
+        size = np.sqrt(np.diagonal(after))
+        moved = np.max(np.abs(after - Sigma) / np.outer(size, size))
+        Sigma = after
+        if moved <= _STILL * problem.m:
+            return _at(problem, A, structure, step)
+    return _at(problem, A, structure, _MOST_STEPS, converged=False)
+
+
+def _generalised(problem: Problem, Sigma: np.ndarray, constraint: Constraint | None) -> np.ndarray:
+    """A by generalised least squares given Σ, under a hypothesis if there is one."""
+    QX = problem.within[0]
+    size = np.sqrt(np.diagonal(Sigma))
+    weighted = np.linalg.solve(Sigma / np.outer(size, size), QX / size[:, None]) / size[:, None]
+    P = np.linalg.inv(QX.T @ weighted)
+    A = problem.U @ weighted @ P
+    if constraint is None:
+        return A
+    C, D = constraint.C, constraint.D
+    off = np.linalg.solve(C @ C.T, C @ A @ D - constraint.T)
+    return A - C.T @ off @ np.linalg.solve(D.T @ P @ D, D.T @ P)

@@ -1,0 +1,81 @@
+"""Likelihood-ratio tests of growth curve models, the smaller nested in the larger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmtools.errors import ModelError
+from lmmtools.frames import Frame, frame
+
+__all__ = ["ratio_table"]
+
+_ORDER = ("scalar", "diagonal", "free")
+_INSIDE = 1e-8  # of a column of length one
+
+
+def ratio_table(smaller: Any, larger: Any) -> Frame:
+    """Test a smaller model against a larger one.
+
+    Parameters
+    ----------
+    smaller, larger : GmanovaFit
+        Of the same Y; G, X and Σ of the smaller in those of the larger.
+
+    Returns
+    -------
+    Frame
+        A row a fit: ``npar, loglik, deviance, chisq, df, p_value``.
+
+    Raises
+    ------
+    ModelError
+        If the responses differ, or the models are not nested.
+
+    Notes
+    -----
+    χ² holds for many subjects. No parameter of the smaller model lies on a boundary: Σ is positive definite in both.
+    """
+    from scipy.special import chdtrc
+
+    for fit in (smaller, larger):
+        if type(fit).__name__ != "GmanovaFit":
+            raise ModelError(f"lrt: takes growth curve models; got {type(fit).__name__}.")
+    if smaller.Y.shape != larger.Y.shape or not np.array_equal(smaller.Y, larger.Y):
+        raise ModelError("lrt: the two models were fitted to different responses, or to these in another order.")
+    outside = [
+        what
+        for what, small, large in (
+            ("between", smaller.problem.between[0], larger.problem.between[0]),
+            ("within", smaller.problem.within[0], larger.problem.within[0]),
+        )
+        if np.linalg.norm(small - large @ (large.T @ small), axis=0).max() > _INSIDE
+    ]
+    if _ORDER.index(smaller.structure) > _ORDER.index(larger.structure):
+        outside.append("sigma")
+    if outside:
+        raise ModelError(
+            f"lrt: the smaller model is not nested in the larger: its {' and '.join(outside)} can do what the larger's "
+            "cannot. Exchange the two, or compare them by aic."
+        )
+    df, chisq = larger.npar - smaller.npar, max(smaller.deviance - larger.deviance, 0.0)
+    if not df:
+        raise ModelError("lrt: the two are the same model, so there is nothing to test.")
+    rows = [(f.npar, f.loglik, f.criterion, np.nan, pd.NA, np.nan) for f in (smaller, larger)]
+    rows[1] = (*rows[1][:3], chisq, df, float(chdtrc(df, chisq)))
+    table = pd.DataFrame(
+        rows, columns=["npar", "loglik", "deviance", "chisq", "df", "p_value"],
+        index=[f"{f.between_text}, {f.within_text}, {f.structure}" for f in (smaller, larger)],
+    ).astype({"df": "Int64"})  # fmt: skip
+    return frame(
+        table,
+        caption="Likelihood-ratio test of growth curve models (ML)",
+        label="tbl-lrt",
+        notes=("The χ² reference holds for many subjects.",),
+        headings={"npar": "Parameters", "loglik": "log-lik.", "deviance": "−2 log-lik.", "chisq": "χ²", "df": "df",
+                  "p_value": "p"},
+        formats={"npar": "int", "loglik": "fixed3", "deviance": "fixed3", "chisq": "fixed3", "df": "int",
+                 "p_value": "p"},
+    )  # fmt: skip

@@ -1,0 +1,82 @@
+"""The residual covariance of a fit, σ²R(φ̂), in the order of the design's rows: what simulation and residuals need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lmmtools.core.residual import INDEPENDENT, NoiseAt, noise_of, time_order
+
+__all__ = ["ResidualCovariance", "residual_covariance"]
+
+
+@dataclass(frozen=True)
+class ResidualCovariance:
+    """R = W^(−½) S C S W^(−½) at one φ.
+
+    Attributes
+    ----------
+    sd : ndarray, shape (n,)
+        Standard deviation of each residual over σ.
+    groups : ndarray of int, shape (n,)
+        Residual group of each row; rows of different ones are independent.
+    order : ndarray of int, shape (n,)
+        The rows by residual group and position, as they stand in `at`.
+    at : NoiseAt
+        S C S in that order.
+    weights : ndarray, shape (n,), or None
+    """
+
+    sd: np.ndarray
+    groups: np.ndarray
+    order: np.ndarray
+    at: NoiseAt
+    weights: np.ndarray | None
+
+    def whiten(self, e: np.ndarray) -> np.ndarray:
+        """L⁻¹e with R = LL', L lower triangular in the order of residual group and position; shape (n,) or (n, c).
+
+        Each row less what those before it in its group say of it, over its standard deviation: independent rows of unit
+        variance, where e has covariance R.
+        """
+        return self._through(self.at.whiten, e, before=True)
+
+    def colour(self, e: np.ndarray) -> np.ndarray:
+        """Le: residuals of covariance R, from independent ones of unit variance."""
+        return self._through(self.at.colour, e, before=False)
+
+    def matrix(self, rows: np.ndarray) -> np.ndarray:
+        """R of some rows, shape (k, k): of a few groups, for it is written out for all rows of those it touches."""
+        rows = np.asarray(rows)
+        touched = np.flatnonzero(np.isin(self.groups, self.groups[rows]))
+        basis = np.zeros((len(self.sd), len(touched)))
+        basis[touched, np.arange(len(touched))] = 1.0
+        L = self.colour(basis)[rows]
+        return L @ L.T
+
+    def _through(self, change: Any, e: np.ndarray, *, before: bool) -> np.ndarray:
+        e = np.asarray(e, dtype=float)
+        H = e.reshape(len(e), -1)
+        root = None if self.weights is None else np.sqrt(self.weights)[:, None]
+        if root is not None and before:
+            H = H * root
+        found = np.empty_like(H)
+        found[self.order] = change(H[self.order])
+        if root is not None and not before:
+            found = found / root
+        return found.reshape(e.shape)
+
+
+def residual_covariance(design: Any, phi: np.ndarray) -> ResidualCovariance:
+    """σ²R over σ² at φ, shape (k,), of a design's rows."""
+    structure = design.residual or INDEPENDENT
+    order = time_order(structure.correlation, len(design.y))
+    at = noise_of(structure, order).at(phi)
+    sd = np.empty(len(order))
+    sd[order] = at.s
+    if design.weights is not None:
+        sd = sd / np.sqrt(design.weights)
+    groups = np.arange(len(order)) if structure.correlation is None else structure.correlation.codes
+    return ResidualCovariance(sd, groups, order, at, design.weights)
