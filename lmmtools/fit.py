@@ -8,8 +8,7 @@ from typing import Any
 from lmmtools.arguments import check_flag
 from lmmtools.design import build_design
 from lmmtools.errors import FormulaError
-from lmmtools.estimation import estimate
-from lmmtools.results import LMMFit
+from lmmtools.results import LMMFit, estimate
 
 __all__ = ["fit_gls", "fit_lmm"]
 
@@ -73,6 +72,7 @@ def fit_lmm(
     ModelError
         If the data cannot identify the model: a variance confounded with the residual's, more fixed effects than
         rows, a response without residual variance; with the largest model that can be estimated, where there is one.
+
     References
     ----------
     Bates, Mächler, Bolker & Walker (2015), Fitting linear mixed-effects models using lme4, J. Stat. Softw. 67(1).

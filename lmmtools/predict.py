@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import pandas as pd
 
 from lmmtools.arguments import check_level
 from lmmtools.core.modes import mode_sensitivity, random_variance
-from lmmtools.errors import LMMError
+from lmmtools.core.residual.multipliers import Multiplying
+from lmmtools.design.residual_rows import residual_rows
+from lmmtools.errors import DataError, LMMError
 
 __all__ = ["predict"]
 
@@ -36,7 +39,8 @@ def predict(
         What a level that was not in the data does: an error, or a conditional mode of zero.
     interval : {None, "mean", "observation"}
         Of the mean of a row (of its group if `random`), or of a new response with weight one (for the fitted
-        rows: with their weight).
+        rows: with their weight), whose residual has the standard deviation that the model's variance functions give
+        it; those of ``fitted()`` are taken at the prediction, for the fitted rows at their own fitted values.
     level : float
 
     Returns
@@ -47,7 +51,8 @@ def predict(
     Raises
     ------
     DataError
-        If new rows lack a column, or a level is new and `unseen` is ``"raise"``.
+        If new rows lack a column, or a level is new and `unseen` is ``"raise"``; for an observation also if a
+        variance function is not defined there.
     LMMError
         For an unknown `unseen` or `interval`, a level outside (0, 1), or an interval that takes in the effect of a new
         level of a factor with a known covariance matrix.
@@ -56,7 +61,10 @@ def predict(
     -----
     Given θ̂, the error of x'β̂ + z'b̂ is (x − X'V⁻¹ZTz)'(β̂ − β) + z'(b̂(β) − b), two independent parts, so its
     variance is a'Var(β̂)a + z'Var(b | y)z (Henderson 1975, Biometrics 31, sec. 3). For an unseen level
-    Var(b | y) is Var(b). The uncertainty of θ̂ is not included.
+    Var(b | y) is Var(b). The uncertainty of θ̂, and of the parameters of the residuals, is not included.
+
+    A new response is taken to have a residual of its own, also where the model lets residuals of one group be
+    correlated: what the residuals seen in a group say of one that was not seen (kriging) is not used.
     """
     if interval not in (None, "mean", "observation"):
         raise LMMError(f'predict: interval={interval!r} is unknown; use None, "mean" or "observation".')
@@ -75,11 +83,29 @@ def predict(
         return prediction
     variance = _mean_variance(fit, rows, random)
     if interval == "observation":
-        weights = getattr(rows, "weights", None)
-        variance = variance + fit.sigma**2 / (1.0 if weights is None else weights)
+        own = fit.noise.sd if newdata is None else _multiplier(fit, newdata, value)
+        variance = variance + (fit.sigma * own) ** 2
         if not random:
             variance = variance + _between_variance(fit, rows)
     return _with_interval(prediction, np.sqrt(variance), level)
+
+
+def _multiplier(fit: Any, newdata: Any, value: np.ndarray) -> np.ndarray | float:
+    """Standard deviations over σ of the residuals of new rows with these predictions."""
+    residual = fit.design.residual
+    if residual is None or not residual.variances:
+        return 1.0
+    parts = tuple(
+        replace(part, values=value) if part.fitted else part for part in residual_rows(fit.design, newdata)
+    )
+    phi = fit.phi[residual.slices[0].stop :] if residual.correlation is not None else fit.phi
+    try:
+        return np.exp(Multiplying(parts, len(value)).at(phi).log_s)
+    except np.linalg.LinAlgError as error:
+        raise DataError(
+            f"predict: `{residual.text}` gives some of the new rows a residual standard deviation of zero or infinity, "
+            "as where a power is taken of a prediction of zero: predict other rows, or the mean."
+        ) from error
 
 
 def _take(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -93,7 +119,7 @@ def _take(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
 def _mean_variance(fit: Any, rows: Any, random: bool) -> np.ndarray:
     """Variance of the error of x'β̂ [+ z'b̂]."""
     vcov = fit.vcov.to_numpy()
-    if not random:
+    if not (random and rows.terms):
         return np.einsum("ij,jk,ik->i", rows.X, vcov, rows.X)
     parts = _by_factor(fit, rows)
     a = rows.X

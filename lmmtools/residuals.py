@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lmmtools.errors import LMMError, NotYetSupported
@@ -21,8 +20,10 @@ def residuals(fit: Any, kind: str = "response") -> pd.Series:
     ----------
     fit : LMMFit
     kind : {"response", "marginal", "pearson", "normalized"}
-        y − fitted; y − Xβ̂ − offset; √w (y − fitted)/σ̂; as pearson, decorrelated by R, which is diagonal here,
-        so the same numbers.
+        y − fitted; y − Xβ̂ − offset; y − fitted over the residual's own standard deviation, which is σ̂ times its
+        multiplier, over √w with weights; the same decorrelated, L⁻¹(y − fitted)/σ̂ with R = LL'. L is lower triangular
+        in the order of residual group and position: each residual less what those before it in its group say of it. Of
+        a model whose residuals are uncorrelated these are the same numbers as ``"pearson"``.
 
     Raises
     ------
@@ -30,15 +31,21 @@ def residuals(fit: Any, kind: str = "response") -> pd.Series:
         For ``"standardized"``.
     LMMError
         For an unknown kind.
+
+    References
+    ----------
+    Pinheiro & Bates (2000), Mixed-effects models in S and S-PLUS, sec. 5.3.4 and 5.4.3, Springer.
     """
     design = fit.design
     if kind == "marginal":
         mean = design.X @ fit.fixef.to_numpy()
         value = design.y - (mean if design.offset is None else mean + design.offset)
+    elif kind == "normalized":
+        value = fit.noise.whiten(fit.resid.to_numpy()) / fit.sigma
     elif kind in _KINDS:
         value = fit.resid.to_numpy()
-        if kind != "response":
-            value = value / fit.sigma if design.weights is None else value * np.sqrt(design.weights) / fit.sigma
+        if kind == "pearson":
+            value = value / (fit.sigma * fit.noise.sd)
     elif kind == "standardized":
         raise NotYetSupported(
             'residuals: "standardized" divides by √(1 − leverage), which this version does not compute; '

@@ -16,23 +16,25 @@ from lmmtools.certificate import Certificate, certify_point
 from lmmtools.core.charts import ZERO
 from lmmtools.core.covariance import theta_names
 from lmmtools.core.criterion import Criterion
-from lmmtools.core.modes import across_homes, conditional_modes, modes_by_term
-from lmmtools.core.optimize import Optimum
+from lmmtools.core.modes import conditional_modes, modes_by_term
+from lmmtools.core.optimize import Optimum, minimize
 from lmmtools.core.solution import Solution
 from lmmtools.core.terms import unit_sizes
 from lmmtools.core.working import Working
 from lmmtools.design import Design
+from lmmtools.effects import ranef, ranef_cov
 from lmmtools.errors import LMMError, LMMWarning
-from lmmtools.estimable import design_notes
+from lmmtools.estimable import design_notes, refuse_confounded, refuse_confounded_residual
 from lmmtools.frames import Frame
+from lmmtools.iteration import settled
 from lmmtools.methods import InferenceMethods
-from lmmtools.predict import predict
 from lmmtools.noise import ResidualCovariance, residual_covariance
+from lmmtools.predict import predict
 from lmmtools.residuals import residuals
 from lmmtools.simulate import simulate
 from lmmtools.varcorr import variance_table
 
-__all__ = ["LMMFit", "summarize"]
+__all__ = ["LMMFit", "estimate", "summarize"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -215,38 +217,13 @@ class LMMFit(InferenceMethods):
 
     @property
     def ranef(self) -> dict[str, pd.DataFrame]:
-        """Conditional modes by grouping factor, a row a level, the terms of one factor side by side.
-
-        Effects that several terms of a factor have are told apart by the term's number: ``Intercept``,
-        ``Intercept.1``.
-        """
-        found = {}
-        for factor, places in self._by_factor.items():
-            names: list[str] = []
-            for k in places:
-                term = self.design.terms[k]
-                number = term.group.removeprefix(term.factor)
-                names += [f"{name}{number}" if name in names else name for name in term.names]
-            modes = np.hstack([self.modes[k] for k in places])
-            found[factor] = pd.DataFrame(modes, index=self.design.terms[places[0]].levels, columns=names)
-        return found
+        """Conditional modes by grouping factor, a row a level, the terms of one factor side by side."""
+        return ranef(self)
 
     @property
     def ranef_cov(self) -> dict[str, np.ndarray]:
         """Var(b | y) at β̂ and θ̂ by grouping factor, shape (levels, q, q), columns as in `ranef`."""
-        found = {}
-        for factor, places in self._by_factor.items():
-            homes = list(dict.fromkeys(self.working.homes[k] for k in places))
-            found[factor] = self.mode_cov[homes[0]] if len(homes) == 1 else across_homes(self, homes)
-        return found
-
-    @property
-    def _by_factor(self) -> dict[str, list[int]]:
-        """Places of each grouping factor's terms."""
-        found: dict[str, list[int]] = {}
-        for k, term in enumerate(self.design.terms):
-            found.setdefault(term.factor, []).append(k)
-        return found
+        return ranef_cov(self)
 
     @cached_property
     def _fitted(self) -> np.ndarray:
@@ -301,8 +278,6 @@ class LMMFit(InferenceMethods):
         LMMError
             If y does not hold a finite number for each row used.
         """
-        from lmmtools.estimation import estimate
-
         design = self.design
         if y is not None:
             if isinstance(y, pd.Series) and not y.index.equals(design.index):
@@ -335,6 +310,39 @@ class LMMFit(InferenceMethods):
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         return self.summary()._repr_mimebundle_(include, exclude)
+
+
+def estimate(design: Design, *, reml: bool = True) -> LMMFit:
+    """Fit a design.
+
+    Parameters
+    ----------
+    design : Design
+    reml : bool
+
+    Returns
+    -------
+    LMMFit
+
+    Raises
+    ------
+    ModelError
+        If a variance is confounded with the residual variance or with the residual structure, or the response is
+        reproduced exactly.
+    """
+    if design.residual is not None and any(part.fitted for part in design.residual.variances):
+        return settled(design, lambda one, start: _at_optimum(one, reml=reml, start=start))
+    return _at_optimum(design, reml=reml)
+
+
+def _at_optimum(design: Design, *, reml: bool, start: np.ndarray | None = None) -> LMMFit:
+    """The fit of a design whose variances are functions of what is given; from [θ, φ] where there is a start."""
+    criterion = Criterion(design, reml=reml)
+    if design.terms:
+        refuse_confounded(criterion)
+    if design.residual is not None:
+        refuse_confounded_residual(criterion)
+    return summarize(criterion, minimize(criterion, start))
 
 
 def summarize(criterion: Criterion, optimum: Optimum) -> LMMFit:

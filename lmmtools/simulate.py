@@ -16,7 +16,7 @@ _AT_ONCE = 4_000_000
 
 
 def simulate(fit: Any, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw n responses from N(Xβ̂ + offset, V̂), with new random effects.
+    """Draw n responses from N(Xβ̂ + offset, V̂), with new random effects and residuals of the fitted structure.
 
     Parameters
     ----------
@@ -40,8 +40,7 @@ def simulate(fit: Any, n: int, rng: np.random.Generator) -> np.ndarray:
     mean = design.X @ fit.fixef.to_numpy()
     if design.offset is not None:
         mean = mean + design.offset
-    scale = fit.sigma if design.weights is None else fit.sigma / np.sqrt(design.weights)[:, None]
-    draws = mean[:, None] + scale * rng.standard_normal((fit.nobs, n))
+    draws = mean[:, None] + fit.sigma * fit.noise.colour(rng.standard_normal((fit.nobs, n)))
     for term, Lambda in zip(design.terms, fit.Lambda, strict=True):
         root = term.known_root
         levels, q = len(term.levels) if root is None else root.shape[1], len(Lambda)

@@ -12,7 +12,7 @@ import pandas as pd
 from lmmtools.collapsed import zero_directions
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.frames import Frame, frame
-from lmmtools.estimation import estimate
+from lmmtools.results import estimate
 
 __all__ = ["explain_singular", "least_squares", "less_one_effect"]
 

@@ -10,6 +10,7 @@ from lmmtools.crosscheck.dense import DenseFit, DenseTerm
 from lmmtools.crosscheck.derivatives import derivatives, descend
 from lmmtools.crosscheck.structures import numerical
 
+_INSIDE = 1e-6  # how near a bound that is itself no value of its parameter
 _CONDITIONED = 0.15  # smallest eigenvalue of a correlation that tests start from
 
 __all__ = ["DenseFit", "DenseModel", "DenseTerm", "dense_model", "derivatives", "descend", "numerical", "units"]
@@ -39,15 +40,18 @@ class DenseModel(dense.DenseModel):
         """The lowest criterion from several random starts, and theta there: scipy's L-BFGS-B, then `descend`."""
         rng, found = np.random.default_rng(seed), []
         unit = units(self)
-        bounds = [(a / u, b / u) for (a, b), u in zip(self.bounds, unit, strict=True)]
+        bounds = (self.bounds + _INSIDE * self.open * [1, -1]) / unit[:, None]
         for _ in range(starts):
+            start = self.start(rng)
             with np.errstate(all="ignore"):
-                try:  # where L-BFGS-B leaves the parameters that are covariances, the start is given up
-                    end = minimize(lambda t: self.value_and_slope(t * unit, unit), self.start(rng) / unit, jac=True,
+                try:
+                    end = minimize(lambda t: self.value_and_slope(t * unit, unit), start / unit, jac=True,
                                    method="L-BFGS-B", bounds=bounds, options={"maxiter": 200})  # fmt: skip
                     there = descend(self, end.x * unit, rounds=10)
                 except np.linalg.LinAlgError:  # on the way to an infinite variance
-                    continue
+                    if self.law is None:
+                        continue
+                    there = descend(self, start, rounds=100)  # or to residuals of no covariance
             found.append((there.lowest, there.theta))
         return min(found, key=lambda pair: pair[0])
 

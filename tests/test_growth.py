@@ -229,6 +229,13 @@ def test_a_large_mean_costs_no_digits():
     assert far.deviance == pytest.approx(lt.fit_gmanova(Y, G, X).deviance, abs=1e-5)
 
 
+def test_many_subjects_are_no_matter():
+    rng = np.random.default_rng(0)
+    Y, G = rng.normal(size=(60_000, 8)).cumsum(axis=1), np.eye(3)[np.arange(60_000) % 3]
+    for sigma in ("scalar", "diagonal", "free"):  # 60,000 by 60,000 would be 29 GB
+        assert lt.fit_gmanova(Y, G, np.vander(np.linspace(-1, 1, 8), 3), sigma).npar > 9
+
+
 def test_the_lowest_of_several_optima_is_taken_and_said():
     rng = np.random.default_rng(3)
     found = 0

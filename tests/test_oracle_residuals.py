@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from lmmtools.errors import ModelError
+from tests.definitions.conditional_aic import conditional
 from tests.definitions.kenward_roger import kenward_roger, linear_directions, with_derivatives
 from tests.definitions.marginal import derivatives_of_V, marginal_covariance, normalized_residuals
+from tests.definitions.profile import profile_deviance
 from tests.definitions.residual_structures import by_definition, correlation, residual, variance
 from tests.definitions.satterthwaite import satterthwaite
 from tests.oracle import DenseModel, DenseTerm, derivatives, descend, numerical, start_of_residuals
@@ -300,7 +302,7 @@ def test_an_optimum_is_the_lowest_from_several_starts():
 @pytest.mark.parametrize("reml", [True, False])
 def test_satterthwaite_from_differences_of_the_deviance(reml):
     """With beta profiled out and sigma not: the observed Hessian and the slopes of Var(beta) by differences."""
-    m = model("ar1 * varident", terms=slopes_of_g()[1:], reml=reml)
+    m = model("ar1", terms=slopes_of_g()[1:], reml=reml)
     _, theta = m.lowest(starts=2)
     found = satterthwaite(m, theta)
     low, high = m.bounds.T
@@ -401,3 +403,29 @@ def test_normalized_residuals_are_what_a_row_has_beyond_those_before_it(name):
         weights = np.linalg.solve(R[np.ix_(before, before)], R[before, row]) if len(before) else np.zeros(0)
         own = R[row, row] - weights @ R[before, row]
         assert found[row] == pytest.approx((left[row] - weights @ left[before]) / (fit.sigma * np.sqrt(own)))
+
+
+@pytest.mark.parametrize("reml", [True, False])
+@pytest.mark.parametrize("name", ["ar1 * varident", "exp nugget"])
+def test_the_conditional_degrees_of_freedom_are_those_of_fits_to_other_responses(name, reml):
+    m = model(name, terms=slopes_of_g()[1:], reml=reml, seed=11)
+    _, theta = m.lowest(starts=3)
+    low, high = m.bounds.T
+    inside = (theta > low + 1e-4) & (theta < high - 1e-4)
+    assert inside.sum() >= 2
+    found = conditional(m, theta)
+    h = 1e-4 * m.fit_at(theta).sigma
+    for row in (0, 7):
+        moved = [dataclasses.replace(m, y=m.y + sign * h * np.eye(N)[row]) for sign in (1, -1)]
+        ends = [other.fit_at(descend(other, theta, rounds=8).theta).fitted for other in moved]
+        np.testing.assert_allclose(found.jacobian[:, row], (ends[0] - ends[1]) / (2 * h), atol=1e-5)
+
+
+def test_a_profile_of_a_residual_parameter_is_the_lowest_with_it_held():
+    m = model("ar1", terms=(), reml=False)
+    lowest, theta = m.lowest(starts=3)
+    sigma = m.fit_at(theta).sigma
+    for rho in (-0.3, 0.5):
+        found = profile_deviance(m, "residual", None, (0,), rho, [(theta, sigma)])
+        assert found == pytest.approx(m.criterion([rho]), abs=1e-6)
+        assert found > lowest

@@ -16,7 +16,7 @@ from lmmtools.core.basis import is_constant
 from lmmtools.errors import ModelError
 from lmmtools.frames import Frame, frame
 from lmmtools.nesting import Nesting, nesting
-from lmmtools.estimation import estimate
+from lmmtools.results import estimate
 from lmmtools.singular import least_squares, less_one_effect
 
 __all__ = ["ranova", "tested_without"]

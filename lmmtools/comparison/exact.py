@@ -15,7 +15,7 @@ from lmmtools.comparison.together import require_fits
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import counted, quoted
 from lmmtools.resampling.blocks import check_rng
-from lmmtools.estimation import estimate
+from lmmtools.results import estimate
 from lmmtools.singular import least_squares
 
 __all__ = ["exact_lrt", "find_term"]

@@ -37,7 +37,8 @@ class Criterion:
 
     Notes
     -----
-    Called with lme4's θ, or with [θ, φ] where the design has a residual structure, it is a pure function that any optimiser can take. Its `working` parameters are those
+    Called with lme4's θ, or with [θ, φ] where the design has a residual structure, φ on its natural scale, it is a
+    pure function that any optimiser can take. Its `working` parameters are those
     that `minimize` moves in: the same Λ in centred and scaled columns.
 
     Examples

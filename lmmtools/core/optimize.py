@@ -169,7 +169,9 @@ def _approached(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
     """A start nearer to the optimum, where the products know a way there that takes no factorisation."""
     w = criterion.working
     way = getattr(w.products, "approach", None)
-    if way is None or w.residual is not None or any(t.q != 1 or t.form is not None for t in w.terms) or len(set(w.homes)) < len(w.terms):
+    if way is None or w.residual is not None:
+        return theta
+    if any(t.q != 1 or t.form is not None for t in w.terms) or len(set(w.homes)) < len(w.terms):
         return theta
     times = way(w.stacked(theta), reml=criterion.reml)
     return theta if times is None else theta * times[list(w.homes)]

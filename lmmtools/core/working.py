@@ -15,7 +15,7 @@ X and Z are centred and scaled, y is replaced by its least-squares residual e, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -26,7 +26,8 @@ from lmmtools.core.basis import Columns, fixed_basis, least_squares, random_basi
 from lmmtools.core.covariance import combine, factor_basis, n_theta
 from lmmtools.core.identify import Gram
 from lmmtools.core.onefactor.products import one_factor, one_factor_within
-from lmmtools.core.residual import INDEPENDENT, Grouping, ResidualForm, ResidualTerm, structured_products
+from lmmtools.core.residual.around import about, groupings, structure_of, with_residual
+from lmmtools.core.residual.products import structured_products
 from lmmtools.core.solution import Products
 from lmmtools.core.terms import Term, stack_maps, working_term
 from lmmtools.errors import ModelError
@@ -214,49 +215,13 @@ def working_model(design: Any) -> Working:
     else:
         products, scale = _several(design, columns, basis.z, homes, basis.x, e, digits)
     residual, terms = None, _terms(design, basis)
-    if structure := _structure(design):
-        around = e if not design.terms else _about(design, columns, basis, beta)
-        products = structured_products(products, structure, _groupings(design, basis), [*basis.X, around / scale])
-        residual, terms = _residual_term(structure, terms)
+    if structure := structure_of(design):
+        around = e if not design.terms else about(y, columns.root, basis.X, beta)
+        products = structured_products(products, structure, groupings(design, basis), [*basis.X, around / scale])
+        residual, terms = with_residual(structure, terms)
     log_weights = 0.0 if design.weights is None else float(np.log(design.weights / weight).sum())
     levels = tuple(len(design.terms[homes.index(f)].levels) for f in range(len(basis.z)))
     return Working(products, terms, homes, levels, basis.R, beta, scale, np.sqrt(weight), log_weights, residual)
-
-
-def _structure(design: Any) -> Any:
-    """The residual structure; without one, independent residuals where there are no random effects to have products."""
-    structure = getattr(design, "residual", None)
-    return structure if structure is not None or design.terms else INDEPENDENT
-
-
-def _about(design: Any, columns: Columns, basis: Basis, beta: np.ndarray) -> np.ndarray:
-    """The whitened response less X̃β."""
-    y = design.y if design.offset is None else design.y - design.offset
-    e = y.astype(float, copy=True) if columns.root is None else columns.root * y
-    for b, x in zip(beta, basis.X, strict=True):
-        e -= b * x
-    return e
-
-
-def _groupings(design: Any, basis: Basis) -> list[Grouping]:
-    """Working columns, codes and known covariance of every factor."""
-    found = []
-    for f, order in enumerate(basis.z):
-        term = design.terms[basis.homes.index(f)]
-        Z = np.column_stack([basis.columns.whitened[i] for i in order])
-        found.append(Grouping(Z, np.asarray(term.codes), len(term.levels), _known_root(term)))
-    return found
-
-
-def _residual_term(structure: Any, terms: tuple[Term, ...]) -> tuple[Term, tuple[Term, ...]]:
-    """φ as a term below the others, and these with as many more rows in K and S."""
-    form = ResidualForm(structure)
-    m, R = form.n_theta, len(terms[0].K) if terms else 0
-    own = np.vstack([np.zeros((R, m)), np.eye(m)])
-    below = [
-        replace(t, K=np.vstack([t.K, np.zeros((m, t.q))]), S=np.vstack([t.S, np.zeros((m, t.q))])) for t in terms
-    ]
-    return ResidualTerm("residual", own, own, np.ones(m), np.ones(m), form), tuple(below)
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:

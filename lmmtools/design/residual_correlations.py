@@ -21,7 +21,7 @@ from lmmtools.design.residual_positions import (
 )
 from lmmtools.design.residual_variables import Variable, combined, distinct, label_of, labels_of, read_variable
 from lmmtools.errors import DataError
-from lmmtools.formats import quoted
+from lmmtools.formats import counted, quoted
 from lmmtools.formula import ResidualPart
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ def _check_by(part: ResidualPart, groups: Levels, by: Levels) -> None:
     first[groups.codes] = by.codes
     j = groups.codes[np.argmax(first[groups.codes] != by.codes)]
     found = quoted(map(label_of, by.levels[np.unique(by.codes[groups.codes == j])]), 4)
-    among = sum(1 for _ in np.unique(groups.codes[first[groups.codes] != by.codes]))
-    more = f" (and {among - 1} more groups change so)" if among > 1 else ""
+    others = len(np.unique(groups.codes[first[groups.codes] != by.codes])) - 1
+    more = f" (and {counted(others, 'more group')} {'changes' if others == 1 else 'change'} so)" if others else ""
     finer = f" ({':'.join((*part.group, *part.by))} is finer)" if part.group else ""
     raise DataError(
         f"`{part.label}`: {group_named(part, groups, j)} has {found} of `{name}`{more}, but rows that are correlated "

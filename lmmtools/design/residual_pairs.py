@@ -135,7 +135,7 @@ def _rounded(places: np.ndarray, scale: float) -> np.ndarray:
     """Times from the first on, without the digits that rounding made: 1000.3 − 1000.1 is 0.2."""
     if not scale:
         return places
-    return np.round(places - places.min(), 11 - int(np.ceil(np.log10(scale))))
+    return np.round(places - places.min(), 13 - int(np.ceil(np.log10(scale))))
 
 
 def _check_rounding(
@@ -145,8 +145,8 @@ def _check_rounding(
     lag = lags[lag_codes(lags, distances, scale)]
     if (np.abs(distances - lag) > _SAME * lag).any():
         raise DataError(
-            f"`{part.label}`: distances of `{variable.name}` ({label_of(lags[0])} is the smallest) differ in their last "
-            f"digits, as its values go up to {label_of(scale)}: count times from a start near them, as in "
+            f"`{part.label}`: distances of `{variable.name}` ({label_of(lags[0])} is the smallest) differ in their "
+            f"last digits, as its values go up to {label_of(scale)}: count times from a start near them, as in "
             f"I({variable.name} - start), or round them."
         )
 

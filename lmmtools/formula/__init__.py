@@ -1,6 +1,6 @@
 """Text → parsed formula: R's mixed-model notation, read once, without looking at any data.
 
-The whole grammar is read here, residual structures too, which `fit_lmm` does not fit.
+The whole grammar is read here, residual structures too.
 `syntax` turns text into a tree, `terms` and `bars` give the tree its meaning, `translate` writes R's
 spelling as formulaic's, and `residual` reads residual structures.
 """

@@ -89,7 +89,8 @@ def parse_residual(text: str) -> ParsedResidual:
     Parameters
     ----------
     text : str
-        Structures joined by ``*``, such as ``"ar1(time | Subject) * varident(Sex)"``.
+        Structures joined by ``*``, such as ``"ar1(time | Subject) * varident(Sex)"``: at most one correlation, any
+        number of variance functions.
 
     Returns
     -------
@@ -99,6 +100,19 @@ def parse_residual(text: str) -> ParsedResidual:
     ------
     FormulaError
         For an unknown structure, a second correlation, or wrong arguments; a caret shows the place.
+
+    Notes
+    -----
+    Correlations within groups, which are a column, ``a:b`` or ``a/b`` (both the combinations), or ``1`` for all rows:
+    ``ar1(t | g)`` and ``arma(t | g, p, q)`` over whole numbers or the positions of a factor's levels; ``car1(t | g)``
+    over any times; ``cs(g)``; ``toep(t | g)`` with a correlation for each distance, ``toep(t | g, k)`` for the k
+    smallest; ``us(t | g)`` for each pair of occasions; ``exp``, ``gaus``, ``spher`` and ``ratio`` of the Euclidean
+    distance, as in ``exp(x + y | g, nugget=True)``, where the group may be left out. ``by=f`` gives each level of a
+    factor parameters of its own. All have unit diagonal: an unstructured covariance is ``us(t | g) * varident(t)``.
+
+    Variance functions: ``varident(f)`` or ``varident(a:b)``, an sd for each level as a ratio to the first's;
+    ``varpower(v)`` |v|^δ; ``varexp(v)`` exp(δv); ``varconstpower(v)`` c + |v|^δ; ``varfixed(v)`` √v, nothing to
+    estimate. The three with a power or exponent take ``fitted()`` for v, and strata, ``varpower(v | f)``.
 
     Examples
     --------

@@ -49,7 +49,7 @@ def require_maximum(problem: Problem, structure: str, occasions: pd.Index) -> No
     """
     if problem.n == 1 and structure != "scalar":
         raise UnboundedLikelihood(
-            f"sigma='{structure}': Y has one subject, so a curve can go through its observation at any occasion and the "
+            f"sigma='{structure}': Y has one subject, so a curve can go through its observation at an occasion and the "
             "variance there goes to zero; no estimate exists. Use more subjects, or sigma='scalar'."
         )
     {"scalar": _scalar, "diagonal": _diagonal, "free": _free}[structure](problem, occasions)
@@ -138,7 +138,7 @@ def _null_space(problem: Problem) -> np.ndarray:
     scale = np.where(zero | (length == 0.0), 1.0, length)
     whole = np.linalg.norm(problem.Y, axis=0)
     blurred = 100.0 * np.finfo(float).eps * float(np.max(np.where(zero, 0.0, whole / scale)))
-    _, values, rows = np.linalg.svd(np.where(zero, 0.0, E / scale))
+    _, values, rows = np.linalg.svd(np.linalg.qr(np.where(zero, 0.0, E / scale), mode="r"))  # no n × n basis
     rank = int(np.sum(values > max(_SINGULAR, blurred) * max(values[0], _NONE)))
     rank = min(rank, problem.n - problem.g)
     N = rows[rank:].T / scale[:, None]  # (E / scale) v = E (v / scale)

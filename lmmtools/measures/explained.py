@@ -15,7 +15,7 @@ from lmmtools.frames import Frame, frame
 from lmmtools.inference.variances import check_weight, variances
 from lmmtools.measures.intervals import fit_required, limits
 from lmmtools.resampling.refits import Refits
-from lmmtools.estimation import estimate
+from lmmtools.results import estimate
 
 __all__ = ["variance_explained"]
 

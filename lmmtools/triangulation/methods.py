@@ -20,7 +20,7 @@ from lmmtools.profiles.parameters import Origin
 from lmmtools.profiles.paths import path_of
 from lmmtools.resampling import bootstrap
 from lmmtools.resampling.blocks import check_rng
-from lmmtools.estimation import estimate
+from lmmtools.results import estimate
 
 __all__ = ["Asked", "Said", "of_coefficient", "of_deviation"]
 

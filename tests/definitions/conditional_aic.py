@@ -1,14 +1,15 @@
 """The conditional AIC, from V and its derivatives written out, and the derivative of the fitted values row by row.
 
-With P = V^-1 - V^-1 X (X'V^-1 X)^-1 X'V^-1, W the weights and y less its offset,
+With P = V^-1 - V^-1 X (X'V^-1 X)^-1 X'V^-1, R the residuals' covariance over sigma^2 (W^-1 with weights and nothing
+else) and y less its offset,
 
-    yhat = y - W^-1 P y,    dyhat/dy = I - W^-1 P + sum_k W^-1 P V_k P y (dtheta_k/dy)',
+    yhat = y - R P y,    dyhat/dy = I - R P + sum_k (R P V_k P y - R_k P y) (dtheta_k/dy)',
     dtheta/dy = -H^-1 d2/dtheta dy,    d2/dtheta_l dy = -2 (nu/r2) P V_l P y + 2 (nu/r2^2) (y'P V_l P y) P y
 
 with d the criterion (-2 log-likelihood, restricted under REML) profiled over beta and sigma, r2 = y'P y, and H its
 observed second derivatives. An unstructured T of rank s moves as T = UU' with U of s columns, so that what has
 collapsed stays collapsed; U turns freely, which H^-1 leaves out as a pseudo-inverse. Other structures move in their own
-parameters, those on a bound held there.
+parameters, those on a bound held there, and so do the residuals', in which V_k = R_k.
 
 References
 ----------
@@ -19,7 +20,6 @@ Greven, S., Kneib, T. (2010). On the behaviour of marginal and conditional AIC i
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
 
 __all__ = ["Conditional", "conditional", "perturbed_trace"]
 
@@ -54,13 +54,13 @@ def conditional(model, theta):
     Conditional
     """
     fit, X, n = model.fit_at(theta), model.X, len(model.y)
-    noise = np.ones(n) if model.weights is None else 1 / model.weights
+    R = model.R(theta)
     V_inverse = np.linalg.inv(model.V(theta))
     P = V_inverse - V_inverse @ X @ np.linalg.pinv(X.T @ V_inverse @ X) @ X.T @ V_inverse
     Py, nu = P @ model.response, model.dof
     r2, M = model.response @ Py, P if model.reml else V_inverse
-    hat = np.eye(n) - noise[:, None] * P
-    first, second = _moves(model, theta)
+    hat = np.eye(n) - R @ P
+    first, second, of_residuals = _moves(model, theta)
     m = len(first)
     H, mixed = np.zeros((m, m)), np.zeros((m, n))
     shifted = np.array([V @ Py for V in first]).reshape(m, n)  # V_k P y
@@ -73,9 +73,10 @@ def conditional(model, theta):
             H[k, j] -= nu / r2**2 * quadratic[k] * quadratic[j]
     size = np.sqrt(np.maximum(np.abs(np.diagonal(H)), 1e-300))
     moved = -np.linalg.pinv(H / np.outer(size, size), rcond=_RANK, hermitian=True) @ (mixed / size[:, None])
-    slopes = noise[:, None] * (P @ shifted.T) / size
-    density = norm.logpdf(model.y, fit.fitted, fit.sigma * np.sqrt(noise))
-    return Conditional(hat, hat + slopes @ moved, float(density.sum()))
+    slopes = (R @ P @ shifted.T - (of_residuals[:, None] * shifted).T) / size
+    e = model.y - fit.fitted
+    density = -0.5 * (np.linalg.slogdet(2 * np.pi * fit.sigma**2 * R)[1] + e @ np.linalg.solve(R, e) / fit.sigma**2)
+    return Conditional(hat, hat + slopes @ moved, float(density))
 
 
 def perturbed_trace(fit, step=1e-4):
@@ -89,7 +90,7 @@ def perturbed_trace(fit, step=1e-4):
 
 
 def _moves(model, theta):
-    """First (m) and second (m, m) derivatives of V along everything that T can move in, each (n, n)."""
+    """First (m) and second (m, m) derivatives of V along all that T and R can move in, each (n, n); which are R's."""
     first, second = [], []
     for term, own in zip(model.terms, model.split(theta), strict=True):
         Z = model.spread(term.matrix, term.codes, term)
@@ -97,14 +98,20 @@ def _moves(model, theta):
         slopes, bends = _of_term(term, own)
         first += [Z @ np.kron(A, slope) @ Z.T for slope in slopes]
         second.append([[Z @ np.kron(A, bend) @ Z.T for bend in row] for row in bends])
+    if model.law is not None:
+        phi, (low, high) = model.phi(theta), model.law.bounds.T
+        free = np.flatnonzero((phi > low + 1e-8) & (phi < high - 1e-8))
+        first += list(model.law.slopes(phi)[free])
+        second.append(model.law.bends(phi)[np.ix_(free, free)])
     n, m = len(model.y), len(first)
+    of_residuals = np.arange(m) >= m - (0 if model.law is None else len(free))
     out, start = np.zeros((m, m, n, n)), 0
     for block in second:
         k = len(block)
         if k:
             out[start : start + k, start : start + k] = block
         start += k
-    return np.array(first).reshape(m, n, n), out
+    return np.array(first).reshape(m, n, n), out, of_residuals
 
 
 def _of_term(term, theta):

@@ -22,6 +22,11 @@ def deviance(Y, G, X, B, Sigma):
     return whole, whole - n * m * np.log(2 * np.pi)
 
 
+def _de_leeuw(R, Sigma):
+    """n log det Sigma + tr R Sigma^-1 R', for a Sigma so near to singular that no library takes it for a covariance."""
+    return len(R) * np.linalg.slogdet(Sigma)[1] + np.sum(R * np.linalg.solve(Sigma, R.T).T)
+
+
 def alternate(Y, G, X, structure, C=None, D=None, T=0.0, steps=4000):
     """
     B and Sigma by alternating least squares on vec(Y'), from Sigma = I; C B D = T by its null space.
@@ -104,5 +109,5 @@ def path_to_minus_infinity(Y, G, X, structure, tries=6):
         rest = np.diag(np.diagonal(R.T @ R / n)) if structure == "diagonal" else R.T @ R / n
         keep = np.eye(m) - np.outer(v, v)
         base = keep @ rest @ keep + keep * 1e-6 * np.trace(rest)
-        return [deviance(Y, G, X, B, base + 10.0**-k * np.outer(v, v))[1] for k in range(2, 2 + tries)]
+        return [_de_leeuw(R, base + 10.0**-k * np.outer(v, v)) for k in range(2, 2 + tries)]
     return []

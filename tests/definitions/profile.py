@@ -3,15 +3,18 @@
     d(psi) = min { D(beta, theta, sigma) : psi(beta, theta, sigma) = psi },
     D = log|sigma^2 V| + n log(2 pi) + (y - X beta)'V^-1 (y - X beta) / sigma^2
 
-with V(theta) n x n (`oracle`). beta is generalised least squares, the column of a coefficient that is held moved to the
-left; the rest is brute force: SLSQP (Kraft 1988) on (theta, log sigma) from several starts, psi a constraint, slopes by
-differences. zeta(psi) = sign(psi - psi_hat) sqrt(d(psi) - d(psi_hat)).
+with V(theta) n x n (`oracle`), theta with the parameters of the residuals if they have a structure. beta is generalised
+least squares, the column of a coefficient that is held moved to the left; the rest is brute force: SLSQP (Kraft 1988)
+on (theta, log sigma) from several starts, psi a constraint, slopes by differences.
+zeta(psi) = sign(psi - psi_hat) sqrt(d(psi) - d(psi_hat)).
 """
 
 import dataclasses
 
 import numpy as np
 from scipy.optimize import minimize
+
+_INSIDE = 1e-7  # how near a bound that is itself no value of its parameter
 
 __all__ = ["covariance", "deviance", "lowest", "profile_deviance", "value_of"]
 
@@ -29,9 +32,9 @@ def deviance(model, V, sigma, held=None):
     return 2 * np.log(np.diag(L)).sum() + n * np.log(2 * np.pi * sigma**2) + e @ e / sigma**2
 
 
-def covariance(model, factors):
-    """V from Lambda of each term, (q, q), whatever its structure."""
-    V = np.eye(len(model.y)) if model.weights is None else np.diag(1.0 / model.weights)
+def covariance(model, factors, phi=()):
+    """V from Lambda of each term, (q, q), whatever its structure, and the parameters of the residuals."""
+    V = model.R(np.append(np.zeros(sum(term.n_theta for term in model.terms)), phi))
     for term, Lambda in zip(model.terms, factors, strict=True):
         Z = model.spread(term.matrix, term.codes, term) @ np.kron(term.levels_root(), Lambda)
         V = V + Z @ Z.T
@@ -39,9 +42,11 @@ def covariance(model, factors):
 
 
 def value_of(model, theta, sigma, kind, term, places):
-    """psi of theta and sigma: an sd, a correlation, or sigma."""
+    """psi of theta and sigma: an sd, a correlation, sigma, or a parameter of the residuals."""
     if kind == "sigma":
         return sigma
+    if kind == "residual":
+        return model.phi(theta)[places[0]]
     start = sum(t.n_theta for t in model.terms[:term])
     root = model.terms[term].factor_of(theta[start : start + model.terms[term].n_theta])
     T = root @ root.T
@@ -58,15 +63,15 @@ def profile_deviance(model, kind, term, places, value, starts):
     ----------
     model : DenseModel
         By ML.
-    kind : {"coefficient", "sd", "cor", "sigma"}
+    kind : {"coefficient", "sd", "cor", "sigma", "residual"}
     term, places : int, tuple of int
-        The term and its effects, or (for a coefficient) its column.
+        The term and its effects; for a coefficient its column, for a parameter of the residuals its place among them.
     value : float
     starts : list of (ndarray (m,), float)
     """
     held = (places[0], value) if kind == "coefficient" else None
     scale = max(abs(value), 1e-3) if kind in ("sd", "sigma") else 1.0
-    bounds = [*model.bounds, (None, None)]
+    bounds = [*(model.bounds + _INSIDE * model.open * [1, -1]), (None, None)]
     constraint = [] if held else [
         {"type": "eq", "fun": lambda z: (value_of(model, z[:-1], np.exp(z[-1]), kind, term, places) - value) / scale}
     ]  # fmt: skip
@@ -94,8 +99,8 @@ def lowest(model, effect=None):
         without = dataclasses.replace(model.terms[term], matrix=np.delete(model.terms[term].matrix, place, axis=1))
         kept = (without,) if without.matrix.shape[1] else ()
         model = dataclasses.replace(model, terms=(*model.terms[:term], *kept, *model.terms[term + 1 :]))
-    if model.terms:
+    if len(model.bounds):
         return model.lowest()[0]
-    V = np.eye(len(model.y)) if model.weights is None else np.diag(1.0 / model.weights)
+    V = model.R(())
     r2 = deviance(model, V, 1.0) - deviance(model, V, 1e8) + 2 * len(model.y) * np.log(1e8)
     return deviance(model, V, np.sqrt(r2 / len(model.y)))

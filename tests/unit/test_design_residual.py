@@ -238,7 +238,7 @@ def test_numbers_as_levels_are_matched_by_value():
 @pytest.mark.parametrize(
     ("text", "new", "says"),
     [
-        ("varident(Sex)", NEW.assign(Sex=["Female", "Other"]), r"`Sex` has `Other` in 1 new row \(row q\).*no residual sd"),
+        ("varident(Sex)", NEW.assign(Sex=["Female", "Other"]), r"`Other` in 1 new row \(row q\).*no residual sd"),
         ("varident(Sex)", NEW.assign(Sex=["Female", None]), r"`Sex` is missing in 1 new row \(row q\)"),
         ("varpower(age | Sex)", NEW[["age"]], "no column `Sex`"),
         ("varpower(age)", NEW.assign(age=[14, 0]), r"zero in 1 row \(row q\)"),

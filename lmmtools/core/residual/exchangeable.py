@@ -1,6 +1,6 @@
 """Compound symmetry, C = (1 − ρ)I + ρ11' in every group: C⁻¹ = αI − β11' with two numbers for a group of n rows.
 
-    α = 1/(1 − ρ),  β = ρ/((1 − ρ)(1 + (n − 1)ρ)) = (α − 1/(1 + (n − 1)ρ))/n,  |C| = (1 − ρ)ⁿ⁻¹(1 + (n − 1)ρ)
+α = 1/(1 − ρ),  β = ρ/((1 − ρ)(1 + (n − 1)ρ)) = (α − 1/(1 + (n − 1)ρ))/n,  |C| = (1 − ρ)ⁿ⁻¹(1 + (n − 1)ρ)
 """
 
 from __future__ import annotations

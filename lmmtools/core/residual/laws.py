@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -134,7 +135,7 @@ class StrataAt:
         self._parts, self._rows = parts, rows
         ends = np.cumsum([0, *(len(part.slope) for part in parts)])
         self._where = [(i, k) for i, part in enumerate(parts) for k in range(len(part.slope))]
-        self._places = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        self._places = [slice(a, b) for a, b in pairwise(ends)]
         self.logdet = float(sum(part.logdet for part in parts))
         self.slope = np.concatenate([part.slope for part in parts])
         self.bend = np.zeros((ends[-1], ends[-1]))

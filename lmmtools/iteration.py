@@ -1,63 +1,35 @@
-"""From a design to its fit: criterion, optimum, summary; again and again where variances depend on the fitted values."""
+"""Variance functions of the fitted values: a model is fitted again and again until these repeat themselves."""
 
 from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from lmmtools.core.criterion import Criterion
-from lmmtools.core.optimize import minimize
 from lmmtools.design import Design
 from lmmtools.errors import LMMWarning, ModelError
-from lmmtools.estimable import refuse_confounded, refuse_confounded_residual
-from lmmtools.results import LMMFit, summarize
 
-__all__ = ["estimate"]
+__all__ = ["settled"]
 
 # Largest change of a parameter, in its standard error or relative to it, at which the fitted values repeat themselves.
 _REPEATS = 1e-7
 _MOST_ROUNDS = 200
 
 
-def estimate(design: Design, *, reml: bool = True) -> LMMFit:
-    """Fit a design.
+def settled(design: Design, fit_once: Callable[[Design, np.ndarray | None], Any]) -> Any:
+    """The fit at which the fitted values that the variances depend on are its own.
 
     Parameters
     ----------
     design : Design
-    reml : bool
+    fit_once : callable
+        The fit of a design from a start [θ, φ], or from its own.
 
-    Returns
-    -------
-    LMMFit
-
-    Raises
-    ------
-    ModelError
-        If a variance is confounded with the residual variance or with the residual structure, or the response is
-        reproduced exactly.
-    """
-    if design.residual is not None and any(part.fitted for part in design.residual.variances):
-        return _iterated(design, reml=reml)
-    return _at_optimum(design, reml=reml)
-
-
-def _at_optimum(design: Design, *, reml: bool, start: np.ndarray | None = None) -> LMMFit:
-    """The fit of a design whose variances are functions of what is given; from [θ, φ] where there is a start."""
-    criterion = Criterion(design, reml=reml)
-    if design.terms:
-        refuse_confounded(criterion)
-    if design.residual is not None:
-        refuse_confounded_residual(criterion)
-    return summarize(criterion, minimize(criterion, start))
-
-
-def _iterated(design: Design, *, reml: bool) -> LMMFit:
-    """The fit at which the fitted values that the variances depend on are its own.
-
+    Notes
+    -----
     The iteration of nlme (Pinheiro & Bates 2000, sec. 5.2.2): the criterion is minimised with the variances functions
     of the fitted values before, until these repeat themselves. That is no joint maximum of the likelihood, in which β
     would move the variances too.
@@ -66,7 +38,7 @@ def _iterated(design: Design, *, reml: bool) -> LMMFit:
     values = design.X @ beta + (0.0 if design.offset is None else design.offset)
     start, before, evaluations, change = None, None, 0, np.inf
     for rounds in range(1, _MOST_ROUNDS + 1):
-        fit = _at_optimum(_with_fitted(design, values), reml=reml, start=start)
+        fit = fit_once(_with_fitted(design, values), start)
         evaluations += fit.n_evaluations
         now = np.concatenate([fit.theta, fit.phi, fit.beta / fit.stderr.to_numpy()])
         change = np.inf if before is None else float(np.max(np.abs(now - before) / np.maximum(1.0, np.abs(now))))
@@ -94,7 +66,7 @@ def _with_fitted(design: Design, values: np.ndarray) -> Design:
     return dataclasses.replace(design, residual=dataclasses.replace(design.residual, variances=parts))
 
 
-def _told(fit: LMMFit, rounds: int, change: float, values: np.ndarray) -> list[str]:
+def _told(fit: Any, rounds: int, change: float, values: np.ndarray) -> list[str]:
     """What a reader must know of such a fit."""
     labels = ", ".join(f"`{part.label}`" for part in fit.design.residual.variances if part.fitted)
     told = [
