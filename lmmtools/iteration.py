@@ -37,7 +37,7 @@ def settled(design: Design, fit_once: Callable[[Design, np.ndarray | None], Any]
     beta = np.linalg.lstsq(design.X, design.y if design.offset is None else design.y - design.offset, rcond=None)[0]
     values = design.X @ beta + (0.0 if design.offset is None else design.offset)
     start, before, evaluations, change = None, None, 0, np.inf
-    for rounds in range(1, _MOST_ROUNDS + 1):
+    for rounds in range(1, _MOST_ROUNDS + 1):  # noqa: B007 - told below
         fit = fit_once(_with_fitted(design, values), start)
         evaluations += fit.n_evaluations
         now = np.concatenate([fit.theta, fit.phi, fit.beta / fit.stderr.to_numpy()])
@@ -70,8 +70,8 @@ def _told(fit: Any, rounds: int, change: float, values: np.ndarray) -> list[str]
     """What a reader must know of such a fit."""
     labels = ", ".join(f"`{part.label}`" for part in fit.design.residual.variances if part.fitted)
     told = [
-        f"the variances in {labels} are functions of the fitted values of the round before; after {rounds} rounds these "
-        f"repeat themselves (largest change {change:.1g}). This is nlme's iteration, not a joint maximum of the "
+        f"the variances in {labels} are functions of the fitted values of the round before; after {rounds} rounds "
+        f"these repeat themselves (largest change {change:.1g}). This is nlme's iteration, not a joint maximum of the "
         "likelihood: criterion, degrees of freedom and likelihood ratios are those given the variances' fitted values."
     ]
     if negative := int(np.sum(values < 0)):
@@ -81,6 +81,6 @@ def _told(fit: Any, rounds: int, change: float, values: np.ndarray) -> list[str]
 
 def _unsettled(fit: Any, change: float) -> str:
     return (
-        f"the fitted values that the variances depend on have not settled after {_MOST_ROUNDS} rounds: parameters still "
-        f"change by {change:.1g}. Use a covariate in place of fitted(), or another variance function."
+        f"the fitted values that the variances depend on have not settled after {_MOST_ROUNDS} rounds: parameters "
+        f"still change by {change:.1g}. Use a covariate in place of fitted(), or another variance function."
     )

@@ -53,8 +53,8 @@ def refuse_confounded_residual(criterion: Criterion) -> None:
     still = scale <= 1e-12 * max(float(scale.max()), 1e-300)
     if still.any():
         raise ModelError(
-            f"{listed([names[k] for k in np.flatnonzero(still)])} cannot be estimated: the covariance of these rows does "
-            "not depend on it (no two rows of a group, or no rows of a level, are there that it would describe). Use a "
+            f"{listed([names[k] for k in np.flatnonzero(still)])} cannot be estimated: the covariance of these rows "
+            "does not depend on it (no two rows of a group, or no rows of a level, are there that it would describe). Use a "
             "structure with fewer parameters, or check groups and positions."
         )
     direction = np.abs(eliminated(_null_space(gram).T)[0])
@@ -74,8 +74,8 @@ def _told(criterion: Criterion, moved: list[str]) -> str:
         else "Leave out one of its parts, or use a structure with fewer parameters."
     )
     return (
-        f"{between}: {listed(moved)} cannot be told apart by any data of this design, for a change of one is made up by "
-        f"the others and the covariance stays what it is. {advice}"
+        f"{between}: {listed(moved)} cannot be told apart by any data of this design, for a change of one is made up "
+        f"by the others and the covariance stays what it is. {advice}"
     )
 
 
@@ -98,7 +98,8 @@ def _null_space(gram: np.ndarray) -> np.ndarray:
 def _too_large(criterion: Criterion) -> bool:
     """Whether not all clusters could be looked at."""
     stacks = criterion.working.products.rows.stacks
-    return criterion.working.products.n > _MOST_IN_ALL or any(rows > _MOST_ROWS for rows, _ in _sizes(criterion, stacks))
+    large = any(rows > _MOST_ROWS for rows, _ in _sizes(criterion, stacks))
+    return large or criterion.working.products.n > _MOST_IN_ALL
 
 
 def _sizes(criterion: Criterion, stacks: Any) -> list[tuple[int, int]]:

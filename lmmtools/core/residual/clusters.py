@@ -206,5 +206,6 @@ def _refuse_large(n: int, effects: np.ndarray, sizes: np.ndarray, factors: Seque
     raise ModelError(
         f"with a residual structure, {widest:,} random effects that hang together through shared levels or residual "
         f"groups are computed at once, over up to {int(sizes.max()):,} rows: that needs about {needed / 1e9:.0f} GB of "
-        f"memory, where {memory_limit() / 1e9:.1f} GB can be used. Leave out a crossed factor or the residual structure."
+        f"memory, where {memory_limit() / 1e9:.1f} GB can be used. Leave out a crossed factor or the residual "
+        "structure."
     )

@@ -74,7 +74,8 @@ class ResidualForm:
         closed = np.array([role in _OPEN for role in self._roles], dtype=bool)
         # what the maps of the other parameters are given, so that each is a number
         self._middle, self._half = np.zeros(self.n_theta), np.ones(self.n_theta)
-        self._middle[closed], self._half[closed] = 0.5 * (low[closed] + high[closed]), 0.5 * (high[closed] - low[closed])
+        self._middle[closed] = 0.5 * (low[closed] + high[closed])
+        self._half[closed] = 0.5 * (high[closed] - low[closed])
         inside = np.where(closed, _INSIDE * self._half, 0.0)
         self.lower, self.upper = self.working_of(low + inside), self.working_of(high - inside)
 

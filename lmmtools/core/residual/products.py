@@ -156,7 +156,7 @@ class Structured:
         return Solved(stack, L, q, A, B), np.matmul(q.transpose(0, 2, 1), B), root
 
     def spread(self, stack: Stack, Lambda: np.ndarray, widths: Sequence[int] | None = None) -> np.ndarray:
-        """Λ of a whole cluster, shape (r, w), from Λ̃; `widths` of each factor's columns, else those that are not zero."""
+        """Λ of a whole cluster, shape (r, w), from Λ̃; each factor's columns by `widths`, else those not zero."""
         blocks = self._blocks(Lambda, widths)
         out = np.zeros((stack.r, sum(c * b.shape[1] for c, b in zip(stack.counts, blocks, strict=True))))
         i = j = 0
