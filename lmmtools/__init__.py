@@ -60,6 +60,8 @@ _HOME = {
     "ranova": "comparison",
     "read_data": "sources",
     "record": "records",
+    "residual_correlations": "residual_parameters",
+    "residual_table": "residual_parameters",
     "robust_table": "inference.robust",
     "robust_vcov": "inference.robust",
     "summarize": "results",

@@ -20,7 +20,8 @@ FLOORS = (
     ("core", "formats", "formula", "tables", "figures", "bibliography"),
     ("estimable", "collapsed", "certificate", "design", "frames", "datasets", "sources"),
     # functions of a fit's numbers
-    ("noise", "effects", "iteration", "residuals", "predict", "simulate", "varcorr", "inference", "resampling", "profiles", "methods", "summary"),
+    ("noise", "effects", "iteration", "residuals", "predict", "simulate",
+     "residual_parameters", "varcorr", "inference", "resampling", "profiles", "methods", "summary"),
     ("results", "fit", "singular", "algorithms", "nesting", "comparison", "measures", "triangulation", "lattices",
      "models", "variants", "growth"),
     ("explore", "plots", "prose", "crosscheck"),

@@ -103,6 +103,19 @@ def test_nlmes_gls_has_the_same_optimum(sigma, between, criterion, B):
     np.testing.assert_allclose(fit.B.to_numpy().ravel(), B, rtol=2e-5)
 
 
+@pytest.mark.parametrize(
+    ("sigma", "residual"), [("free", "us(age | Subject) * varident(age)"), ("diagonal", "varident(age)")]
+)
+def test_fit_gls_has_the_same_optimum_on_long_data(sigma, residual):
+    fit = orthodont("~ Sex", "~ age", sigma)
+    long = lt.fit_gls("distance ~ Sex + Sex:age + age", DATA, reml=False, residual=residual)
+    assert (fit.criterion, fit.npar) == (pytest.approx(long.criterion, abs=1e-8), long.npar)
+    names = ["Intercept", "age", "Sex[T.Female]", next(name for name in long.fixef.index if ":" in name)]
+    np.testing.assert_allclose(fit.B.to_numpy().ravel(), long.fixef[names], rtol=1e-5)
+    np.testing.assert_allclose(fit.se.to_numpy().ravel(), long.stderr[names], rtol=1e-5)
+    assert (fit.aic, fit.bic) == (pytest.approx(long.aic, abs=1e-8), pytest.approx(long.bic, abs=1e-8))
+
+
 # anova(lm(Y1 ~ g + Y2), lm(Y1 ~ Y2), test=), Y1 = Y X (X'X)^-1 and Y2 = YQ: statistic, F, df, df, p
 R_SEX = {
     "wilks": (0.635725885465, 6.30305506115, 2, 22, 0.0068544),

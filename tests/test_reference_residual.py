@@ -24,8 +24,12 @@ from tests.reference.residual_fits import (
 EVERY = tuple(structured())
 FITTED = tuple(name for name in EVERY if "fitted()" in structured()[name]["residual"])
 # Where our criterion is more than 1e-4 lower than the best of their optimisers, and by how much.
-LOWER: dict[str, float] = {}
+# Wheat2: as the range grows the criterion falls to that of a linear variogram, 1066.837 (nlme too, from a range of 34);
+# the book's range of 27 is one of its two local minima. OvaryGaps: nlme's other starts reach ours.
+LOWER = {"Wheat2__gls_spher_reml": 1.02606, "OvaryGaps__gls_spher_nug_ml": 0.94374}
 ALIKE = tuple(name for name in EVERY if name not in LOWER)
+# glmmTMB includes the uncertainty of the covariance parameters; fits by sex, arm or diet were made one by one.
+WITH_ERRORS = [name for name in ALIKE if structured()[name]["se"] and "glmmTMB" not in structured()[name]["engine"]]
 
 every_fit = pytest.mark.parametrize("name", EVERY)
 alike_fit = pytest.mark.parametrize("name", ALIKE)
@@ -40,8 +44,8 @@ def parameters_of(fit):
 
 
 def test_the_reference_set_is_whole():
-    assert len(EVERY) == 96
-    assert sum("|" in structured()[name]["formula"] for name in EVERY) == 38
+    assert len(EVERY) == 96 + 63
+    assert sum("|" in fit["formula"] for fit in structured().values()) == 38 + 12
     engines = {fit["engine"].split(" ")[0] for fit in structured().values()}
     assert engines == {"nlme::gls", "nlme::lme", "glmmTMB"}
     assert len(FITTED) == 4
@@ -77,15 +81,14 @@ def test_where_our_optimum_is_lower_than_theirs(name):
     assert lower == pytest.approx(LOWER.get(name, 0.0), abs=max(1e-4, slack(name)))
 
 
-@alike_fit
+@pytest.mark.parametrize("name", [name for name in ALIKE if structured()[name]["beta"]])
 def test_fixed_effects(name):
     fit, reference = refitted(name), structured()[name]
     assert np.all(np.abs(fit.fixef.to_numpy() - reference["beta"]) <= 1e-2 * fit.stderr)
 
 
-@pytest.mark.parametrize("name", [name for name in ALIKE if structured()[name]["engine"].startswith("nlme")])
+@pytest.mark.parametrize("name", WITH_ERRORS)
 def test_standard_errors_of_fixed_effects(name):
-    """glmmTMB's include the uncertainty of the covariance parameters and are not compared."""
     fit, reference = refitted(name), structured()[name]
     n, p = fit.nobs, len(fit.fixef)
     inflated = np.sqrt(n / (n - p)) if "gls" in reference["engine"] and not fit.reml else 1.0  # nlme's vcov of gls

@@ -36,6 +36,7 @@ __all__ = ["Descent", "derivatives", "descend"]
 _ROUNDS = 3  # from 1 % beside an optimum, two Newton steps reach its rounding
 _NONE = 1e-12  # curvature relative to the largest that is rounding
 _NEAR = 0.1  # of the way to an open bound that a step leaves
+_FULL = 0.02  # share of pairs from which products with a full matrix take less time
 _AT = 1e-9  # a parameter so near its bound, in its own step, lies on it
 
 
@@ -267,16 +268,16 @@ def _with_residual(
     jet, (i, j) = law.entries(model.phi(theta)), law.pairs
     twice = np.where(i == j, 1.0, 2.0)  # a pair of rows is two entries
     slopes = [jet.first.get(k, np.zeros(len(i))) for k in range(law.m)]
-    sparse = [_symmetric(slope, i, j, law.n) for slope in slopes]
+    changes = [_symmetric(slope, i, j, law.n) for slope in slopes]  # R_k
     Z = np.hstack([np.zeros((law.n, 0)), *(part.Z for part in parts)])
     u = Z.T @ at.Py
     of_T = [part.Z @ (part.by_level(u) @ slope).ravel() for part in parts for slope in part.slopes]
-    moved = np.array([*of_T, *(R @ at.Py for R in sparse)]).reshape(-1, law.n)  # V_k Py of every parameter
+    moved = np.array([*of_T, *(R @ at.Py for R in changes)]).reshape(-1, law.n)  # V_k Py of every parameter
     forms = moved @ at.Py
     gradient = np.array([np.sum(twice * slope * at.M[i, j]) for slope in slopes]) - at.rate * forms[t:]
     hessian = 2 * at.rate * moved @ at.P @ moved.T - at.rate / at.r2 * np.outer(forms, forms)
     hessian[:t, :t] = inner
-    for k, R in enumerate(sparse):
+    for k, R in enumerate(changes):
         MRM = (R @ at.M).T @ at.M
         N = Z.T @ MRM @ Z
         with_T = np.concatenate([np.zeros(0), *(part.along(part.own_blocks(N)) for part in parts)])
@@ -290,8 +291,12 @@ def _with_residual(
     return np.append(of_terms, gradient), hessian
 
 
-def _symmetric(entries: NDArray, i: NDArray, j: NDArray, n: int) -> csr_array:
-    """A symmetric matrix from one entry of each pair."""
+def _symmetric(entries: NDArray, i: NDArray, j: NDArray, n: int) -> NDArray | csr_array:
+    """A symmetric matrix from one entry of each pair; sparse where few rows are in one group."""
+    if len(entries) > _FULL * n**2:
+        out = np.zeros((n, n))
+        out[i, j] = out[j, i] = entries
+        return out
     off = i != j
     rows, columns = np.append(i, j[off]), np.append(j, i[off])
     return csr_array((np.append(entries, entries[off]), (rows, columns)), shape=(n, n))

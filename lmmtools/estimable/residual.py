@@ -17,7 +17,7 @@ import numpy as np
 
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.identify import eliminated
-from lmmtools.core.residual import ResidualTerm, noise_of
+from lmmtools.core.residual import noise_of
 from lmmtools.errors import ModelError
 from lmmtools.formats import listed
 
@@ -53,12 +53,12 @@ def refuse_confounded_residual(criterion: Criterion) -> None:
     still = scale <= 1e-12 * max(float(scale.max()), 1e-300)
     if still.any():
         raise ModelError(
-            f"{listed([names[k] for k in np.flatnonzero(still)])} cannot be estimated: the covariance of these rows "
-            "does not depend on it (no two rows of a group, or no rows of a level, are there that it would describe). Use a "
-            "structure with fewer parameters, or check groups and positions."
+            f"{listed([names[k] for k in np.flatnonzero(still)])} cannot be estimated: the covariance of these "
+            "rows does not depend on it (no two rows of a group, or no rows of a level, are there that it would "
+            "describe). Use a structure with fewer parameters, or check groups and positions."
         )
     direction = np.abs(eliminated(_null_space(gram).T)[0])
-    moved = [names[k] for k in np.flatnonzero(direction > 1e-5 * direction.max())]
+    moved = list(dict.fromkeys(names[k] for k in np.flatnonzero(direction > 1e-5 * direction.max())))
     if not any(name in names[len(names) - 1 - w.residual.n_theta : -1] for name in moved):
         return  # among the random effects alone: told by the certificate
     raise ModelError(_told(criterion, moved))
@@ -120,7 +120,7 @@ def _grams(criterion: Criterion) -> Iterator[np.ndarray]:
     R = w.products.columns
     D = np.concatenate(D)[:, :R, :R] if D else np.zeros((0, 0, 0))
     size = len(D) + w.residual.n_theta + 1
-    phi = w.residual.form.natural(_apart(w.residual))
+    phi = w.residual.form.natural(w.residual.form.generic())
     clusters, looked_at = iter(_clusters(criterion)), 0
     while some := list(islice(clusters, _AT_ONCE)):
         rows = np.concatenate([mine for mine, _, _ in some])
@@ -153,12 +153,6 @@ def _of_rows(residual: Any, rows: np.ndarray) -> Any:
         for part in residual.variances
     )
     return replace(residual, correlation=c, variances=parts)
-
-
-def _apart(term: ResidualTerm) -> np.ndarray:
-    """ψ at which no two parameters happen to be alike."""
-    psi = term.form.generic()
-    return np.clip(psi + 0.01 * np.sin(1.0 + np.arange(len(psi))), term.form.lower, term.form.upper)
 
 
 def _clusters(criterion: Criterion) -> Iterator[tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]]:

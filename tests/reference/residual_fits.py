@@ -10,6 +10,8 @@ import lmmtools as lt
 from tests.reference.lme4_fits import data, read
 from tests.reference.other_fits import theta_of
 
+FILES = ("residual_structures.json.gz", "residual_structures_more.json.gz")
+
 # glmmTMB integrates beta out (REML) of the joint density of beta and the effects, which have the residual variance
 # 2^-26 that `dispformula = ~0` leaves: all but X'V^-1 X of 2^26 X'X has to cancel, nine digits of sixteen in the
 # fits of Orthodont, twelve in that of sleepstudy. With that variance held at exp(-20), exp(-18), exp(-16), exp(-14)
@@ -26,7 +28,7 @@ ROUNDED = {
 @cache
 def structured() -> dict[str, dict]:
     """Every fit by its name, such as ``Ovary__lme_ar1_reml``."""
-    return {fit["id"]: fit for fit in read("residual_structures.json.gz")}
+    return {fit["id"]: fit for name in FILES for fit in read(name)}
 
 
 @cache

@@ -17,7 +17,7 @@ JASA 83, sec. 3, for R = I; Wolfinger, Tobias & Sall 1994, SIAM J. Sci. Comput. 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -166,7 +166,7 @@ class JointDerivatives:
         inner, r = self.solution.inner, self.rows.Z.shape[1]
         k = inner.G.shape[1] - r
         G, U, w = self._effective()
-        together = inner.noise.second(G, U, lambda a, b: _forms(a, b, w))
+        together = inner.noise.second(G, U, partial(_forms, w=w))
         logdet = inner.noise.bend + together[..., -1]
         S = together[..., :-1].reshape(*logdet.shape, k, k)
         for local in self._locals:
@@ -189,7 +189,7 @@ class JointDerivatives:
             for part in inner.parts:
                 stack = part.stack
                 Z = whole[stack.rows, : stack.r].reshape(stack.J, stack.n, stack.r)
-                out[stack.rows, : part.q.shape[2]] = np.matmul(Z, part.q).reshape(-1, part.q.shape[2])
+                out[stack.rows, : part.q.shape[2]] = np.matmul(Z, part.q).reshape(stack.J * stack.n, part.q.shape[2])
             found.append(out)
         return found[0], found[1], w
 
@@ -228,8 +228,13 @@ def _shrunk(A: np.ndarray, Lambda: np.ndarray) -> np.ndarray:
 
 
 def _forms(a: np.ndarray, b: np.ndarray, w: int) -> np.ndarray:
-    """a'b of the columns from w on, flattened, and tr(a'b) of those before."""
-    return np.append((a[:, w:].T @ b[:, w:]).ravel(), np.vdot(a[:, :w], b[:, :w]))
+    """For stacks (k, n, c) and (l, n, c) of rows a'b of the columns from w on, flattened, and tr(a'b) of those before."""
+    (k, n, c), l = a.shape, len(b)
+    left = a[:, :, w:].transpose(0, 2, 1).reshape(k * (c - w), n)
+    right = b[:, :, w:].transpose(1, 0, 2).reshape(n, l * (c - w))
+    forms = (left @ right).reshape(k, c - w, l, c - w).transpose(0, 2, 1, 3).reshape(k, l, (c - w) ** 2)
+    traces = a[:, :, :w].reshape(k, n * w) @ b[:, :, :w].reshape(l, n * w).T
+    return np.concatenate([forms, traces[:, :, None]], axis=2)
 
 
 def _symmetric(S: np.ndarray) -> np.ndarray:

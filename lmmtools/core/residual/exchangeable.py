@@ -62,8 +62,8 @@ class ExchangeableAt:
         return self._apply(*self._orders[1], H)
 
     def second(self, H: np.ndarray, U: np.ndarray, contract: Any) -> np.ndarray:
-        """contract(H, ∂²C⁻¹H), shape (1, 1, …)."""
-        return np.asarray(contract(H, self._apply(*self._orders[2], H)))[None, None]
+        """contract of H and ∂²C⁻¹H, shape (1, 1, c)."""
+        return contract(H[None], self._apply(*self._orders[2], H)[None])
 
     def whiten(self, H: np.ndarray) -> np.ndarray:
         """Each row less what those before it say of it, over its standard deviation."""

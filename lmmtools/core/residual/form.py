@@ -8,6 +8,7 @@ hyperbolic tangent of their place between bounds at which R is singular: what le
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -49,6 +50,13 @@ _OTHERS = {
 }
 
 
+# Where R moves with every parameter: not at a power of zero, which no constant can be told from.
+_GENERIC = {
+    "correlation": 0.2, "coefficient": 0.2, "moving": 0.3, "decay": 0.5, "nugget": 0.2, "ratio": 1.3, "power": 0.7,
+    "spread": 0.05, "const": 0.8,
+}  # fmt: skip
+
+
 class ResidualForm:
     """φ as a `Form`: bounds, starts, and the map from the search's coordinates ψ to φ.
 
@@ -77,7 +85,8 @@ class ResidualForm:
         self._middle[closed] = 0.5 * (low[closed] + high[closed])
         self._half[closed] = 0.5 * (high[closed] - low[closed])
         inside = np.where(closed, _INSIDE * self._half, 0.0)
-        self.lower, self.upper = self.working_of(low + inside), self.working_of(high - inside)
+        self._ends = low + inside, high - inside
+        self.lower, self.upper = (self.working_of(end) for end in self._ends)
 
     def natural(self, psi: np.ndarray) -> np.ndarray:
         """φ, shape (m,)."""
@@ -142,7 +151,7 @@ class ResidualForm:
     @property
     def base(self) -> np.ndarray:
         """ψ of residuals that are all but independent, with equal variances."""
-        return np.clip(self.working_of(np.array([self._start(role) for role in self._roles])), self.lower, self.upper)
+        return self._inside([self._start(role) for role in self._roles])
 
     def start(self, T: np.ndarray, floor: float) -> np.ndarray:
         """`base`."""
@@ -150,10 +159,11 @@ class ResidualForm:
 
     def other_starts(self, sizes: list[float]) -> list[np.ndarray]:
         """Correlations, powers and ranges of several sizes, as many as `sizes`."""
-        return [
-            np.clip(self.working_of(np.array([self._start(role, i) for role in self._roles])), self.lower, self.upper)
-            for i in range(len(sizes))
-        ]
+        return [self._inside([self._start(role, i) for role in self._roles]) for i in range(len(sizes))]
+
+    def _inside(self, phi: Sequence[float]) -> np.ndarray:
+        """ψ of φ, or of the nearest that is between the bounds."""
+        return self.working_of(np.clip(np.array(phi, dtype=float), *self._ends))
 
     def _start(self, role: str, i: int | None = None) -> float:
         if role == "range":
@@ -168,8 +178,10 @@ class ResidualForm:
         return [psi]
 
     def generic(self) -> np.ndarray:
-        """A point inside the bounds."""
-        return self.other_starts([1.0])[0]
+        """A point at which no parameter is without effect, and no two are alike."""
+        span = self._ranges[0] ** 0.3 * self._ranges[1] ** 0.7
+        values = [span if role == "range" else _GENERIC[role] * (1.0 + 0.05 * k) for k, role in enumerate(self._roles)]
+        return self._inside(values)
 
     def inert(self, psi: np.ndarray) -> np.ndarray:
         """No parameter."""

@@ -42,7 +42,10 @@ class Correlated(Protocol):
         """∂_kC⁻¹H, U being C⁻¹H."""
 
     def second(self, H: np.ndarray, U: np.ndarray, contract: Contract) -> np.ndarray:
-        """contract(H, ∂_k∂_lC⁻¹H) of every pair, contract(a, b) linear in both: shape (m, m, …)."""
+        """contract of H and ∂_k∂_lC⁻¹H for every pair, shape (m, m, c).
+
+        `contract` takes stacks of rows, (k, n, c) and (l, n, c), and is linear in both: shape (k, l, c).
+        """
 
     def whiten(self, H: np.ndarray) -> np.ndarray:
         """L⁻¹H with C = LL', L lower triangular in the order of the rows."""
@@ -94,7 +97,7 @@ class Independent:
 
     def second(self, H: np.ndarray, U: np.ndarray, contract: Contract) -> np.ndarray:
         """Of no pairs."""
-        return np.zeros((0, 0, *np.shape(contract(H[:1], H[:1]))))
+        return contract(H[None][:0], H[None][:0])
 
     def whiten(self, H: np.ndarray) -> np.ndarray:
         """H."""
@@ -168,9 +171,9 @@ class StrataAt:
         return out
 
     def second(self, H: np.ndarray, U: np.ndarray, contract: Contract) -> np.ndarray:
-        """contract(H, ∂_k∂_lC⁻¹H): zero for parameters of different strata."""
+        """contract of H and ∂_k∂_lC⁻¹H: zero for parameters of different strata."""
         m = len(self.slope)
-        out = np.zeros((m, m, *np.shape(contract(H[:1], H[:1]))))
+        out = np.zeros((m, m, contract(H[None][:0], H[None][:0]).shape[2]))
         for part, rows, at in zip(self._parts, self._rows, self._places, strict=True):
             out[at, at] = part.second(H[rows], U[rows], contract)
         return out

@@ -74,8 +74,8 @@ class MarkovAt:
         return _tridiagonal(*self._slopes, H)
 
     def second(self, H: np.ndarray, U: np.ndarray, contract: Any) -> np.ndarray:
-        """contract(H, ∂²C⁻¹H), shape (1, 1, …)."""
-        return np.asarray(contract(H, _tridiagonal(*self._bends, H)))[None, None]
+        """contract of H and ∂²C⁻¹H, shape (1, 1, c)."""
+        return contract(H[None], _tridiagonal(*self._bends, H)[None])
 
     def whiten(self, H: np.ndarray) -> np.ndarray:
         """What each row adds to the one before it, over its standard deviation."""

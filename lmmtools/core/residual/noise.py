@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
@@ -110,26 +111,29 @@ class NoiseAt:
             out[own + k, own + l] = out[own + l, own + k] = 2.0 * bend.sum()
         return out
 
-    def second(self, G: np.ndarray, U: np.ndarray, contract: Callable[..., Any]) -> np.ndarray:
-        """contract(H, ∂_k∂_lR⁻¹H) of every pair, contract(a, b) being bilinear in rows; shape (m, m, …)."""
-        own, m = len(self.correlation.slope), len(self.slope)
-        out = np.zeros((m, m, *np.shape(contract(G[:1], G[:1]))))
-        out[:own, :own] = self.correlation.second(G, U, contract)
-        moved = [-a[:, None] * G for a in self.multipliers.slopes]
-        solved = [self.inverse(one) for one in moved]
-        for k in range(own):
-            turned = self.correlation.first(k, G, U) if moved else None
-            for l, one in enumerate(moved):
-                out[k, own + l] = contract(one, turned) + contract(turned, one)
-                out[own + l, k] = out[k, own + l]
-        for k, one in enumerate(moved):
-            for l in range(k, len(moved)):
-                twice = -self.multipliers.slopes[k][:, None] * moved[l]
-                if (k, l) in self.multipliers.bends:
-                    twice = twice - self.multipliers.bends[k, l][:, None] * G
-                value = contract(twice, U) + contract(U, twice) + contract(one, solved[l]) + contract(solved[l], one)
-                out[own + k, own + l] = out[own + l, own + k] = value
-        return out
+    def second(self, G: np.ndarray, U: np.ndarray, contract: Callable[..., np.ndarray]) -> np.ndarray:
+        """contract of H and ∂_k∂_lR⁻¹H for every pair, shape (m, m, c); see `laws.Correlated.second`."""
+        own, slopes, bends = len(self.correlation.slope), self.multipliers.slopes, self.multipliers.bends
+        first = self.correlation.second(G, U, contract)
+        if not len(slopes):
+            return first
+        moved = -slopes[:, :, None] * G
+        turned = np.array([self.correlation.first(k, G, U) for k in range(own)]).reshape(own, *G.shape)
+        solved = np.array([self.inverse(one) for one in moved])
+        mixed = contract(turned, moved) + contract(moved, turned).transpose(1, 0, 2)
+        last = contract(moved, solved)
+        last = last + last.transpose(1, 0, 2)
+        for k, l in combinations_with_replacement(range(len(slopes)), 2):
+            twice = slopes[k] * slopes[l] - bends.get((k, l), 0.0)
+            if not np.any(twice):
+                continue
+            bent = (twice[:, None] * G)[None]
+            value = (contract(bent, U[None]) + contract(U[None], bent))[0, 0]
+            last[k, l] += value
+            if k != l:
+                last[l, k] += value
+        upper, lower = np.hstack([first, mixed]), np.hstack([mixed.transpose(1, 0, 2), last])
+        return np.vstack([upper, lower])
 
     def whiten(self, H: np.ndarray) -> np.ndarray:
         """L⁻¹H with R = LL'."""

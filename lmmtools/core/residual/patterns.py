@@ -15,6 +15,9 @@ from lmmtools.core.residual.shapes import Shape
 
 __all__ = ["Patterned", "PatternedAt", "patterns_of"]
 
+# Numbers in a stack of rows, one for each of some parameters.
+_AT_ONCE = 20_000_000
+
 
 @dataclass(frozen=True)
 class Pattern:
@@ -86,21 +89,24 @@ class PatternedAt:
         return self._apply([-inverse @ C1[k] for _, _, inverse, C1, _ in self._parts], U)
 
     def second(self, H: np.ndarray, U: np.ndarray, contract: Any) -> np.ndarray:
-        """contract(H, ∂_k∂_lC⁻¹H), shape (m, m, …)."""
+        """contract of H and ∂_k∂_lC⁻¹H, shape (m, m, c); so many parameters at a time as memory likes."""
         m = len(self.slope)
-        out = np.zeros((m, m, *np.shape(contract(H[:1], H[:1]))))
-        Y = np.empty((m, *U.shape))
-        for rows, _, _, C1, _ in self._parts:
-            Y[:, rows] = np.matmul(C1[:, None], U[rows])
-        for k in range(m):
-            X = self.inverse(Y[k])
-            for j in range(m):
-                out[k, j] += contract(Y[j], X)
-                out[j, k] += contract(X, Y[j])
+        step = max(1, _AT_ONCE // max(U.size, 1))
+        parts = [slice(k, min(k + step, m)) for k in range(0, m, step)]
+        half = [[contract(self._slopes_times(k, U), self.inverse(self._slopes_times(l, U))) for l in parts] for k in parts]
+        out = np.concatenate([np.concatenate(row, axis=1) for row in half]) if m else contract(U[None][:0], U[None][:0])
+        out = out + out.transpose(1, 0, 2)
         if any(C2 is not None for *_, C2 in self._parts):
             for k in range(m):
-                for j in range(m):
-                    out[k, j] -= contract(U, self._apply([C2[k, j] for *_, C2 in self._parts], U))
+                bent = np.array([self._apply([C2[k, l] for *_, C2 in self._parts], U) for l in range(m)])
+                out[k] -= contract(U[None], bent)[0]
+        return out
+
+    def _slopes_times(self, some: slice, U: np.ndarray) -> np.ndarray:
+        """C_kU of some parameters, shape (k, n, c)."""
+        out = np.empty((some.stop - some.start, *U.shape))
+        for rows, _, _, C1, _ in self._parts:
+            out[:, rows] = np.matmul(C1[some, None], U[rows])
         return out
 
     def whiten(self, H: np.ndarray) -> np.ndarray:
@@ -114,7 +120,7 @@ class PatternedAt:
     def _apply(self, matrices: Sequence[np.ndarray], H: np.ndarray) -> np.ndarray:
         out = np.empty_like(H)
         for (rows, *_), matrix in zip(self._parts, matrices, strict=True):
-            out[rows] = np.matmul(matrix, H[rows])
+            out[..., rows, :] = np.matmul(matrix, H[..., rows, :])
         return out
 
 

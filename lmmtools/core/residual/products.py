@@ -121,7 +121,8 @@ class Structured:
         numpy.linalg.LinAlgError
             If R is not positive definite at φ.
         """
-        at = self.noise.at(np.diagonal(Lambda)[-self.noise.m :] if self.noise.m else np.zeros(0))
+        m = self.noise.m
+        at = self.noise.at(np.diagonal(Lambda[-m:, -m:]) if m else np.zeros(0))  # Λ̃ need not be square
         r = self.rows.Z.shape[1]
         G = at.scaled(self.H)
         U = at.inverse(G)
