@@ -14,6 +14,7 @@ from lmmtools.core.optimality import Optimality, examine
 from lmmtools.core.solution import Solution, TDerivatives
 from lmmtools.errors import LMMError
 from lmmtools.estimable import flat_directions
+from lmmtools.estimable.limits import limit_of
 from lmmtools.formats import counted, format_value, listed, shown
 from lmmtools.tables import Column, Table
 
@@ -23,6 +24,7 @@ __all__ = ["Certificate", "certify", "certify_point"]
 _DEVIANCE_LEFT = 1e-6
 # Relative standard deviation from which a flat direction is that of a residual variance on its way to zero.
 _OVERWHELMING = 300.0
+_OF_RESIDUALS = "the parameters of the residuals"
 # A sentence that names more combinations of effects than this is not read.
 _MOST_NAMED = 3
 
@@ -162,10 +164,10 @@ def certify_point(
     status = _status(found, flat)
     if status == "flat direction":
         sentence = _flat_by_design(flat) if flat_by == "design" else _flat_by_data(flat)
-        if flat_by == "data" and (ratio := np.abs(working).max()) > _OVERWHELMING:
+        if flat_by == "data" and (ratio := np.abs(_of_terms(criterion, working)).max(initial=0.0)) > _OVERWHELMING:
             sentence = _no_residual(float(ratio))
     else:
-        sentence = _sentence(status, found, _zero(criterion, working, solution, found), _held(criterion, found))
+        sentence = _sentence(status, found, _zero(criterion, working, solution, found), _held(criterion, working, found))
     return Certificate(
         status,
         sentence,
@@ -178,9 +180,19 @@ def certify_point(
     )
 
 
-def _describe(criterion: Criterion, terms: tuple[int, ...]) -> str:
-    labels = " and ".join(criterion.design.terms[k].label for k in terms)
-    return f"one combination of the (co)variances of {labels}"
+def _of_terms(criterion: Criterion, working: np.ndarray) -> np.ndarray:
+    """The parameters of the random terms, without those of the residuals."""
+    w = criterion.working
+    return working[: w.slices[-1].stop] if w.slices else working[:0]
+
+
+def _describe(criterion: Criterion, parts: tuple[int, ...]) -> str:
+    terms = criterion.design.terms
+    labels = [terms[k].label for k in parts if k < len(terms)]
+    named = [f"the (co)variances of {' and '.join(labels)}"] if labels else []
+    if len(labels) < len(parts):
+        named.append(f"{_OF_RESIDUALS} `{criterion.design.residual.text}`")
+    return f"one combination of {listed(named)}"
 
 
 def _status(found: Optimality, flat: tuple[str, ...]) -> str:
@@ -191,10 +203,17 @@ def _status(found: Optimality, flat: tuple[str, ...]) -> str:
     return "certified at the boundary" if found.singular or found.held else "certified"
 
 
-def _held(criterion: Criterion, found: Optimality) -> list[str]:
-    """Names of the parameters of structures that are on a bound."""
+def _held(criterion: Criterion, working: np.ndarray, found: Optimality) -> list[str]:
+    """Clauses: which parameters of structures are on a bound, and what they mean there."""
     w = criterion.working
-    return [f"`{criterion.theta_names[w.slices[k].start + i]}`" for k, i in found.held]
+    names = {(k, i): criterion.theta_names[w.places[k].start + i] for k, i in found.held}
+    ends = [f"`{name}`" for (k, _), name in names.items() if k < len(w.terms)]
+    said = [f"{listed(ends)} {'are' if len(ends) > 1 else 'is'} at the end of what the structure allows"] if ends else []
+    for (k, i), name in names.items():
+        if k >= len(w.terms):
+            upper = bool(w.residual.form.on_bound(working[w.places[k]])[i] > 0)
+            said.append(f"`{name}` is {limit_of(name, upper=upper)}")
+    return said
 
 
 def _zero(criterion: Criterion, working: np.ndarray, solution: Solution, found: Optimality) -> str:
@@ -219,7 +238,7 @@ def _sentence(status: str, found: Optimality, zero: str, held: list[str]) -> str
         return f"This is an optimum: the criterion's slope is {slope} at most, it rises {rises}, and {rest}."
     if status == "certified at the boundary":
         inside = f"along it the criterion rises {rises}, " if directions else ""
-        where = zero or f"{listed(held)} {'are' if len(held) > 1 else 'is'} at the end of what the structure allows"
+        where = listed(filter(None, [zero, *held]))
         return f"This is an optimum on the boundary, where {where}: {inside}no step off it leads down, and {rest}."
     if not left <= _DEVIANCE_LEFT:
         where = " along a direction off the boundary or" if found.off_boundary else ""
@@ -244,9 +263,17 @@ def _flat_by_data(flat: tuple[str, ...]) -> str:
     return (
         "The fit is as good as any, but not the only one: given the fixed effects, the data say nothing about "
         + "; nor ".join(dict.fromkeys(flat))
-        + ". Standard errors that rest on it mean nothing either; leave the random effect out, or the fixed effects "
-        "that already contain its groups."
+        + f". Standard errors that rest on it mean nothing either; {_advice(flat)}."
     )
+
+
+def _advice(flat: tuple[str, ...]) -> str:
+    """What to leave out."""
+    random = "leave the random effect out, or the fixed effects that already contain its groups"
+    found = [*([random] if any("(co)variances of" in one for one in flat) else [])]
+    if any(_OF_RESIDUALS in one for one in flat):
+        found.append("take a residual structure with fewer parameters")
+    return ", or ".join(found)
 
 
 def _no_residual(ratio: float) -> str:

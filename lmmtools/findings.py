@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lmmtools.core.structures import structure_name
@@ -65,6 +65,8 @@ def numbers_of(fit: Any, level: float, ddf: str = "satterthwaite") -> dict[str, 
             for row in fit.varcorr.to_dict("records")
         ],
         "ngroups": dict(fit.ngroups),
+        "residual": None if fit.design.residual is None else fit.design.residual.text,
+        "residual_params": {str(name): value for name, value in fit.residual_params.items()},
     }
     for name in ("sigma", "criterion", "loglik", "aic", "bic", "npar", "nobs", "df_resid"):
         numbers[name] = getattr(fit, name)
@@ -76,7 +78,10 @@ def _icc(fit: Any) -> dict[str, dict[str, float]] | None:
     """Return each group's intraclass correlation, raw and adjusted, or None where the model defines none."""
     from lmmtools import icc
 
-    if fit.design.weights is not None:  # the residual variance differs from row to row, so there is no one number
+    structure = fit.design.residual
+    if fit.design.weights is not None or (structure is not None and structure.variances):
+        return None  # the residual variance differs from row to row, so there is no one number
+    if not fit.design.terms:
         return None
     table = icc(fit)
     return {str(row["group"]): {"icc": row["icc"], "adjusted": row["adjusted"]} for row in table.to_dict("records")}
@@ -127,8 +132,8 @@ def data_sha256(design: Any) -> str:
     """Return the SHA-256 of the rows a fit used.
 
     The hash runs over names and values of response, fixed columns, weights, offset and, for each
-    random term, its columns, group codes, level labels, positions and known covariances: what two
-    equal fits have in common.
+    random term, its columns, group codes, level labels, positions and known covariances, and what a residual
+    structure reads: what two equal fits have in common.
     """
     digest = hashlib.sha256()
 
@@ -148,7 +153,22 @@ def data_sha256(design: Any) -> str:
         for name in ("positions", "known_root"):
             if getattr(term, name) is not None:
                 add(name, getattr(term, name))
+    if design.residual is not None:
+        for name, values in _residual_data(design.residual):
+            add(name, values)
     return digest.hexdigest()
+
+
+def _residual_data(residual: Any) -> Iterator[tuple[str, Any]]:
+    """What a residual structure reads: groups and positions, levels and covariates; those of fitted values are not."""
+    c = residual.correlation
+    if c is not None:
+        yield f"{c.label}\0" + "\0".join(str(level) for level in c.levels), c.codes
+        yield "positions", c.positions
+        yield "\0".join(c.by_levels), c.by_codes
+    for part in residual.variances:
+        yield f"{part.label}\0" + "\0".join(part.levels), part.codes
+        yield "covariate", None if part.fitted else part.values
 
 
 def models_sha256(models: Models) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 from lmmtools.arguments import check_flag
 from lmmtools.design import build_design
 from lmmtools.errors import FormulaError
+from lmmtools.formula import parse_formula
 from lmmtools.results import LMMFit, estimate
 
-__all__ = ["fit_gls", "fit_lmm"]
+__all__ = ["fit_gls", "fit_lmm", "fit_model"]
 
 
 def fit_lmm(
@@ -96,10 +97,11 @@ def fit_lmm(
         contrasts=contrasts, missing=missing,
     )  # fmt: skip
     if not design.terms:
-        instead = "" if residual is None else "; residual structures alone are fitted by fit_gls"
+        instead = "a model of correlated residuals without them is fitted by fit_gls"
+        instead = instead if residual is None else "residual structures alone are fitted by fit_gls"
         raise FormulaError(
             f"`{design.formula}` has no random effects, and a linear mixed model needs at least one, such as "
-            f"(1 | group){instead}."
+            f"(1 | group); {instead}."
         )
     return estimate(design, reml=reml)
 
@@ -160,3 +162,49 @@ def fit_gls(
             "which takes the same `residual`."
         )
     return estimate(design, reml=reml)
+
+
+def fit_model(
+    formula: str,
+    data: Any,
+    *,
+    residual: str | None = None,
+    known: Mapping[str, Any] | None = None,
+    structures: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> LMMFit:
+    """Fit by `fit_lmm` a formula that has random effects, by `fit_gls` one that has none.
+
+    Parameters
+    ----------
+    formula : str
+    data : frame
+    residual : str, optional
+        Structure of R; empty is none. A formula without random effects needs one.
+    known, structures : Mapping, optional
+        As of `fit_lmm`, for random effects.
+    **options
+        As of both.
+
+    Returns
+    -------
+    LMMFit
+
+    Raises
+    ------
+    FormulaError
+        If the formula cannot be read, or has neither random effects nor a residual structure.
+    DataError, ModelError
+        As of both.
+
+    Examples
+    --------
+    >>> import lmmtools as lt
+    >>> fit = lt.fit_model("distance ~ age", lt.load_dataset("Orthodont"), residual="cs(Subject)")
+    >>> len(fit.ranef)
+    0
+    """
+    residual = residual or None
+    if residual is not None and not parse_formula(formula, structures).random:
+        return fit_gls(formula, data, residual=residual, **options)
+    return fit_lmm(formula, data, residual=residual, known=known, structures=structures, **options)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from lmmtools.design.frame import eager
 from lmmtools.formats import counted, with_unit
-from lmmtools.formula import parse_formula
+from lmmtools.formula import parse_formula, parse_residual
 from lmmtools.tables import Column, Table
 
 __all__ = ["Frame", "frame", "preview"]
@@ -210,7 +210,7 @@ def frame(
     return made
 
 
-def preview(data: object, formula: str = "", rows: int = 6) -> Frame:
+def preview(data: object, formula: str = "", rows: int = 6, residual: str = "") -> Frame:
     """The first rows of a data set as a table, with what the data set says of itself: title, units, source.
 
     Parameters
@@ -220,6 +220,8 @@ def preview(data: object, formula: str = "", rows: int = 6) -> Frame:
     formula : str
         Shows the columns that it names, all when empty.
     rows : int
+    residual : str
+        A residual structure, whose columns are shown as well.
 
     Returns
     -------
@@ -228,7 +230,7 @@ def preview(data: object, formula: str = "", rows: int = 6) -> Frame:
     Raises
     ------
     FormulaError
-        If the formula cannot be read.
+        If the formula or the structure cannot be read.
     DataError
         If `data` is no data frame.
     """
@@ -236,6 +238,8 @@ def preview(data: object, formula: str = "", rows: int = 6) -> Frame:
     about = first.attrs.get("lmmtools", {})
     units, citation = about.get("units", {}), about.get("citation", "")
     named = parse_formula(formula).columns if formula else tuple(first.columns)
+    if formula and residual:
+        named = tuple(dict.fromkeys([*named, *parse_residual(residual).columns]))
     shown = first.loc[:, [name for name in named if name in first.columns]]
     return frame(
         shown,

@@ -50,7 +50,8 @@ class Record:
         exploration, the formula it looked at, empty for none, and no method.
     numbers : Mapping
         coefficients (their names in order), fixef, stderr (units of the response per unit of the column), intervals
-        (level, reference, low, high), varcorr (rows as in lme4), sigma, criterion, loglik, aic, bic, npar, nobs,
+        (level, reference, low, high), varcorr (rows as in lme4), residual (the structure as written, None for none),
+        residual_params, sigma, criterion, loglik, aic, bic, npar, nobs,
         ngroups, and icc where it is defined. Of a comparison, those of the model chosen, fitted by REML, its name
         (chosen), how all were fitted to be compared (compared_by), a sentence
         (verdict), each of them (models: name, formula, status,

@@ -37,6 +37,10 @@ from lmmtools.varcorr import variance_table
 __all__ = ["LMMFit", "estimate", "summarize"]
 
 
+# Changes of the unit of residual standard deviations, each followed by a search from where the last one ended.
+_UNITS = 3
+
+
 @dataclass(frozen=True, repr=False)
 class LMMFit(InferenceMethods):
     """A linear mixed model fitted by ML or REML.
@@ -342,7 +346,14 @@ def _at_optimum(design: Design, *, reml: bool, start: np.ndarray | None = None) 
         refuse_confounded(criterion)
     if design.residual is not None:
         refuse_confounded_residual(criterion)
-    return summarize(criterion, minimize(criterion, start))
+    optimum = minimize(criterion, start)
+    for _ in range(_UNITS):
+        if (log_unit := criterion.better_unit(optimum)) is None:
+            break
+        criterion = Criterion(design, reml=reml, working=criterion.working.with_unit(log_unit))
+        again = minimize(criterion, optimum.theta)
+        optimum = dataclasses.replace(again, n_evaluations=optimum.n_evaluations + again.n_evaluations)
+    return summarize(criterion, optimum)
 
 
 def summarize(criterion: Criterion, optimum: Optimum) -> LMMFit:

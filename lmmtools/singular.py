@@ -101,7 +101,7 @@ def less_one_effect(term: Any) -> Iterator[tuple[str, list[int]]]:
 def _refit(fit: Any, terms: tuple[Any, ...]) -> tuple[float, int, np.ndarray, np.ndarray]:
     """Criterion, number of parameters, β̂ and its standard errors with other random effects."""
     design = replace(fit.design, terms=terms)
-    if terms:
+    if terms or design.residual is not None:
         other = estimate(design, reml=fit.reml)
         return other.criterion, other.npar, other.beta, np.sqrt(np.diagonal(other.beta_cov))
     return least_squares(design, reml=fit.reml)

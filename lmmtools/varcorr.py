@@ -11,6 +11,7 @@ import pandas as pd
 
 from lmmtools.formats import counted, listed
 from lmmtools.frames import Frame, frame
+from lmmtools.residual_parameters import sigma_is
 
 __all__ = ["COMMON", "SERIAL", "is_short", "shown_elements", "variance_table"]
 
@@ -30,14 +31,24 @@ def variance_table(fit: Any) -> Frame:
     undetermined = (f"Not determined by the data, one choice among equals: {'; '.join(flat)}.",) if flat else ()
     return frame(
         pd.DataFrame(rows, columns=["grp", "var1", "var2", "vcov", "sdcor"]),
-        caption=f"Variances and covariances of the random effects ({fit.method})",
+        caption=f"{_what(fit)} ({fit.method})",
         label="tbl-varcorr",
-        notes=(*undetermined, *_notes(fit)),
+        notes=(*undetermined, *_notes(fit), *_of_residuals(fit)),
         index=False,
         headings={"grp": "Group", "var1": "Effect", "var2": "with", "vcov": "(Co)variance",
                   "sdcor": "SD or correlation"},
         formats={"vcov": "estimate", "sdcor": "estimate"},
     )  # fmt: skip
+
+
+def _what(fit: Any) -> str:
+    return "Variances and covariances of the random effects" if fit.design.terms else "Residual variance"
+
+
+def _of_residuals(fit: Any) -> Iterator[str]:
+    """Of which rows the residual's variance is, where it is not of all."""
+    if fit.design.residual is not None and (said := sigma_is(fit)):
+        yield f"Residual: σ² and σ, {said}; the parameters of the residuals say what follows for the other rows."
 
 
 def is_short(term: Any) -> bool:

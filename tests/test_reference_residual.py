@@ -26,6 +26,7 @@ FITTED = tuple(name for name in EVERY if "fitted()" in structured()[name]["resid
 # Where our criterion is more than 1e-4 lower than the best of their optimisers, and by how much.
 # Wheat2: as the range grows the criterion falls to that of a linear variogram, 1066.837 (nlme too, from a range of 34);
 # the book's range of 27 is one of its two local minima. OvaryGaps: nlme's other starts reach ours.
+ENDLESS = ("Wheat2__gls_spher_reml",)
 LOWER = {"Wheat2__gls_spher_reml": 1.02606, "OvaryGaps__gls_spher_nug_ml": 0.94374}
 ALIKE = tuple(name for name in EVERY if name not in LOWER)
 # glmmTMB includes the uncertainty of the covariance parameters; fits by sex, arm or diet were made one by one.
@@ -71,7 +72,7 @@ def test_optimum_is_no_worse_than_theirs(name):
     if name in FITTED:  # a fixed point: no optimum in the parameters its fitted values depend on
         return
     assert fit.criterion <= reference["objective"] + slack(name)
-    assert fit.certificate.status.startswith("certified")
+    assert name in ENDLESS or fit.certificate.status.startswith("certified")
     assert (fit.nobs, fit.npar) == (reference["n"], reference["npar"])
 
 
@@ -84,7 +85,7 @@ def test_where_our_optimum_is_lower_than_theirs(name):
 @pytest.mark.parametrize("name", [name for name in ALIKE if structured()[name]["beta"]])
 def test_fixed_effects(name):
     fit, reference = refitted(name), structured()[name]
-    assert np.all(np.abs(fit.fixef.to_numpy() - reference["beta"]) <= 1e-2 * fit.stderr)
+    assert np.all(np.abs(fit.fixef.to_numpy() - reference["beta"]) <= 1e-3 * fit.stderr)
 
 
 @pytest.mark.parametrize("name", WITH_ERRORS)
@@ -93,7 +94,7 @@ def test_standard_errors_of_fixed_effects(name):
     n, p = fit.nobs, len(fit.fixef)
     inflated = np.sqrt(n / (n - p)) if "gls" in reference["engine"] and not fit.reml else 1.0  # nlme's vcov of gls
     # they move with the covariance parameters, which agree to 1e-2 of their own standard error
-    np.testing.assert_allclose(fit.stderr * inflated, reference["se"], rtol=2e-3)
+    np.testing.assert_allclose(fit.stderr * inflated, reference["se"], rtol=2e-4)
 
 
 @alike_fit

@@ -75,6 +75,8 @@ def null_distribution(
         raise NoCone("variances are tested together with a correlation that has no value where they are zero")
     if rays == 1 and not blocks:  # whatever its length, a ray is half a line
         return mixture_of(np.eye(1), 1, (), shift=shift, draws=draws, rng=rng)
+    if len(large.phi):
+        raise NoCone("how several variances of zero stand to the residuals' parameters is not worked out")
     if not all(cone.complete for cone in cones):
         raise NoCone("how the other covariances move is not known for a structure of the user's own")
     ways = _over_working(found, cones, large)

@@ -28,7 +28,7 @@ def ranova(fit: Any) -> Frame:
     Parameters
     ----------
     fit : LMMFit
-        By REML or ML; the smaller models are fitted by the same method.
+        By REML or ML; the smaller models are fitted by the same method, and keep its residual structure.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def ranova(fit: Any) -> Frame:
     Raises
     ------
     ModelError
-        If `fit` is no fit.
+        If `fit` is no fit, or has no random effects.
 
     Notes
     -----
@@ -57,6 +57,11 @@ def ranova(fit: Any) -> Frame:
     ('Days in (1 + Days | Subject)', 42.8368, '½ χ²(1) + ½ χ²(2)')
     """
     require_fits("ranova", (fit,), at_least=1)
+    if not fit.design.terms:
+        raise ModelError(
+            "ranova: this model has no random effects to test. Its residual structure is compared with others by "
+            "residual_structures(fit), or with one other by lrt(…)."
+        )
     rows = {"<none>": _numbers(fit.npar, fit.criterion) | {"chisq": np.nan, "df": pd.NA, "p_value": np.nan,
                                                            "reference": ""}}  # fmt: skip
     failed = []
@@ -84,7 +89,7 @@ def _numbers(npar: int, criterion: float) -> dict[str, Any]:
 def tested_without(fit: Any, terms: tuple[Any, ...]) -> dict[str, Any]:
     """The test against the model with these random terms."""
     design = replace(fit.design, terms=terms)
-    if terms:
+    if terms or design.residual is not None:
         small = estimate(design, reml=fit.reml)
         criterion, npar, step = small.criterion, small.npar, nesting(small, fit)
         if not step.inside:

@@ -57,7 +57,7 @@ def exact_lrt(
     Raises
     ------
     ModelError
-        If the term has more than one (co)variance parameter, its effects are too many, the model is by ML and has other
+        If the fit has a residual structure, the term has more than one (co)variance parameter, its effects are too many, the model is by ML and has other
         random terms, or fixed effects are tested by REML.
     LMMError
         If there is no such term or coefficient, `n` is no whole number of at least 1,000, or `rng` gives no random
@@ -89,6 +89,7 @@ def exact_lrt(
     require_fits("exact_lrt", (fit,), at_least=1)
     check_count(n, "exact_lrt: n, the number of draws,", at_least=1000)
     rng = np.random.default_rng(_SEED if rng is None else check_rng(rng, "exact_lrt"))
+    _refuse_residual(fit)
     k = find_term("exact_lrt", fit, term)
     _refuse_parameters(fit.design.terms[k])
     dropped = _columns(fit, fixed)
@@ -106,6 +107,17 @@ def exact_lrt(
     )  # fmt: skip
     method, null = _method(fit, others, dropped, n), _hypothesis(fit, k, dropped)
     return simulated_test(float(statistic), draws, method=method, null=null)
+
+
+def _refuse_residual(fit: Any) -> None:
+    if fit.design.residual is not None:
+        raise ModelError(
+            f"exact_lrt: the simulated distribution is that for independent residuals of equal variance (over their "
+            f"weights); these have the structure `{fit.design.residual.text}`. Use bootstrap_lrt(smaller, larger, n, "
+            "rng), or ranova(fit) for many groups."
+        )
+    if not fit.design.terms:
+        raise ModelError("exact_lrt: this model has no random effects, so that there is no variance to test.")
 
 
 def _method(fit: Any, others: tuple[Any, ...], dropped: list[int], n: int) -> str:

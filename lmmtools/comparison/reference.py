@@ -11,7 +11,7 @@ import numpy as np
 from lmmtools.collapsed import zero_directions
 from lmmtools.comparison.boundary import null_distribution, shift_of, tangent_cones
 from lmmtools.comparison.cones import NoCone
-from lmmtools.comparison.mixture import Mixture, Shares
+from lmmtools.comparison.mixture import Mixture, Shares, mixture_of
 from lmmtools.core.charts import chart
 from lmmtools.formats import format_value, shown
 from lmmtools.nesting import Nesting, dimension, embedding, nothing
@@ -23,13 +23,14 @@ DRAWS = 20_000
 _SEED = 20_871_994
 _NONE = "none"
 BOUNDARY = (
-    "A variance of zero lies on the boundary of what is possible, where the likelihood ratio has a mixture of χ² "
-    "distributions (Self & Liang 1987; Stram & Lee 1994) for a large number of groups; p is that of the mixture."
+    "A variance or a nugget of zero lies on the boundary of what is possible, as does independence where a correlation "
+    "cannot be negative: there the likelihood ratio has a mixture of χ² distributions (Self & Liang 1987; Stram & Lee 1994) for a large number of groups; p is that of the mixture."
 )
 _REFUSED = (
     "No p-value where the smaller model has a variance at zero itself, or the ways off the boundary are not known: no "
     "χ² or mixture of them holds there. bootstrap_lrt(smaller, larger, n, rng) gives one by simulation."
 )
+_AT_BOUND = "a correlation is at its bound"
 _ZERO = 1e-12
 
 
@@ -101,20 +102,36 @@ def reference(
     ours = (len(large.beta), 0) if small is None else dimension(small)
     if dimension(large)[1] == ours[1]:
         return _chi2(step.df, chisq)
+    if step.residual.unknown:
+        return Reference(f"{_NONE}: {step.residual.unknown}", np.nan)
     if small is not None and (why := _at_zero(small)):
         return Reference(f"{_NONE}: in the smaller model {why}", np.nan)
+    rng = np.random.default_rng(_SEED) if rng is None else rng
+    rays = step.residual.rays
+    if not large.design.terms or step.same_terms:
+        return _residual_alone(rays, step.df, chisq, draws, rng)
     try:
-        found = nothing(large) if small is None else embedding(small, large)
+        found = nothing(large) if small is None or not small.design.terms else embedding(small, large)
         if found is None:
             raise NoCone("the larger model can give the smaller's covariance in several ways")
         cones = tangent_cones(found)
         if not any(cone.parameters for cone in cones):
-            return _chi2(step.df, chisq)
-        rng = np.random.default_rng(_SEED) if rng is None else rng
+            return _residual_alone(rays, step.df, chisq, draws, rng)
+        if rays:
+            raise NoCone("variances of zero are tested together with parameters of the residuals at their bounds")
         shift = shift_of(ours, large, cones)
         return _mixed(null_distribution(found, cones, large, shift=shift, draws=draws, rng=rng), chisq, draws)
     except NoCone as why:
         return Reference(f"{_NONE}: {why}", np.nan) if step.boundary else _chi2(step.df, chisq)
+
+
+def _residual_alone(rays: int, df: int, chisq: float, draws: int, rng: np.random.Generator) -> Reference:
+    """Where no variance of a random effect is tested: so many parameters of the residuals lie on their bounds."""
+    if not rays:
+        return _chi2(df, chisq)
+    if rays > 1:
+        return Reference(f"{_NONE}: {rays} parameters of the residuals lie on their bounds", np.nan)
+    return _mixed(mixture_of(np.eye(1), 1, (), shift=df - 1, draws=draws, rng=rng), chisq, draws)
 
 
 def _chi2(df: int, chisq: float) -> Reference:
@@ -129,7 +146,10 @@ def _at_zero(small: Any) -> str:
     if zero:
         return zero[0].clause
     here = chart(small.working, small.working_theta, reduced=True)
-    return "a correlation is at its bound" if here.singular or here.held else ""
+    if not (here.singular or here.held):
+        return ""
+    of_residual = [i for k, i in here.held if k == len(small.design.terms)]
+    return f"`{small.design.residual.names[of_residual[0]]}` is at its bound" if of_residual else _AT_BOUND
 
 
 def _mixed(found: Mixture | Shares, chisq: float, draws: int) -> Reference:

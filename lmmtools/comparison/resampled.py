@@ -14,6 +14,7 @@ from lmmtools.errors import ModelError
 from lmmtools.formats import counted
 from lmmtools.resampling.blocks import replicate
 from lmmtools.resampling.refits import Refits
+from lmmtools.results import estimate
 from lmmtools.singular import least_squares
 
 __all__ = ["bootstrap_lrt"]
@@ -33,7 +34,8 @@ def bootstrap_lrt(
     Parameters
     ----------
     small, large : LMMFit
-        Of the same rows and by the same method; `small` may be None for the larger's fixed effects without random ones.
+        Of the same rows and by the same method; `small` may be None for the larger's fixed effects and residual
+        structure without random effects.
     n : int
         Responses drawn from the smaller fit; both models are fitted to each.
     rng : numpy.random.Generator or int
@@ -73,6 +75,8 @@ def bootstrap_lrt(
     """
     require_fits("bootstrap_lrt", (large,) if small is None else (small, large), at_least=1)
     check_count(n, "bootstrap_lrt: n, the number of refits,", at_least=1)
+    if small is None and large.design.residual is not None:
+        small = estimate(_bare(large), reml=large.reml)
     if small is None:
         work, statistic = _Ratios(_Means(large), large, 0.0), least_squares(_bare(large), reml=large.reml)[0]
         statistic -= large.criterion

@@ -14,6 +14,7 @@ from lmmtools.nesting import Nesting, nesting, outside
 __all__ = [
     "criteria_of",
     "labels_of",
+    "named",
     "named_fits",
     "recoded",
     "require_comparable",
@@ -36,9 +37,14 @@ def named_fits(fits: tuple[Any, ...]) -> tuple[list[str], tuple[Any, ...]]:
 
 
 def labels_of(fits: Sequence[Any]) -> list[str]:
-    """Formulas, numbered where two are alike."""
-    formulas = [f.formula for f in fits]
+    """Formulas with their residual structures, numbered where two are alike."""
+    formulas = [named(f) for f in fits]
     return [t if formulas.count(t) == 1 else f"{t} [{i + 1}]" for i, t in enumerate(formulas)]
+
+
+def named(fit: Any) -> str:
+    """A fit's formula, and its residual structure where it has one."""
+    return fit.formula if fit.design.residual is None else f"{fit.formula}, {fit.design.residual.text}"
 
 
 def criteria_of(fits: Sequence[Any]) -> list[float]:
@@ -126,10 +132,11 @@ def require_nested(name: str, small: Any, large: Any) -> Nesting:
     if small.npar == large.npar:
         if found.inside and found.df == 0:
             raise ModelError(
-                f"{name}: `{small.formula}` and `{large.formula}` are the same model, so that there is nothing to test."
+                f"{name}: `{named(small)}` and `{named(large)}` are the same model{_in_part(small, large)}, so that "
+                "there is nothing to test."
             )
         raise ModelError(
-            f"{name}: `{small.formula}` and `{large.formula}` have the same number of parameters ({small.npar}), so "
+            f"{name}: `{named(small)}` and `{named(large)}` have the same number of parameters ({small.npar}), so "
             "neither is a special case of the other; compare them by compare(…)."
         )
     if found.inside and found.df > 0:
@@ -137,4 +144,11 @@ def require_nested(name: str, small: Any, large: Any) -> Nesting:
     names = "the smaller model", "the larger"
     why = found.why_not(*names, quoted) or "the larger model's further parameters change nothing that data can show"
     known = "not nested" if found.decided else "not known to be nested"
-    raise ModelError(f"{name}: `{small.formula}` is {known} in `{large.formula}`: {why}; compare them by compare(…).")
+    raise ModelError(f"{name}: `{named(small)}` is {known} in `{named(large)}`: {why}; compare them by compare(…).")
+
+
+def _in_part(small: Any, large: Any) -> str:
+    """Where two models with as many parameters are the same only as far as the one can go."""
+    if small.design.residual is large.design.residual or nesting(large, small).inside:
+        return ""
+    return " as far as the first can go (its correlation cannot be negative, that of the second can)"

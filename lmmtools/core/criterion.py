@@ -17,6 +17,10 @@ from lmmtools.errors import LMMError
 __all__ = ["Criterion"]
 
 
+# Logarithm of multipliers that are far from one: thresholds in units of σ mean something else there.
+_FAR_FROM_UNIT = 3.0
+
+
 class Criterion:
     """−2 log-likelihood (ML) or −2 restricted log-likelihood (REML), profiled over β and σ.
 
@@ -108,6 +112,14 @@ class Criterion:
         found = Criterion(self.design, reml=self.reml, working=w)
         found._holds = tuple(holds)
         return found
+
+    def better_unit(self, optimum: Any) -> float | None:
+        """Logarithm of the multipliers' mean where they have grown far from their unit; None where that will do."""
+        w = self.working
+        if w.residual is None or not w.terms:
+            return None
+        away = float(np.log(w.multiplier(optimum.working)))
+        return w.products.noise.log_unit + away if abs(away) > _FAR_FROM_UNIT else None
 
     def differentiate(self, solution: Solution, products: Products | None = None) -> TDerivatives:
         """Derivatives in T at a solution of the same cross-products."""

@@ -17,6 +17,7 @@ from lmmtools.core.charts import Chart, chart
 from lmmtools.core.cone import Escape, on_boundary, steepest_escape
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.newton import Secant, bounded_step, newton_step, tempered
+from lmmtools.core.residual.unbounded import refuse_unbounded
 from lmmtools.core.solution import Solution
 from lmmtools.core.starts import other_starts, reopened, starts
 from lmmtools.errors import LMMWarning, ModelError
@@ -139,6 +140,8 @@ def minimize(
         _try(criterion, reopened(w, _lowest(found).working), found, way)
         best = _lowest(found)
     _refuse_infinite(criterion, best)
+    if w.residual is not None:
+        refuse_unbounded(criterion, best.working[w.places[-1]])
     if best.ended:
         warnings.warn(best.ended, LMMWarning, stacklevel=2)
     return dataclasses.replace(best, n_evaluations=sum(optimum.n_evaluations for optimum in found))
@@ -185,6 +188,8 @@ def _doubtful(criterion: Criterion, optimum: Optimum) -> bool:
     if np.abs(optimum.working).max() > _LARGE:
         return True
     w = criterion.working
+    if w.residual is not None and np.any(w.residual.form.on_bound(optimum.working[w.places[-1]])):
+        return True
     if w.products.n > _FEW_ROWS:
         return False
     parts = zip(w.parts, w.places, strict=True)
@@ -198,12 +203,17 @@ def _lowest(found: list[Optimum]) -> Optimum:
     return min(near, key=lambda optimum: np.abs(optimum.working).max())
 
 
+def _infinite(criterion: Criterion, theta: np.ndarray) -> bool:
+    """Whether some parameter has run off, beside residuals of the standard deviation they have on average."""
+    largest = float(np.abs(theta).max())
+    return not largest <= _INFINITE and not largest <= _INFINITE * criterion.working.multiplier(theta)
+
+
 def _refuse_infinite(criterion: Criterion, optimum: Optimum) -> None:
-    size = np.abs(optimum.working)
-    largest = size.max()
-    if largest <= _INFINITE:
+    if not _infinite(criterion, optimum.working):
         return
-    w = criterion.working
+    w, size = criterion.working, np.abs(optimum.working)
+    largest = size.max()
     k = next(k for k, part in enumerate(w.places) if np.argmax(size) < part.stop)
     if k == len(w.terms):
         raise ModelError(
@@ -305,7 +315,7 @@ def _newton(
     for _ in range(limit or _MAX_STEPS):
         if record:
             record(theta, solution.value, None, evaluations)
-        if not np.abs(theta).max() <= _INFINITE:
+        if _infinite(criterion, theta):
             return theta, solution, evaluations, False
         here = chart(criterion.working, theta)
         d = d or criterion.differentiate(solution)

@@ -90,7 +90,8 @@ def _modes(fit: Any, model: DenseModel, dense: Any, spread: float) -> list[Row]:
     """Rows for modes, their covariances and fitted values.
 
     Modes and fitted values are linear in the residuals, so their rounding is sqrt(n) times that of the residuals,
-    measured in sigma for fitted values and in the standard deviation of its own effect for a mode.
+    measured in the largest residual standard deviation for fitted values (sigma, but for a structure of the residuals)
+    and in the standard deviation of its own effect for a mode.
     """
     modes, covariances = model.by_factor(dense)
     near, rows = spread * np.sqrt(fit.nobs), []
@@ -100,7 +101,8 @@ def _modes(fit: Any, model: DenseModel, dense: Any, spread: float) -> list[Row]:
         rows.append(_farthest(f"conditional modes {factor}", table.to_numpy(), modes[factor], near * sd))
         bounds = spread * np.outer(sd, sd)
         rows.append(_farthest(f"their covariances {factor}", fit.ranef_cov[factor], covariances[factor], bounds))
-    bound = near * fit.sigma + np.finfo(float).eps * fit.nobs * np.abs(fit.design.y).max()
+    largest = 1.0 if model.law is None else float(np.sqrt(np.diag(model.R(dense.theta)).max()))
+    bound = near * fit.sigma * largest + np.finfo(float).eps * fit.nobs * np.abs(fit.design.y).max()
     return [*rows, _farthest("fitted values", fit.fitted.to_numpy(), dense.fitted, bound)]
 
 

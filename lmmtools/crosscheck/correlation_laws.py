@@ -28,7 +28,15 @@ from lmmtools.crosscheck.jets import Jet
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["autocorrelation", "check_inside", "correlation", "n_parameters", "occasion_matrices", "open_bounds"]
+__all__ = [
+    "amplification",
+    "autocorrelation",
+    "check_inside",
+    "correlation",
+    "n_parameters",
+    "occasion_matrices",
+    "open_bounds",
+]
 
 _SPATIAL = ("exp", "gaus", "spher", "ratio")
 _SAME = 1e-9  # of the largest distance: two computed distances so near are one
@@ -99,6 +107,16 @@ def check_inside(given: Any, phi: NDArray) -> None:
                 raise np.linalg.LinAlgError("the autoregression is not stationary")
     for matrix in occasion_matrices(given, phi) if given.kind == "us" else ():
         np.linalg.cholesky(matrix)
+
+
+def amplification(given: Any, phi: NDArray) -> float:
+    """How many roundings of its own size a correlation carries: those of a solve near a unit root for `arma`."""
+    if given.kind != "arma":
+        return 1.0
+    p, q = given.order
+    mirror = _mirrors(p, max(p, q) + 1)
+    systems = [np.eye(max(p, q) + 1) - np.tensordot(own[:p], mirror, axes=(0, 0)) for own in phi.reshape(-1, p + q)]
+    return max(float(np.linalg.cond(system)) for system in systems)
 
 
 def occasion_matrices(given: Any, phi: NDArray) -> NDArray:
@@ -201,19 +219,24 @@ def autocorrelation(parameters: NDArray, p: int, q: int, longest: int) -> Jet:
     phi, size = parameters[:p], max(p, q) + 1
     theta = Jet(np.append(1.0, parameters[p:]), {p + k: np.eye(q + 1)[k + 1] for k in range(q)})
     shift = np.array([np.eye(q + 1, k=-1 - k) for k in range(p)]).reshape(p, q + 1, q + 1)
-    mirror = np.zeros((p, size, size))
-    for k in range(p):
-        for row in range(size):
-            mirror[k, row, abs(row - k - 1)] += 1.0
     psi = _solved(phi, shift, theta)
     # sum_(j>=k) theta_j psi_(j-k): the product of every theta with every psi, gathered by their distance
     one, other = np.divmod(np.arange((q + 1) ** 2), q + 1)
     cross = theta.map(lambda part: part[one]) * psi.map(lambda part: part[other])
     gather = (one - other == np.arange(size)[:, None]).astype(float)
-    gamma = _continued(phi, _solved(phi, mirror, cross.map(lambda part: gather @ part)), longest)
+    gamma = _continued(phi, _solved(phi, _mirrors(p, size), cross.map(lambda part: gather @ part)), longest)
     start = gamma.map(lambda part: np.full(len(part), part[0]))
     inverse = start.through(1 / start.value, -1 / start.value**2, 2 / start.value**3)
     return (gamma * inverse).map(lambda part: part[: longest + 1])
+
+
+def _mirrors(p: int, size: int) -> NDArray:
+    """For each k the matrix that takes gamma_0 ... to gamma_|0-k| ..., (p, size, size), k from 1."""
+    mirrors = np.zeros((p, size, size))
+    for k in range(p):
+        for row in range(size):
+            mirrors[k, row, abs(row - k - 1)] += 1.0
+    return mirrors
 
 
 def _continued(phi: NDArray, gamma: Jet, longest: int) -> Jet:

@@ -261,12 +261,13 @@ class DenseModel:
         # rows scaled to a unit diagonal of R, of eigenvalues low ... high: those of V lie in [low, high + |ZL|^2]
         low, high = (1.0, 1.0) if self.law is None else np.linalg.eigvalsh(scale * R * scale.T)[[0, -1]]
         Z, Lambda = scale * self.Z, self.Lambda(theta)
-        # and the products Z L carry errors of |Z||L| eps
+        carried = 1.0 if self.law is None else self.law.amplification(self.phi(theta))
+        # the products Z L carry errors of |Z||L| eps, and R those of its parameters
         sizes = [_norm(np.abs(Z) @ np.abs(Lambda)), _norm(Z @ Lambda)]
         size = np.abs(self.response) + np.abs(self.X) @ np.abs(w.beta)
         return Rounding(
             n=len(self.y),
-            condition=float((np.sqrt(high) + sizes[0]) * (np.sqrt(high) + sizes[1]) / low),
+            condition=float(carried * (np.sqrt(high) + sizes[0]) * (np.sqrt(high) + sizes[1]) / low),
             S=w.LX.T @ w.LX,
             beta=w.beta,
             y_norm=float(np.linalg.norm(scale[:, 0] * size) / np.sqrt(low)),

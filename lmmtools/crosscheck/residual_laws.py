@@ -169,6 +169,11 @@ class ResidualLaw:
             out[k, j] = out[j, k] = self.dense(part)
         return out
 
+    def amplification(self, phi: NDArray) -> float:
+        """How many roundings of its own size an entry of R carries from the parameters."""
+        head = self.given.correlation
+        return 1.0 if head is None else correlation_laws.amplification(head, np.asarray(phi)[self.given.slices[0]])
+
     def units(self, phi: NDArray) -> NDArray:
         """Steps (m,) in each phi of like effect on R: a share of its range, or what changes sds by their own size."""
         phi = np.asarray(phi, dtype=float)

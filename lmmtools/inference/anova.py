@@ -12,7 +12,7 @@ from lmmtools.design.fixed_terms import FixedTerm
 from lmmtools.errors import LMMError
 from lmmtools.formats import listed, quoted
 from lmmtools.frames import Frame, frame
-from lmmtools.inference.contrasts import F_REFERENCE, check_ddf, df_format, f_test, reference_notes
+from lmmtools.inference.contrasts import check_ddf, df_format, f_reference, f_test, reference_notes
 from lmmtools.inference.hypotheses.derive import check_type, hypothesis_matrices
 from lmmtools.inference.hypotheses.overparameterised import overparameterise
 
@@ -88,7 +88,7 @@ def anova(fit: Any, *, type: int = 3, ddf: str = "satterthwaite") -> Frame:
     notes += _untested(fit, cells.terms, found)
     return frame(
         table,
-        caption=f"{_TYPES[type][0]} analysis of variance by {fit.method}; {F_REFERENCE[ddf]}",
+        caption=f"{_TYPES[type][0]} analysis of variance by {fit.method}; {f_reference(fit, ddf)}",
         label="tbl-anova",
         notes=(*notes, *reference_notes(fit, ddf, table.loc[tested, "den_df"])),
         headings={

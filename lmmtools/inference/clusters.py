@@ -2,6 +2,7 @@
 
 The covariance of a cluster's rows over σ² is V = I + UU' with U = ZΛ, rows whitened by √w. All that is done with it
 lies in the columns of U and X; with an orthonormal basis of these, a QR's, it has as many rows as they have columns.
+With a residual structure V = R + UU' is written out.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ class Clusters:
         What the clusters are called.
     count : int
     X, e : ndarray, shape (n, p), (n,)
-    noise : ndarray, shape (n,), or None
-        Residual variances over σ² where they differ; None for 1.
+    noise : _Noise or None
+        Residual covariance over σ² where it is not I.
     parts : tuple of _Part
         Of each term.
     starts : ndarray of int, shape (count + 1,)
@@ -66,7 +67,7 @@ class Clusters:
     count: int
     X: np.ndarray
     e: np.ndarray
-    noise: np.ndarray | None
+    noise: _Noise | None
     parts: tuple[_Part, ...]
     starts: np.ndarray
 
@@ -93,7 +94,8 @@ class Clusters:
 
     def _refuse(self, cluster: int, sizes: np.ndarray) -> None:
         few, differ = "its random effects are nearly as many", "the residual variances differ from row to row"
-        why = few if self.noise is None else differ
+        correlated = self.noise is not None and self.noise.root.shape[1] > 1
+        why = "its residuals are correlated" if correlated else few if self.noise is None else differ
         raise ModelError(
             f"robust_vcov: a cluster of {self.name} has {counted(int(sizes[cluster]), 'row')}, and {why}, so that its "
             f'adjustment needs a square matrix of that order; the limit is {_MOST:,}. Use kind="CR1", or a cluster '
@@ -110,15 +112,28 @@ class Clusters:
         parts = [p.columns(mine, take, inside, m) for p, m in zip(self.parts, levels, strict=True)]
         U = np.concatenate([none, *parts], axis=2)
         if self.noise is not None:
-            V = U @ U.transpose(0, 2, 1)
-            V[:, np.arange(rows), np.arange(rows)] += np.where(inside, self.noise[take], 1.0)
-            return Stack(X, e, V)
+            return Stack(X, e, U @ U.transpose(0, 2, 1) + self.noise.covariance(take, inside))
         width = U.shape[2]
         k = width + X.shape[2]
         if rows > k:
             R = np.linalg.qr(np.concatenate([U, X, e[..., None]], axis=2), mode="r")[:, :k]
             U, X, e = R[..., :width], R[..., width:k], R[..., k]
         return Stack(X, e, np.eye(U.shape[1]) + U @ U.transpose(0, 2, 1))
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """R of rows sorted by cluster: a root of each residual group's, shape (n, largest group), and the groups."""
+
+    root: np.ndarray
+    groups: np.ndarray
+
+    def covariance(self, take: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """R of clusters, shape (c, k, k); the identity for rows that only fill up."""
+        root, groups = self.root[take], self.groups[take]
+        R = root @ root.transpose(0, 2, 1)
+        together = (groups[:, :, None] == groups[:, None, :]) & inside[:, :, None] & inside[:, None, :]
+        return np.where(together, R, (~inside)[:, :, None] * np.eye(take.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -175,7 +190,7 @@ def clusters_of(fit: Any, cluster: Any, *, whiten: bool) -> Clusters:
     LMMError
         As `cluster_codes`.
     ModelError
-        If there is only one cluster, or random effects reach across clusters.
+        If there is only one cluster, or random effects or residual groups reach across clusters.
     """
     codes, count, name = cluster_codes(fit, cluster)
     if count < 2:
@@ -187,10 +202,13 @@ def clusters_of(fit: Any, cluster: Any, *, whiten: bool) -> Clusters:
     X = np.linalg.solve(fit.working.R.T, design.X.T).T if design.X.shape[1] else design.X
     e = residuals(fit, "marginal").to_numpy()
     root, noise = np.ones(len(e)), None
-    if design.weights is not None and whiten:
+    if design.residual is not None:
+        _refuse_split_groups(design, codes, name)
+        noise = _noise_of(fit, order)
+    elif design.weights is not None and whiten:
         root = np.sqrt(design.weights)
     elif design.weights is not None:
-        noise = (1.0 / design.weights)[order]
+        noise = _Noise((1.0 / np.sqrt(design.weights))[order, None], np.arange(len(e)))
     starts = np.append(0, np.cumsum(np.bincount(codes, minlength=count)))
     parts = []
     for term, Lambda in zip(design.terms, fit.Lambda, strict=True):
@@ -200,6 +218,37 @@ def clusters_of(fit: Any, cluster: Any, *, whiten: bool) -> Clusters:
             rows = root[:, None] * (term.matrix @ active)
             parts.append(_part(term, rows[order], term.codes[order], home, count))
     return Clusters(name, count, (root[:, None] * X)[order], (root * e)[order], noise, tuple(parts), starts)
+
+
+def _noise_of(fit: Any, order: np.ndarray) -> _Noise:
+    """R of the rows in this order."""
+    noise = fit.noise
+    by_group = np.argsort(noise.groups, kind="stable")
+    sizes = np.bincount(noise.groups)
+    place = np.empty(len(order), dtype=np.intp)
+    place[by_group] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    basis = np.zeros((len(order), sizes.max()))
+    basis[np.arange(len(order)), place] = 1.0
+    return _Noise(noise.colour(basis)[order], noise.groups[order])
+
+
+def _refuse_split_groups(design: Any, codes: np.ndarray, name: str) -> None:
+    """Refuse residual groups with rows in several clusters."""
+    correlation = design.residual.correlation
+    if correlation is None:
+        return
+    first = np.full(int(correlation.codes.max()) + 1, -1)
+    first[correlation.codes[::-1]] = np.arange(len(codes))[::-1]
+    astray = np.flatnonzero(codes[first[correlation.codes]] != codes)
+    if len(astray):
+        row = int(astray[0])
+        group = correlation.codes[row]
+        raise ModelError(
+            f"robust_vcov: {correlation.label} correlates residuals across the clusters of {name}: "
+            f"{counted(len(np.unique(correlation.codes[astray])), 'residual group')} of {len(first):,} (the first: "
+            f"`{correlation.levels[group]}`, rows {design.index[first[group]]} and {design.index[row]}) have rows in "
+            "several clusters, which are then not independent. Use clusters that contain the residual groups."
+        )
 
 
 def _part(term: Any, rows: np.ndarray, codes: np.ndarray, home: np.ndarray, count: int) -> _Part:
@@ -260,7 +309,8 @@ def cluster_codes(fit: Any, cluster: Any) -> tuple[np.ndarray, int, str]:
     ----------
     fit : LMMFit
     cluster : str or array
-        A grouping factor of the fit, or a value for each row used: a Series is matched by its labels.
+        A grouping factor of the fit, of its random effects or its residuals, or a value for each row used: a Series is
+        matched by its labels.
 
     Raises
     ------
@@ -270,10 +320,14 @@ def cluster_codes(fit: Any, cluster: Any) -> tuple[np.ndarray, int, str]:
     design = fit.design
     if isinstance(cluster, str):
         factors = {term.factor: term for term in design.terms}
+        correlation = None if design.residual is None else design.residual.correlation
+        if correlation is not None and correlation.group:
+            factors.setdefault(correlation.group, correlation)
         if cluster not in factors:
+            has = f"{nearest(cluster, factors)}, which has {quoted(factors)}" if factors else ", which has none"
             raise LMMError(
-                f"robust_vcov: `{cluster}` is no grouping factor of the fit{nearest(cluster, factors)}, which has "
-                f"{quoted(factors)}; for another column pass its values, cluster=data[{cluster!r}]."
+                f"robust_vcov: `{cluster}` is no grouping factor of the fit{has}; for another column pass its values, "
+                f"cluster=data[{cluster!r}]."
             )
         codes, found = pd.factorize(factors[cluster].codes)
         return codes, len(found), f"`{cluster}`"

@@ -8,7 +8,7 @@ With 𝒫 = V⁻¹ − V⁻¹X(X'V⁻¹X)⁻¹X'V⁻¹ the fitted values are ŷ 
 H is the observed Hessian of the profiled criterion d along the covariances of the same rank: what has collapsed stays
 collapsed for any y nearby. The trace needs inner products of 𝒫g_k with each other and with 𝒫y, where g_k = V_k𝒫y, and
 no more: with g_1, … as further columns of the fixed part they are those of a design of the same kind, and follow from
-its cross-products, for 𝒫𝒫 = 𝒫 − 𝒫ZTZ'𝒫.
+its cross-products, for 𝒫𝒫 = 𝒫 − 𝒫ZTZ'𝒫. With a residual structure see `conditional_blocks`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from lmmtools.core.solution import Solution
 from lmmtools.core.working import Working, working_model
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import format_value
+from lmmtools.inference.conditional_blocks import moves
 
 __all__ = ["ConditionalAIC", "conditional_aic"]
 
@@ -42,7 +43,7 @@ class ConditionalAIC:
     Attributes
     ----------
     caic : float
-        −2 loglik + 2(effective_df + 1); the 1 is for σ².
+        −2 loglik + 2(effective_df + 1 + parameters of the residual structure); the 1 is for σ².
     loglik : float
         Log-density of the response given the random effects, at β̂, b̂ and σ̂.
     effective_df : float
@@ -71,7 +72,8 @@ def conditional_aic(fit: Any) -> ConditionalAIC:
     Raises
     ------
     ModelError
-        If θ̂ is no optimum, or not determined by the response, so that it has no derivative.
+        If θ̂ is no optimum, or not determined by the response, so that it has no derivative; or, with a residual
+        structure, if rows that hang together are too many to write their covariance out.
 
     Notes
     -----
@@ -79,6 +81,10 @@ def conditional_aic(fit: Any) -> ConditionalAIC:
     2005, with ρ = `hat_trace`) always prefers the model with more random effects. σ² counts as one parameter, which
     is exact as n grows; Vaida & Blanchard's finite-sample factors for an estimated σ² are not applied, since they are
     derived for known θ. The likelihood takes σ̂ as the fit has it: under REML that of REML.
+
+    With a residual structure the density given the random effects is that of σ̂²R(φ̂), φ̂ moves with y as θ̂ does, and
+    every parameter of φ counts as one besides, for the same reason as σ²: the covariance of an unbiased estimate with
+    the score of its parameter is one. Variances that depend on fitted values are taken as known functions of these.
 
     References
     ----------
@@ -101,9 +107,15 @@ def conditional_aic(fit: Any) -> ConditionalAIC:
             f"is not defined. {fit.certificate.sentence}"
         )
     loglik = _conditional_loglik(fit)
-    held = hat_trace(fit)
-    total = held + _moved_by_theta(fit)
-    return ConditionalAIC(caic=-2.0 * loglik + 2.0 * (total + 1.0), loglik=loglik, effective_df=total, hat_trace=held)
+    if fit.working.residual is None:
+        held = hat_trace(fit)
+        total = held + _moved_by_theta(fit)
+    else:
+        found = moves(fit, chart(fit.working, fit.working_theta, reduced=True))
+        held = found.hat_trace
+        total = held + (_solved_trace(fit, found.across, found.squares) if len(found.across) else 0.0)
+    caic = -2.0 * loglik + 2.0 * (total + 1.0 + len(fit.phi))
+    return ConditionalAIC(caic=caic, loglik=loglik, effective_df=total, hat_trace=held)
 
 
 def hat_trace(fit: Any) -> float:
@@ -131,11 +143,11 @@ def _covariance(working: Working, factors: tuple[np.ndarray, ...]) -> np.ndarray
 
 
 def _conditional_loglik(fit: Any) -> float:
-    """Σ log N(yᵢ; ŷᵢ, σ̂²/wᵢ)."""
-    weights, resid = fit.design.weights, fit.resid.to_numpy()
-    log_weights = 0.0 if weights is None else float(np.log(weights).sum())
-    squares = float(np.sum(resid**2 if weights is None else weights * resid**2))
-    return -0.5 * float(fit.nobs * np.log(2.0 * np.pi * fit.sigma**2) - log_weights + squares / fit.sigma**2)
+    """log N(y; ŷ, σ̂²R)."""
+    weights, noise = fit.design.weights, fit.noise
+    logdet = noise.at.logdet - (0.0 if weights is None else float(np.log(weights).sum()))
+    squares = float(np.sum(noise.whiten(fit.resid.to_numpy()) ** 2))
+    return -0.5 * float(fit.nobs * np.log(2.0 * np.pi * fit.sigma**2) + logdet + squares / fit.sigma**2)
 
 
 def _moved_by_theta(fit: Any) -> float:

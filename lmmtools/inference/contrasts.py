@@ -13,7 +13,7 @@ import pandas as pd
 
 from lmmtools.arguments import check_level
 from lmmtools.errors import LMMError, ModelError
-from lmmtools.formats import estimate_format, nearest
+from lmmtools.formats import estimate_format, nearest, quoted
 from lmmtools.frames import Frame, frame
 from lmmtools.inference.whitened import whitened
 
@@ -27,8 +27,10 @@ __all__ = [
     "df_format",
     "estimate_columns",
     "estimates_frame",
+    "f_reference",
     "f_test",
     "linear_functions",
+    "reference",
     "reference_notes",
     "t_quantile",
     "two_sided",
@@ -63,6 +65,14 @@ _UNDETERMINED = (
 _NO_OPTIMUM = (
     "Degrees of freedom are missing where a standard error rests on a covariance along which the criterion still "
     "falls: this fit is no optimum (see its certificate)."
+)
+_LINEAR = (
+    "KR (linear): the parameters are the variances and covariances of the response, in which its covariance is linear, "
+    "so that Kenward and Roger's formula holds no second derivatives."
+)
+_CURVED = (
+    "The covariance of the response is not linear in {}: Kenward and Roger's formula of 1997 holds its second "
+    "derivatives, and what it gives depends on the parameters the covariance is written in, here these, σ² and σ²T."
 )
 _NO_F = (
     "Kenward and Roger's F is missing where no F distribution has the mean and variance that they find for it, as with "
@@ -227,11 +237,30 @@ def estimate_columns(functions: Functions, level: float) -> dict[str, np.ndarray
     }
 
 
+def reference(fit: Any, ddf: str) -> str:
+    """What a caption says of the reference distribution of single functions."""
+    return REFERENCE[ddf][0] + _form(fit, ddf)
+
+
+def f_reference(fit: Any, ddf: str) -> str:
+    """What the caption of a table of F tests says of their denominators."""
+    return F_REFERENCE[ddf] + _form(fit, ddf)
+
+
+def _form(fit: Any, ddf: str) -> str:
+    """With a residual structure, which of Kenward and Roger's formulas it is."""
+    if ddf != "kenward-roger" or fit.design.residual is None:
+        return ""
+    return ", KR (linear)" if fit.kenward_roger.linear else ", the formula of 1997 in the residual parameters as named"
+
+
 def reference_notes(fit: Any, ddf: str, df: Any) -> tuple[str, ...]:
     """What must be said under a table of tests by this method."""
     notes = [REFERENCE[ddf][1]] if REFERENCE[ddf][1] else []
     if ddf == "satterthwaite" and not fit.reml:
         notes.append(_BY_ML)
+    if ddf == "kenward-roger" and fit.design.residual is not None:
+        notes.append(_LINEAR if fit.kenward_roger.linear else _CURVED.format(quoted(fit.residual_params.index)))
     if np.isnan(np.asarray(df, dtype=float)).any():
         unstable = fit.certificate.status == "not an optimum"
         notes.append(_NO_F if ddf == "kenward-roger" else _NO_OPTIMUM if unstable else _UNDETERMINED)

@@ -1,15 +1,14 @@
 """Kenward and Roger's adjusted covariance of the fixed effects and their degrees of freedom.
 
-Var(y) is linear in its parameters: in σ² and in the elements of σ²T of every term. With V that over σ², G_i = ZD_iZ'
-its derivatives, P_i and Q_ij those of X'V⁻¹X as Kenward & Roger (1997) have them, and W the inverse of the expected
-information,
+With V = Var(y) over σ², G_i its derivatives in covariance parameters, P_i, Q_ij and R_ij those of X'V⁻¹X as Kenward &
+Roger (1997) have them, and W the inverse of the expected information,
 
-    Φ_A = Φ + 2Φ[Σ W_ij(Q_ij − P_iΦP_j)]Φ,    I_ij = ½[tr(V⁻¹G_iV⁻¹G_j) − 2 tr(ΦQ_ij) + tr(ΦP_iΦP_j)].
+    Φ_A = Φ + 2Φ[Σ W_ij(Q_ij − P_iΦP_j − ¼R_ij)]Φ,    I_ij = ½[tr(V⁻¹G_iV⁻¹G_j) − 2 tr(ΦQ_ij) + tr(ΦP_iΦP_j)].
 
-All of it is unchanged by a linear change of parameters. So in place of the residual variance stands the scale of V
-itself, along which V⁻¹GV⁻¹ is V⁻¹: then P = −X'V⁻¹X, Q_ij = P_iΦP_j, and the residual's parts are never formed as
-differences. The others are first and second derivatives of log|V| and X'V⁻¹X in T, which the cross-products have.
-Effects whose variance is estimated at zero take part like all others.
+Where Var(y) is linear in its parameters, in σ² and in the elements of σ²T of every term, R_ij is zero, and all of it
+is unchanged by a linear change of parameters. So in place of the residual variance stands the scale of V itself, along
+which V⁻¹GV⁻¹ is V⁻¹: then P = −X'V⁻¹X, Q_ij = P_iΦP_j, and the residual's parts are never formed as differences. What
+is made of the others is in `expected`. Effects whose variance is estimated at zero take part like all others.
 """
 
 from __future__ import annotations
@@ -23,6 +22,9 @@ from scipy.linalg import null_space
 from lmmtools.core.covariance import LINEAR
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted, listed
+from lmmtools.inference.blocks import blocks
+from lmmtools.inference.expected import Expected, expected_in_both, expected_in_T
+from lmmtools.inference.linearity import is_linear
 from lmmtools.inference.whitened import Whitened, whitened
 
 __all__ = ["KenwardRoger", "kenward_roger"]
@@ -31,6 +33,8 @@ __all__ = ["KenwardRoger", "kenward_roger"]
 _NOTHING_LEFT = 1e-5
 # What an adjusted variance may be below the unadjusted one, relatively, before it is no rounding.
 _LOST = 1e-3
+# Eigenvalues of tr(V⁻¹G_iV⁻¹G_j), scaled to a unit diagonal, of parameters that the design does not tell apart.
+_SAME = 1e-10
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,14 @@ class KenwardRoger:
         The adjusted covariance is root adjusted root'.
     slopes : ndarray, shape (m, p, p)
         C_k, such that root(I + Σ z_kC_k)root', z standard normal, is how Var(β̂) varies to first order.
+    linear : bool
+        Whether Var(y) is linear in covariance parameters; otherwise second derivatives are part of the adjustment.
     """
 
     whitened: Whitened
     adjusted: np.ndarray
     slopes: np.ndarray
+    linear: bool = True
 
     def __post_init__(self) -> None:
         for array in (self.adjusted, self.slopes):
@@ -114,6 +121,12 @@ def _denominator(A1: float, A2: float, q: int) -> tuple[float, float]:
 def kenward_roger(fit: Any) -> KenwardRoger:
     """Kenward and Roger's inference for a REML fit.
 
+    With a residual structure whose covariances make up a linear space (us × an sd for each occasion, cs, toep, sds by
+    group) the parameters are its (co)variances, and second derivatives of V vanish. With any other (ar1, car1, arma,
+    spatial, powers) they do not, and the adjusted covariance depends on the parameters V is written in: here these are
+    σ²T, σ² and φ on its natural scale, as `residual_params` has them. Variances that depend on fitted values are taken
+    as known functions of these.
+
     Parameters
     ----------
     fit : LMMFit
@@ -126,7 +139,8 @@ def kenward_roger(fit: Any) -> KenwardRoger:
     ------
     ModelError
         If the fit is by ML; if a term's covariance is not linear in its parameters (cs, ar1, hetar1 of more than two
-        effects, a user's structure); if the fixed effects leave nothing to tell a variance by.
+        effects, a user's structure); if the fixed effects leave nothing to tell a variance by; if a parameter of the
+        residual structure is on a bound; if rows that hang together are too many to write their covariance out.
 
     References
     ----------
@@ -136,53 +150,44 @@ def kenward_roger(fit: Any) -> KenwardRoger:
     mixed models: the R package pbkrtest, J. Stat. Softw. 59(9).
     """
     _refuse(fit)
-    w, s = fit.working, fit.solution
-    derivatives = w.products.exact.derivatives(s)
-    D, p, v = w.covariance_map, len(s.beta), s.contrast
-    logdet, bends = derivatives.bends(D)
-    shift = derivatives.shift(D)
-    Qs = 0.5 * bends[:, :, :p, :p]  # Q_ij, its part symmetric in i and j
-    C = s.S_root.T @ shift[:, :p, :p] @ s.S_root  # P_i where Φ is I
-    # 2I_0i with the scale of V: tr(V⁻¹G_i) less what X takes of it
-    with_scale = np.tensordot(D, derivatives.gradient) - s.rate * (shift @ v) @ v
-    info = 0.5 * (-logdet - 2.0 * np.tensordot(Qs, s.S_inverse) + np.tensordot(C, C, axes=([1, 2], [1, 2])))
-    info = _bordered(0.5 * s.nu, 0.5 * with_scale, info)
-    full = _bordered(float(fit.nobs), with_scale - np.einsum("iaa->i", C), -logdet)
-    half = _inverse_root(fit, info, full)
-    moved = np.tensordot(half[1:].T, C, axes=1)
-    Q = s.S_root.T @ np.tensordot(half[1:] @ half[1:].T, Qs) @ s.S_root
-    adjusted = np.eye(p) + 2.0 * (Q - np.sum(moved @ moved, axis=0))
+    linear, p = True, len(fit.beta)
+    if fit.working.residual is None:
+        parts = expected_in_T(fit)
+    else:
+        _refuse_bounds(fit)
+        found = blocks(fit, "Kenward and Roger's method", 'ddf="satterthwaite"')
+        linear = is_linear(fit, found)
+        parts = expected_in_both(fit, found, linear=linear)
+    half = _inverse_root(fit, parts)
+    moved = np.tensordot(half[1:].T, parts.P, axes=1)
+    adjusted = np.eye(p) + 2.0 * (parts.quadratic(half[1:]) - np.sum(moved @ moved, axis=0))
+    if parts.bent is not None:
+        adjusted = adjusted - 0.5 * parts.bent(half)
     slopes = moved - half[0][:, None, None] * np.eye(p)
-    _refuse_lost(adjusted)
-    return KenwardRoger(whitened(fit), adjusted, slopes)
+    _refuse_lost(adjusted, linear)
+    return KenwardRoger(whitened(fit), adjusted, slopes, linear)
 
 
-def _bordered(corner: float, edge: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """[[corner, edge'], [edge, inner]]."""
-    return np.block([[np.array([[corner]]), edge[None]], [edge[:, None], inner]])
-
-
-def _inverse_root(fit: Any, info: np.ndarray, full: np.ndarray) -> np.ndarray:
+def _inverse_root(fit: Any, parts: Expected) -> np.ndarray:
     """A root (1 + m, k) of the inverse of the information on the scale of V and its other directions.
 
-    Directions along which V does not change (`Gram.null_space`) are left out: P and Q are zero along them, and what
-    is computed of a basis of the others does not depend on the basis.
+    Directions along which V does not change are left out: P and Q are zero along them, and what is computed of a basis
+    of the others does not depend on the basis.
 
     Parameters
     ----------
     fit : LMMFit
-    info : ndarray, shape (1 + m, 1 + m)
-    full : ndarray, shape (1 + m, 1 + m)
-        tr(V⁻¹G_iV⁻¹G_j): twice the information were there no fixed effects.
+    parts : Expected
 
     Raises
     ------
     ModelError
         If V changes along a direction, and the restricted likelihood does not.
     """
+    info, full = parts.info, parts.full
     size = np.sqrt(np.diagonal(full))
     size[size == 0.0] = 1.0
-    flat = np.pad(fit.working.gram.null_space(), ((0, 0), (1, 0))) * size
+    flat = _unmoved(fit, full, size) * size
     basis = null_space(flat / np.linalg.norm(flat, axis=1)[:, None]) if len(flat) else np.eye(len(size))
     basis = basis / size[:, None]
     values, vectors = np.linalg.eigh(basis.T @ info @ basis)
@@ -192,6 +197,14 @@ def _inverse_root(fit: Any, info: np.ndarray, full: np.ndarray) -> np.ndarray:
     if np.any(unseen):
         _refuse_unseen(fit, found[1:, unseen].T)
     return found / np.sqrt(values)
+
+
+def _unmoved(fit: Any, full: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Directions along which V does not change, shape (k, 1 + m)."""
+    if fit.working.residual is None:
+        return np.pad(fit.working.gram.null_space(), ((0, 0), (1, 0)))
+    values, vectors = np.linalg.eigh(full / np.outer(size, size))
+    return vectors[:, values <= _SAME * values[-1]].T / size
 
 
 def _refuse(fit: Any) -> None:
@@ -229,9 +242,28 @@ def _refuse_more(fit: Any, k: int) -> None:
         )
 
 
-def _refuse_lost(adjusted: np.ndarray) -> None:
-    """Refuse an adjustment that rounding has made negative, which by its definition it never is."""
-    if len(adjusted) and not np.linalg.eigvalsh(adjusted)[0] > 1.0 - _LOST:
+def _refuse_bounds(fit: Any) -> None:
+    """Refuse residual parameters on bounds at which R is singular, or beyond which nothing was looked for."""
+    form = fit.working.residual.form
+    side = form.on_bound(fit.working_theta[fit.working.places[-1]])
+    nugget = np.array([".nugget" in name for name in fit.residual_params.index], dtype=bool)
+    held = [f"{name} = {fit.residual_params[name]:.6g}" for name in fit.residual_params.index[(side != 0) & ~nugget]]
+    if held:
+        raise ModelError(
+            "Kenward and Roger's method takes the expected information about every covariance parameter, and "
+            f"{listed(held)} is at the end of its range, where there is none or the covariance of the residuals is "
+            'singular. Use ddf="satterthwaite", or a simpler residual structure.'
+        )
+
+
+def _refuse_lost(adjusted: np.ndarray, linear: bool) -> None:
+    """Refuse an adjustment that rounding has made negative, which in linear parameters it never is."""
+    if len(adjusted) and not linear and not np.linalg.eigvalsh(adjusted)[0] > _LOST:
+        raise ModelError(
+            "Kenward and Roger's adjusted covariance of the estimates is not positive definite in the parameters of "
+            'this residual structure, in which V is not linear. Use ddf="satterthwaite".'
+        )
+    if len(adjusted) and linear and not np.linalg.eigvalsh(adjusted)[0] > 1.0 - _LOST:
         raise ModelError(
             "Kenward and Roger's adjustment of the covariance of the estimates is lost in rounding, as the data tell "
             'next to nothing about some of the covariance parameters. Use ddf="satterthwaite", or leave out a random '
@@ -240,10 +272,12 @@ def _refuse_lost(adjusted: np.ndarray) -> None:
 
 
 def _refuse_unseen(fit: Any, directions: np.ndarray) -> None:
-    """Name the terms that directions t of T = Σ t_kD_k, shape (k, m), have part in."""
+    """Name the terms and residual parameters that directions of T = Σ t_kD_k and φ, shape (k, m), have part in."""
     moved = np.abs(directions).max(axis=0)
     parts = zip(fit.design.terms, fit.working.slices, strict=True)
     labels = [spec.label for spec, part in parts if moved[part].max() > 1e-6 * moved.max()]
+    own = moved[len(moved) - len(fit.phi) :]
+    labels += list(fit.residual_params.index[own > 1e-6 * moved.max()])
     raise ModelError(
         "Kenward and Roger's method needs the information about every covariance parameter, and there is none about a "
         f"variance, or a combination of (co)variances, of {listed(labels)}: given the fixed effects, the restricted "

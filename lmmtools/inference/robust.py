@@ -72,8 +72,9 @@ def robust_vcov(fit: Any, cluster: Any, kind: str = "CR2") -> RobustCovariance:
     ----------
     fit : LMMFit
     cluster : str or array
-        What is independent: a grouping factor of the fit, or a value for each row used (a Series is matched by its
-        labels). Every random effect must belong to one cluster.
+        What is independent: a grouping factor of the fit, of its random effects or of its residuals, or a value for
+        each row used (a Series is matched by its labels). Every random effect and every residual group must belong to
+        one cluster.
     kind : {"CR2", "CR1", "CR0"}
 
     Returns
@@ -86,7 +87,7 @@ def robust_vcov(fit: Any, cluster: Any, kind: str = "CR2") -> RobustCovariance:
     LMMError
         If `cluster` is no factor or does not fit the rows, or `kind` is unknown.
     ModelError
-        If there is one cluster, a random effect reaches across clusters, or a cluster is too large.
+        If there is one cluster, a random effect or residual group reaches across clusters, or a cluster is too large.
 
     References
     ----------

@@ -14,14 +14,14 @@ from lmmtools.errors import LMMError
 from lmmtools.formats import counted, nearest, quoted
 from lmmtools.frames import Frame, frame
 from lmmtools.inference.contrasts import (
-    F_REFERENCE,
-    REFERENCE,
     check_ddf,
     df_format,
     estimate_columns,
     estimates_frame,
+    f_reference,
     f_test,
     linear_functions,
+    reference,
     reference_notes,
     two_sided,
 )
@@ -72,7 +72,6 @@ def contrast_tests(
     L, names = contrast_matrix(contrasts, list(fit.design.fixed_names))
     check_ddf(ddf, fit, "test")
     target = _right_side(rhs, len(L))
-    words, _ = REFERENCE[ddf]
     if check_flag(joint, "joint"):
         if np.any(target != 0.0):
             raise LMMError("test: a joint test is of all functions being zero; with rhs use joint=False.")
@@ -81,7 +80,7 @@ def contrast_tests(
         table = pd.DataFrame([numbers], index=[", ".join(names) if len(names) < 4 else counted(len(names), "function")])
         dependent = (f"Of {len(L)} functions {found.num_df} are independent.",) if found.num_df < len(L) else ()
         return frame(
-            table, caption=f"F test of linear functions of the fixed effects ({fit.method}); {F_REFERENCE[ddf]}",
+            table, caption=f"F test of linear functions of the fixed effects ({fit.method}); {f_reference(fit, ddf)}",
             label="tbl-test", notes=(*reference_notes(fit, ddf, found.den_df), *dependent),
             headings={"num_df": "df", "den_df": "Denominator df", "f_value": "F", "p_value": "p"},
             formats={"num_df": "int", "den_df": df_format([found.den_df]), "f_value": "fixed3", "p_value": "p"},
@@ -93,8 +92,8 @@ def contrast_tests(
     against = () if not np.any(target) else (f"Tested against {', '.join(f'{x:g}' for x in target)}.",)
     return estimates_frame(
         pd.DataFrame(columns, index=names), level, ddf,
-        caption=f"Linear functions of the fixed effects by {fit.method}; reference: {words}", label="tbl-test",
-        notes=(*reference_notes(fit, ddf, functions.df), *against),
+        caption=f"Linear functions of the fixed effects by {fit.method}; reference: {reference(fit, ddf)}",
+        label="tbl-test", notes=(*reference_notes(fit, ddf, functions.df), *against),
     )  # fmt: skip
 
 

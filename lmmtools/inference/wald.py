@@ -11,11 +11,11 @@ from lmmtools.arguments import check_level
 from lmmtools.formats import interval_format
 from lmmtools.frames import Frame, frame
 from lmmtools.inference.contrasts import (
-    REFERENCE,
     check_ddf,
     estimate_columns,
     estimates_frame,
     linear_functions,
+    reference,
     reference_notes,
     t_quantile,
 )
@@ -55,7 +55,7 @@ def coef_table(fit: Any, *, ddf: str = "satterthwaite", level: float = 0.95) -> 
     check_level(level)
     functions = linear_functions(fit, np.eye(len(fit.beta)), ddf)
     table = pd.DataFrame(estimate_columns(functions, level), index=list(fit.design.fixed_names))
-    caption = f"Fixed effects by {fit.method}, with {_percent(level)} intervals; reference: {REFERENCE[ddf][0]}"
+    caption = f"Fixed effects by {fit.method}, with {_percent(level)} intervals; reference: {reference(fit, ddf)}"
     return estimates_frame(
         table, level, ddf, caption=caption, label="tbl-coef", notes=reference_notes(fit, ddf, functions.df)
     )

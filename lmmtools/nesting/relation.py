@@ -14,11 +14,15 @@ from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from lmmtools.core.basis import is_constant
 from lmmtools.core.rank import column_rank
+from lmmtools.design.residual import Correlation
 from lmmtools.formats import listed
 from lmmtools.nesting.directions import Space, same_groups, space_of
 from lmmtools.nesting.members import examples, hull, is_cone, is_covariance, is_known
+from lmmtools.nesting.residual import SAME, Within, residual_within
 
 __all__ = ["Joint", "Nesting", "dimension", "nesting", "outside"]
 
@@ -48,6 +52,10 @@ class Nesting:
         Random terms of the smaller whose covariances no combination of the larger's directions gives.
     decided : bool
         Whether the covariances could be compared; where not, nothing is said to be inside.
+    residual : Within
+        How the residual structures stand to each other.
+    same_terms : bool
+        Whether the random effects are the same, number for number.
     """
 
     inside: bool
@@ -56,6 +64,8 @@ class Nesting:
     fixed: tuple[str, ...]
     random: tuple[str, ...]
     decided: bool = True
+    residual: Within = SAME
+    same_terms: bool = False
 
     def why_not(self, small: str, large: str, say: Callable[[Sequence[str]], str]) -> str:
         """Why the one is not nested in the other, as a clause about the two names; `say` lists effects."""
@@ -66,6 +76,8 @@ class Nesting:
         if self.random:
             term = "random term" if len(self.random) == 1 else "random terms"
             found.append(f"{small} has the {term} {say(self.random)}, which {large} cannot express")
+        elif self.residual.why:
+            found.append(f"{small} {self.residual.why.replace('the other', large)}")
         elif not self.decided:
             found.append(f"whether the random effects of {small} are a special case of those of {large} is not decided")
         elif not self.inside and not self.fixed:
@@ -94,21 +106,51 @@ def nesting(small: Any, large: Any) -> Nesting:
     fixed = outside(small.design, large.design)
     df = sum(dimension(large)) - sum(dimension(small))
     ours, theirs = small.design.terms, large.design.terms
+    if ours and not theirs:
+        return _without_terms(small, large, fixed, df)
+    R = residual_within(small.design, large.design)
     if _are_equal(ours, theirs):  # as where models differ in fixed effects alone: nothing to compute
-        return Nesting(not fixed, False, df, fixed, ())
-    if fixed:  # what is already settled by the means needs no cross-products of all rows
-        return Nesting(False, False, df, fixed, ())
+        return Nesting(not fixed and R.inside, R.rays > 0, df, fixed, (), R.decided, R, same_terms=True)
+    if fixed or not R.inside:  # what is already settled needs no cross-products of all rows
+        return Nesting(False, False, df, fixed, (), R.decided, R)
+    if not ours:
+        return Nesting(True, True, df, fixed, (), True, R)
     found = Joint(space_of((*theirs, *ours), large.design.weights), theirs, ours)
     beyond = found.beyond()
     if beyond:
         return Nesting(False, False, df, fixed, beyond)
     inside, boundary, decided = found.verdict()
-    return Nesting(inside, boundary, df, fixed, (), decided)
+    return Nesting(inside, boundary or R.rays > 0, df, fixed, (), decided, R)
+
+
+def _without_terms(small: Any, large: Any, fixed: tuple[str, ...], df: int) -> Nesting:
+    """A model with random effects in one without: where these are one correlation within groups, ρ = τ²/(τ² + 1)."""
+    terms = small.design.terms
+    as_residual = _as_correlation(small.design)
+    if as_residual is None or large.design.residual is None or large.design.residual.correlation is None:
+        decided = large.design.residual is None or large.design.residual.correlation is None
+        return Nesting(False, False, df, fixed, tuple(t.label for t in terms), decided)
+    R = residual_within(small.design, large.design, correlation=as_residual)
+    inside = not fixed and R.inside
+    return Nesting(inside, False, df, fixed, () if R.inside else (terms[0].label,), R.decided, R)
+
+
+def _as_correlation(design: Any) -> Correlation | None:
+    """The compound symmetry that a random intercept with independent, equal residuals is; None for other models."""
+    if len(design.terms) != 1 or design.weights is not None or design.residual is not None:
+        return None
+    (term,), n = design.terms, len(design.y)
+    if term.matrix.shape[1] != 1 or term.known_root is not None or not is_constant(term.matrix[:, 0]):
+        return None
+    return Correlation(
+        "cs", term.label, term.factor, np.asarray(term.codes, dtype=np.intp), pd.Index(term.levels), np.zeros((n, 0)), (),
+        (), np.zeros(0), (0, 0), False, "", np.zeros(n, dtype=np.intp), ("",),
+    )  # fmt: skip
 
 
 def dimension(fit: Any) -> tuple[int, int]:
     """Dimensions of the means and of the covariances, σ² apart, that a model can take."""
-    return len(fit.beta), fit.working.gram.rank
+    return len(fit.beta), (fit.working.gram.rank if fit.design.terms else 0) + len(fit.phi)
 
 
 def outside(small: Any, large: Any) -> tuple[str, ...]:

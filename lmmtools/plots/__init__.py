@@ -8,6 +8,8 @@ same numbers. :func:`lmmtools.figure` does the three at once.
 from __future__ import annotations
 
 from lmmtools.plots.by_method import by_method
+from lmmtools.plots.covariances import covariance_match
+from lmmtools.plots.dependence import autocorrelation, semivariogram
 from lmmtools.plots.explore import group_sizes, missing
 from lmmtools.plots.explore_columns import response, within_between
 from lmmtools.plots.explore_crossing import crossing
@@ -21,8 +23,10 @@ from lmmtools.plots.profiles import profile_pairs, profile_zeta
 from lmmtools.plots.residuals import qq_residuals, residuals_fitted
 
 __all__ = [
+    "autocorrelation",
     "by_method",
     "caterpillar",
+    "covariance_match",
     "crossing",
     "data_by_group",
     "forest",
@@ -37,6 +41,7 @@ __all__ = [
     "qq_residuals",
     "residuals_fitted",
     "response",
+    "semivariogram",
     "slopes",
     "within_between",
 ]

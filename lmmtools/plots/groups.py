@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -30,7 +31,12 @@ _FEW_ROWS = 3
 
 
 def _home(fit: Any, factor: str | None) -> Any:
-    """A term of the grouping factor shown: the first whose levels have a few rows each, else that of fewest levels."""
+    """A term of the grouping factor shown: the first whose levels have a few rows each, else that of fewest levels.
+
+    Without random effects, the groups in which residuals are correlated.
+    """
+    if not fit.design.terms:
+        return _residual_home(fit, factor)
     terms = [terms[0] for terms in fit.design.factors.values()]
     if factor is not None:
         if factor not in fit.design.factors:
@@ -41,6 +47,28 @@ def _home(fit: Any, factor: str | None) -> Any:
         return fit.design.factors[factor][0]
     large = [term for term in terms if fit.nobs >= _FEW_ROWS * len(term.levels)]
     return large[0] if large else min(terms, key=lambda term: len(term.levels))
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Groups of rows that no random effect is of."""
+
+    factor: str
+    codes: np.ndarray
+    levels: pd.Index
+    names: tuple[str, ...] = ("",)
+
+
+def _residual_home(fit: Any, factor: str | None) -> _Groups:
+    """The groups of correlated residuals; all rows as one where there are none."""
+    c = None if fit.design.residual is None else fit.design.residual.correlation
+    name = c.group if c is not None else ""
+    if factor is not None and factor != name:
+        known = f"; factor can be {quoted([name])}" if name else ""
+        raise LMMError(f"`{factor}` is no grouping factor of this model, which has no random effects{known}.")
+    if not name:
+        return _Groups("all rows", np.zeros(fit.nobs, dtype=np.intp), pd.Index([""]))
+    return _Groups(name, c.codes, c.levels)
 
 
 def _covariate(fit: Any, home: Any) -> tuple[str, np.ndarray] | None:
@@ -57,9 +85,12 @@ def _covariate(fit: Any, home: Any) -> tuple[str, np.ndarray] | None:
     return None
 
 
-def _chosen(fit: Any, factor: str, limit: tuple[int, int]) -> np.ndarray:
-    """Codes of the groups shown: all, or some evenly spaced in rank of their first conditional mode."""
-    first = fit.ranef[factor].iloc[:, 0].to_numpy()
+def _chosen(fit: Any, home: Any, limit: tuple[int, int]) -> np.ndarray:
+    """Codes of the groups shown: all, or some evenly spaced in rank of their first conditional mode, or residual."""
+    if fit.design.terms:
+        first = fit.ranef[home.factor].iloc[:, 0].to_numpy()
+    else:
+        first = np.bincount(home.codes, fit.resid.to_numpy()) / np.bincount(home.codes)
     if len(first) <= limit[0]:
         return np.arange(len(first))
     ranks = np.linspace(0, len(first) - 1, limit[1]).round().astype(int)
@@ -69,7 +100,7 @@ def _chosen(fit: Any, factor: str, limit: tuple[int, int]) -> np.ndarray:
 def _rows_by_group(fit: Any, factor: str | None = None) -> PlotData:
     design, term = fit.design, _home(fit, factor)
     covariate = _covariate(fit, term)
-    codes = _chosen(fit, term.factor, _PANELS if covariate else _ROWS)
+    codes = _chosen(fit, term, _PANELS if covariate else _ROWS)
     panel = np.full(len(term.levels), -1)
     panel[codes] = np.arange(len(codes))
     name, x = covariate or ("", np.zeros(fit.nobs))
@@ -101,7 +132,8 @@ def _rows_by_group(fit: Any, factor: str | None = None) -> PlotData:
                 "shown": len(codes),
                 "x": bool(covariate),
                 "lines": bool(covariate) and _is_function(table, "fitted"),
-                "population": _one_population(table, bool(covariate)),
+                "population": bool(design.terms) and _one_population(table, bool(covariate)),
+                "random": bool(design.terms),
             }
         ),
     )
@@ -124,11 +156,13 @@ def _describe_rows_by_group(data: PlotData) -> Description:
     factor, n = labels["factor"], facts["shown"]
     some = n < facts["groups"]
     which = f"{n} of {counted(facts['groups'], 'group')}" if some else counted(n, "group")
-    chosen = f" Shown are {which}, evenly spaced in rank of the conditional mode of {labels['effect']}." if some else ""
+    rank = f"the conditional mode of {labels['effect']}" if facts["random"] else "their mean residual"
+    chosen = f" Shown are {which}, evenly spaced in rank of {rank}." if some else ""
     what = "solid lines" if facts["lines"] else "crosses" if facts["x"] else "upright ticks"
     population = "; dotted: the same without random effects" if facts["population"] else ""
     others = f" of {listed([factor, *facts['others']])}" if facts["others"] else ""
-    marks = f"{what.capitalize()}: fitted values, random effects{others} included{population}."
+    included = f", random effects{others} included" if facts["random"] else ""
+    marks = f"{what.capitalize()}: fitted values{included}{population}."
     against = f" against {labels['x']}" if facts["x"] else ""
     per = "panel" if facts["x"] else "row"
     rows = -(-n // columns_for(n)) if facts["x"] else 0
@@ -136,8 +170,8 @@ def _describe_rows_by_group(data: PlotData) -> Description:
         caption=f"{labels['y']}{against} by {factor}. {marks}{chosen}",
         label="fig-data",
         alt=f"{labels['y']}{against}, a {per} for each of {which} of {factor}. "
-        f"{counted(len(data.table), 'observation')} from {spread(data.table['y'])}; fitted values, random effects "
-        f"included, from {spread(data.table['fitted'])}, drawn as {what}.",
+        f"{counted(len(data.table), 'observation')} from {spread(data.table['y'])}; fitted values{included}, "
+        f"from {spread(data.table['fitted'])}, drawn as {what}.",
         size=(6.6, 0.9 + 1.15 * rows) if facts["x"] else (6.0, min(8.0, 1.2 + 0.19 * n)),
     )
 

@@ -24,7 +24,12 @@ __all__ = ["qq_residuals", "residuals_fitted"]
 
 
 def _residual(fit: Any) -> tuple[np.ndarray, str]:
-    """Residuals to look at and their axis label: standardised where weights make variances differ."""
+    """Residuals to look at and their axis label: over their sd where that differs, decorrelated where they are not."""
+    structure = fit.design.residual
+    if structure is not None and structure.correlation is not None:
+        return fit.residuals("normalized").to_numpy(), "Normalised residual"
+    if structure is not None:
+        return fit.residuals("pearson").to_numpy(), "Pearson residual"
     if fit.design.weights is not None:
         return fit.residuals("pearson").to_numpy(), "Pearson residual"
     return fit.resid.to_numpy(), with_unit("Residual", fit.design.units.get(fit.response))
@@ -36,15 +41,18 @@ def _residual_points(fit: Any) -> PlotData:
     return PlotData(
         pd.DataFrame({"fitted": fit.fitted.to_numpy(), "residual": residual}),
         MappingProxyType({"x": with_unit(f"Fitted {fit.response}", unit), "y": label}),
-        MappingProxyType({"formula": fit.formula}),
+        MappingProxyType({"formula": fit.formula, "random": bool(fit.design.terms), "kind": label}),
     )
 
 
 def _describe_residual_points(data: PlotData) -> Description:
     fitted, residual = data.table["fitted"], data.table["residual"]
+    effects = " The fitted values include the random effects." if data.facts["random"] else ""
+    what = "Residuals"
+    if not data.facts["kind"].startswith("Residual"):
+        what = f"{data.facts['kind']}s"
     return Description(
-        caption=f"Residuals against fitted values, {counted(len(residual), 'observation')}. The fitted values "
-        "include the random effects.",
+        caption=f"{what} against fitted values, {counted(len(residual), 'observation')}.{effects}",
         label="fig-residuals-fitted",
         alt=f"Scatter plot of {counted(len(residual), 'residual')} against fitted values. Fitted values run "
         f"from {spread(fitted)}, residuals from {spread(residual)} with standard deviation "
@@ -54,12 +62,12 @@ def _describe_residual_points(data: PlotData) -> Description:
 
 @plot(_residual_points, _describe_residual_points)
 def residuals_fitted(data: PlotData, ax: Any) -> Any:
-    """Residuals against fitted values, random effects included.
+    """Residuals against fitted values, random effects included where there are any.
 
     Parameters
     ----------
     fit : LMMFit
-        With weights, Pearson residuals are shown.
+        With weights or a variance function, Pearson residuals are shown, of correlated residuals normalised ones.
     ax : matplotlib Axes, optional
 
     Returns
@@ -98,7 +106,7 @@ def qq_residuals(data: PlotData, ax: Any) -> Any:
     Parameters
     ----------
     fit : LMMFit
-        With weights, Pearson residuals are shown.
+        With weights or a variance function, Pearson residuals are shown, of correlated residuals normalised ones.
     ax : matplotlib Axes, optional
 
     Returns

@@ -108,7 +108,7 @@ class CorrelationPath(Path):
 
     def _reduced(self, theta: np.ndarray, form: Any) -> np.ndarray:
         """θ of the free model without what is held."""
-        parts = [theta[part] for part in self.origin.working.slices]
+        parts = [theta[part] for part in self.origin.working.places]
         k = self.parameter.term
         if isinstance(form, HeldCorrelation):
             own = combine(parts[k], factor_basis("us", self.term.q))

@@ -75,16 +75,24 @@ class HeldDeviation(Criterion):
 
 
 def _lifted(working: Working) -> tuple[Working, np.ndarray, np.ndarray]:
-    """The working model over its terms' working columns side by side; P, shape (R, Σq); where each term starts."""
+    """The working model over its terms' working columns side by side; P, shape (R, Σq); where each term starts.
+
+    Parameters φ of the residual structure stand below, as they do in T̃.
+    """
     ends = np.cumsum([0, *(t.q for t in working.terms)])
+    residual, m = working.residual, 0 if working.residual is None else working.residual.n_theta
+    size = ends[-1] + m
     terms = []
     for k, t in enumerate(working.terms):
-        S = np.zeros((ends[-1], t.q))
+        S = np.zeros((size, t.q))
         S[ends[k] : ends[k + 1]] = np.eye(t.q)
         K = S @ t.scale if t.scale.ndim == 2 else S * t.scale
         terms.append(replace(t, K=K, S=S))
-    P = np.hstack([t.S for t in working.terms])
-    return replace(working, terms=tuple(terms), homes=tuple(range(len(terms)))), P, ends
+    P = np.hstack([t.S for t in working.parts])
+    if residual is not None:
+        own = np.eye(size)[:, size - m :]
+        residual = replace(residual, K=own, S=own)
+    return replace(working, terms=tuple(terms), homes=tuple(range(len(terms))), residual=residual), P, ends
 
 
 class _TiedDerivatives:

@@ -30,6 +30,8 @@ _NEAR_BOUND = 0.97
 _FAR = 1e8
 # Most times that a step which led too far in ζ is shortened.
 _SHORTENED = 8
+# A value so near to one without a model is the last that has one.
+_AT_WALL = 1e-6
 # A profile that has risen by no more than this in ζ, over a tenfold change of the parameter, stays level.
 _LEVEL = 1e-4
 
@@ -92,6 +94,7 @@ class _Side:
         self.bound = path.low if side < 0 else path.high
         self._from = self.scale.to(path.estimate)
         self.start = self.node(path.origin_point())
+        self.wall = np.inf  # the least coordinate at which there turned out to be no model
 
     def node(self, point: Point) -> _Node:
         """A point on this side."""
@@ -128,7 +131,8 @@ class _Side:
     @property
     def knows_bound(self) -> bool:
         """Whether there is a criterion on this side's bound."""
-        return bool(np.isfinite(self.bound)) and (self.side > 0 or self.path.low_is_known)
+        known = self.path.high_is_known if self.side > 0 else self.path.low_is_known
+        return bool(np.isfinite(self.bound)) and known
 
     @property
     def at_bound(self) -> bool:
@@ -199,6 +203,10 @@ def _search(s: _Side, cutoff: float, nodes: list[_Node]) -> Limit:
             continue
         if high is None and s.beyond(t):
             t = s.edge
+        if high is None and t >= s.wall:
+            t = 0.5 * (low.t + s.wall)
+            if s.wall - low.t <= _AT_WALL * max(1.0, s.wall):
+                return Limit(s.value(low.t), False, _at_wall(s))
         if not np.isfinite(s.value(t)) or abs(s.value(t)) > _FAR * _size(s.path):
             return Limit(s.side * np.inf, False, _endless(s))
         if high is not None and k % _PATIENCE == _PATIENCE - 1:
@@ -208,7 +216,9 @@ def _search(s: _Side, cutoff: float, nodes: list[_Node]) -> Limit:
                 nodes = [*(n for n in nodes if n.t < high.t), seen]
                 low, high = (low, seen) if seen.z >= cutoff else (seen, None)
                 continue
-        node = s.at(t, _nearest(nodes, t))
+        node = _attempt(s, t, nodes, high is None)
+        if node is None:
+            continue
         if node.z >= cutoff and (k >= _PATIENCE // 2 or s.on_plateau(node)):
             # a search that starts from a point in another minimum's range, as on the plateau, may stay there
             node = min(node, s.at(t, (low,)), key=lambda n: n.z)
@@ -229,6 +239,19 @@ def _search(s: _Side, cutoff: float, nodes: list[_Node]) -> Limit:
         if high is not None and abs(high.t - low.t) <= _NARROW * max(1.0, abs(high.t)):
             return Limit(s.value(high.t), True)
     return Limit(np.nan, False, f"the {_word(s.side)} limit of {s.path.name} was not found")
+
+
+def _attempt(s: _Side, t: float, nodes: list[_Node], outwards: bool) -> _Node | None:
+    """The profile at a coordinate; None, and a wall there, where there is no model so far out."""
+    try:
+        return s.at(t, _nearest(nodes, t))
+    except BelowTheFit:
+        raise
+    except ModelError:
+        if not (outwards and s.path.has_gaps):
+            raise
+        s.wall = t
+        return None
 
 
 def _plain(s: _Side, nodes: list[_Node], low: _Node, high: _Node) -> tuple[_Side, list[_Node], _Node, _Node]:
@@ -277,14 +300,22 @@ def _bound(s: _Side, cutoff: float, low: _Node) -> _Node | Limit:
 def _on(s: _Side, low: _Node) -> _Node:
     if s.knows_bound:
         return _Side(s.path, s.side, "plain").node(s.path.at(s.bound, (low.point,)))
-    return _towards_zero(s, low)
+    return _towards_bound(s, low)
 
 
-def _towards_zero(s: _Side, low: _Node) -> _Node:
-    """Where there is no criterion at zero: its limit, where the profile stays level over a tenfold change."""
+def _towards_bound(s: _Side, low: _Node) -> _Node:
+    """Where there is no criterion on the bound: its limit, where the profile stays level over tenfold nearer values."""
     node = low
     for _ in range(12):
-        further = s.at(s.side * (np.log(node.point.value / 10.0) - s._from), (node,))
+        value = s.bound + (node.point.value - s.bound) / 10.0
+        try:
+            further = s.at(s.side * (s.scale.to(value) - s._from), (node,))
+        except BelowTheFit:
+            raise
+        except ModelError:
+            if not s.path.has_gaps:
+                raise
+            return node
         if abs(further.z - node.z) <= _LEVEL:
             return further
         node = further
@@ -301,6 +332,10 @@ def _on_plateau(path: Path) -> str:
         f"{path.name} reaches the cutoff nowhere: where one of its effects does not vary every correlation is as good, "
         f"and ζ is {path.plateau.zeta:.2f} only"
     )
+
+
+def _at_wall(s: _Side) -> str:
+    return f"{s.path.name} does not reach the cutoff before the last value that the structure allows"
 
 
 def _endless(s: _Side) -> str:

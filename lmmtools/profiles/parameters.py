@@ -23,11 +23,12 @@ class Parameter:
     Attributes
     ----------
     name : str
-    kind : {"coefficient", "sd", "cor", "sigma"}
+    kind : {"coefficient", "sd", "cor", "sigma", "residual"}
     term : int
         Of an sd or a correlation, whose.
     places : tuple of int
-        The coefficient's place; the effect's, or the two effects', within the term.
+        The coefficient's place; the effect's, or the two effects', within the term; that of a parameter of the residual
+        structure.
     """
 
     name: str
@@ -37,10 +38,10 @@ class Parameter:
 
 
 def parameters_of(fit: Any) -> tuple[Parameter, ...]:
-    """Every coefficient, then the rows of `varcorr`."""
+    """Every coefficient, then the rows of `varcorr`, then the parameters of the residual structure."""
     found = [Parameter(name, "coefficient", places=(j,)) for j, name in enumerate(fit.fixef.index)]
     terms = {term.group: k for k, term in enumerate(fit.design.terms)}
-    for name, row in zip(parameter_names(fit), fit.varcorr.itertuples(), strict=True):
+    for name, row in zip(parameter_names(fit), fit.varcorr.itertuples(), strict=False):  # varcorr's rows come first
         if row.grp == "Residual":
             found.append(Parameter(name, "sigma"))
             continue
@@ -48,6 +49,7 @@ def parameters_of(fit: Any) -> tuple[Parameter, ...]:
         effects = list(fit.design.terms[k].names)
         places = tuple(effects.index(effect) for effect in (row.var1, row.var2) if effect)
         found.append(Parameter(name, "cor" if row.var2 else "sd", k, places))
+    found += [Parameter(name, "residual", places=(k,)) for k, name in enumerate(fit.residual_params.index)]
     return tuple(found)
 
 
@@ -64,12 +66,12 @@ class Origin:
         self.fit = fit
         self.free = Criterion(fit.design, reml=False, working=fit.working)
         self.working = fit.working
-        self.theta = fit.theta
+        self.theta = np.concatenate([fit.theta, fit.phi])
         self.solution = self.free.solve(self.working.stacked(fit.working_theta))
         self.lowest = self.free.total(self.solution)
         self.parameters = parameters_of(fit)
         self.factors = self.working.factors(fit.working_theta)
-        self.estimates = self.values(self.solution, self.factors)
+        self.estimates = self.values(self.solution, self.factors, fit.phi)
 
     @cached_property
     def others(self) -> tuple[np.ndarray, ...]:
@@ -80,7 +82,12 @@ class Origin:
     def _R_inverse(self) -> np.ndarray:
         return np.linalg.inv(self.working.R)
 
-    def values(self, solution: Solution, factors: tuple[np.ndarray, ...]) -> np.ndarray:
+    def phi(self, Lambda: np.ndarray) -> np.ndarray:
+        """Parameters of the residual structure at Λ̃, on whose last block they stand."""
+        m = len(self.fit.phi)
+        return np.diagonal(Lambda[-m:, -m:]) if m else np.zeros(0)
+
+    def values(self, solution: Solution, factors: tuple[np.ndarray, ...], phi: np.ndarray) -> np.ndarray:
         """Every parameter at a solution with the terms' Λ in their own columns; NaN for correlations beside zeros."""
         w = self.working
         sigma = np.sqrt(solution.sigma2) * w.y_scale * w.noise_scale
@@ -91,6 +98,8 @@ class Origin:
                 found[k] = beta[parameter.places[0]]
             elif parameter.kind == "sigma":
                 found[k] = sigma
+            elif parameter.kind == "residual":
+                found[k] = phi[parameter.places[0]]
             else:
                 rows = factors[parameter.term][list(parameter.places)]
                 sizes = np.sqrt((rows**2).sum(axis=1))

@@ -95,8 +95,10 @@ class Path:
         Bounds of ψ.
     scale : str
         Where ζ is about straight: ``"plain"``, ``"log"`` or ``"atanh"``.
-    low_is_known : bool
-        Whether there is a criterion with ψ on its lower bound.
+    low_is_known, high_is_known : bool
+        Whether there is a criterion with ψ on its lower, its upper bound.
+    has_gaps : bool
+        Whether some ψ within the bounds may have no model at all, so that a search must turn back before them.
     key : str
         The same for parameters that are one in the model, such as a common sd of several effects.
     plateau : Point or None
@@ -104,7 +106,8 @@ class Path:
     """
 
     scale = "plain"
-    low_is_known = True
+    low_is_known = high_is_known = True
+    has_gaps = False
     plateau: Point | None = None
     low, high = -np.inf, np.inf
 
@@ -221,7 +224,7 @@ class Path:
             factors = factors if way.factors is None else way.factors(factors)
         solution = criterion.solve(Lambda)
         slope = way.slope(solution, Lambda, theta)
-        parameters = o.values(solution, factors)
+        parameters = o.values(solution, factors, o.phi(Lambda))
         return Point(value, criterion.total(solution), slope, 0.0, theta, branch, parameters, factors)
 
 

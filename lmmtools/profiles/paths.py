@@ -7,10 +7,17 @@ from lmmtools.profiles.deviations import DeviationPath
 from lmmtools.profiles.parameters import Origin, Parameter
 from lmmtools.profiles.path import Path
 from lmmtools.profiles.plain import CoefficientPath, NoisePath
+from lmmtools.profiles.residual import ResidualPath
 
 __all__ = ["path_of"]
 
-_PATHS = {"coefficient": CoefficientPath, "sigma": NoisePath, "sd": DeviationPath, "cor": CorrelationPath}
+_PATHS = {
+    "coefficient": CoefficientPath,
+    "sigma": NoisePath,
+    "sd": DeviationPath,
+    "cor": CorrelationPath,
+    "residual": ResidualPath,
+}
 
 
 def path_of(origin: Origin, parameter: Parameter) -> Path:

@@ -25,13 +25,13 @@ def way_without(origin: Origin, term: int, effects: tuple[int, ...]) -> Way:
     w = origin.working
     left = _left(w.terms[term], effects)
     terms, homes = list(w.terms), list(w.homes)
-    starts = [origin.theta[part] for part in w.slices]
+    starts = [origin.theta[part] for part in w.places]
     if left is None:
         del terms[term], homes[term], starts[term]
     else:
         terms[term] = left
         starts[term] = _start(w.terms[term], left, starts[term], origin.factors[term], effects)
-    if not terms:
+    if not starts:
         return Way(origin.free, None, lambda *_: np.nan)
     held = Criterion(origin.fit.design, reml=False, working=replace(w, terms=tuple(terms), homes=tuple(homes)))
 

@@ -21,8 +21,9 @@ from lmmtools.prose.exploration import (
 )
 from lmmtools.prose.mathematics import model
 from lmmtools.prose.method import methods
-from lmmtools.prose.openings import levels, profiled, replicates, terms
+from lmmtools.prose.openings import levels, modes, needed, profiled, replicates, terms
 from lmmtools.prose.preference import untested, verdict
+from lmmtools.prose.residuals import residuals
 from lmmtools.prose.sentences import certificate, crosscheck, data, icc
 from lmmtools.prose.simpler import singular
 from lmmtools.prose.value import Prose
@@ -48,9 +49,12 @@ __all__ = [
     "levels",
     "methods",
     "model",
+    "modes",
+    "needed",
     "profiled",
     "reasons",
     "replicates",
+    "residuals",
     "singular",
     "singularity",
     "summary",

@@ -11,8 +11,8 @@ from lmmtools.formats import counted, listed
 from lmmtools.prose.fixed import told
 from lmmtools.prose.scatter import scattered
 from lmmtools.prose.value import Prose, alert, literal
-from lmmtools.prose.warnings import FEW_GROUPS
-from lmmtools.prose.words import from_coarse, groups, in_unit
+from lmmtools.prose.warnings import FEW_GROUPS, few_residual_groups
+from lmmtools.prose.words import from_coarse, groups, in_unit, residual_groups
 
 __all__ = ["summary"]
 
@@ -74,8 +74,9 @@ def _lead(fit: Any) -> str:
     response = literal(fit.response) + (f" ({', '.join(about)})" if about else "")
     columns = [literal(name) for name in _predictors(fit)]
     by = f" by {listed(columns)}{_through_zero(fit)}" if columns else " by its mean" if len(fit.fixef) else ""
-    factors = listed(groups(design, factor) for factor in from_coarse(design))
-    return f"The model describes {response}{by}, from {counted(fit.nobs, 'row')} of {factors}."
+    found = [groups(design, factor) for factor in from_coarse(design)] or [residual_groups(design)]
+    of = f" of {listed(found)}" if any(found) else ""
+    return f"The model describes {response}{by}, from {counted(fit.nobs, 'row')}{of}."
 
 
 def _rest_on(ddf: str, few: str, fit: Any) -> str:
@@ -119,6 +120,8 @@ def _trust(fit: Any, level: float, ddf: str) -> str:
         "them, and it is not told here.",
     }
     scarce = [groups(fit.design, f) for f in from_coarse(fit.design) if fit.ngroups[f] < FEW_GROUPS]
+    if few_residual_groups(fit.design) and not fit.ngroups:
+        scarce.append(residual_groups(fit.design))
     few = listed(scarce) if scarce else ""
     said = [certified[status]] if status in certified else []
     if len(fit.fixef):

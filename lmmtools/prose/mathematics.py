@@ -9,7 +9,15 @@ import numpy as np
 
 from lmmtools.core.covariance import n_theta
 from lmmtools.formats import counted, listed
+from lmmtools.prose.residual_mathematics import (
+    counted_in,
+    independent_groups,
+    residual_legend,
+    residual_lines,
+    shared_groups,
+)
 from lmmtools.prose.value import Prose, literal
+from lmmtools.prose.words import capital
 from lmmtools.varcorr import COMMON
 
 __all__ = ["model"]
@@ -37,7 +45,7 @@ def model(fit: Any) -> Prose:
         One display of ``aligned`` mathematics and a paragraph.
     """
     names = _Names(fit)
-    lines = [_mean(fit, names), *_random_distributions(fit, names), _residual_distribution(fit, names)]
+    lines = [_mean(fit, names), *_random_distributions(fit, names), *_residual_distribution(fit, names)]
     display = "$$\n\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}\n$$"
     return Prose(f"{display}\n\n{_legend(fit, names)}")
 
@@ -46,8 +54,8 @@ class _Names:
     """Symbols of the columns of one model, and of what cannot be written as it is."""
 
     def __init__(self, fit: Any) -> None:
-        self.crossed = len(fit.ngroups) > 1
-        self.row = "i" if self.crossed else "ij"
+        self.crossed = len(fit.ngroups) > 1 or (bool(fit.ngroups) and not shared_groups(fit))
+        self.row = "ij" if not self.crossed and counted_in(fit) else "i"
         self.factors = list(fit.ngroups)
         self.brackets = False
         self.symbols: dict[str, int] = {}
@@ -210,9 +218,11 @@ def _matrix(structure: str, subscripts: list[int], mark: str) -> str:
     return "\\begin{pmatrix} " + rows + " \\end{pmatrix}"
 
 
-def _residual_distribution(fit: Any, names: _Names) -> str:
+def _residual_distribution(fit: Any, names: _Names) -> list[str]:
+    if fit.design.residual is not None:
+        return residual_lines(fit, names.row)
     variance = "\\sigma^2" + (f" / w_{{{names.row}}}" if fit.design.weights is not None else "")
-    return f"\\varepsilon_{{{names.row}}} &\\sim \\mathcal{{N}}\\left(0,\\ {variance}\\right)"
+    return [f"\\varepsilon_{{{names.row}}} &\\sim \\mathcal{{N}}\\left(0,\\ {variance}\\right)"]
 
 
 def _legend(fit: Any, names: _Names) -> str:
@@ -220,8 +230,10 @@ def _legend(fit: Any, names: _Names) -> str:
     if names.crossed:
         groups = [f"level $g_{{{k}}}(i)$ of {literal(f)}" for k, f in enumerate(names.factors, start=1)]
         where = [f"Here $i$ counts rows, and row $i$ is in {listed(groups)}."]
+    elif names.row == "ij":
+        where = [f"Here $i$ counts the levels of {literal(counted_in(fit))} and $j$ the rows within one."]
     else:
-        where = [f"Here $i$ counts the levels of {literal(names.factors[0])} and $j$ the rows within one."]
+        where = ["Here $i$ counts rows."]
     where += [f"$v_{{{k},{names.row}}}$ is {literal(name)}." for name, k in names.symbols.items()]
     if names.brackets:
         where.append("A bracket is 1 where what it says holds and 0 elsewhere.")
@@ -232,6 +244,8 @@ def _legend(fit: Any, names: _Names) -> str:
         weights = "all equal" if np.ptp(w) == 0 else f"known, from {w.min():.4g} to {w.max():.4g}"
         where.append(f"The precision weights $w_{{{names.row}}}$ are {weights}.")
     where += _positions(fit)
+    if fit.design.residual is not None:
+        where += residual_legend(fit, names.row)
     if large := [t for t in fit.design.terms if _is_symbol(t)]:
         where.append(_large_matrices(large))
     return " ".join([*where, *_dependence(fit)])
@@ -250,7 +264,7 @@ def _positions(fit: Any) -> list[str]:
 
 def _dependence(fit: Any) -> list[str]:
     """What is independent of what, and what known matrices say of the levels."""
-    terms = fit.design.terms
+    terms, apart = fit.design.terms, independent_groups(fit)
     known = [t for t in terms if t.known_root is not None]
     said = [
         f"Effects of levels $g$ and $h$ of {literal(t.factor)} have $A_{{gh}}$ times this covariance, $A$ the known "
@@ -260,7 +274,11 @@ def _dependence(fit: Any) -> list[str]:
     different = [*(["terms"] if len(terms) > 1 else []), *(["levels"] if len(known) < len(terms) else [])]
     other = "of other " if known and "levels" in different else "of different "
     effects = f"Random effects {other}{' or '.join(different)}" if different else "Random effects"
-    return [*said, f"{effects}, and residuals, are independent."]
+    if not terms:
+        return [f"{capital(apart)} are independent."] if apart else []
+    if fit.design.residual is None:
+        return [*said, f"{effects}, and residuals, are independent."]
+    return [*said, f"{effects} are independent, of the residuals too{f', and so are {apart}' if apart else ''}."]
 
 
 def _is_symbol(term: Any) -> bool:

@@ -9,6 +9,7 @@ from lmmtools.arguments import check_level
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted, format_value
 from lmmtools.prose.inferences import how_made
+from lmmtools.prose.residuals import in_words
 from lmmtools.prose.scatter import shares
 from lmmtools.prose.sentences import not_compared
 from lmmtools.prose.value import Prose, literal
@@ -41,11 +42,12 @@ def methods(
     """
     sentences = (
         _estimation(fit),
+        *_residuals(fit),
         _criterion(fit),
         _certificate(fit),
         *_data(fit),
         _intervals(fit, check_level(level), ddf),
-        _modes(),
+        *([_modes()] if fit.design.terms else []),
         *_check(check),
     )
     paragraphs = (" ".join(filter(None, sentences)), " ".join(how_made(shown)))
@@ -56,11 +58,43 @@ def _estimation(fit: Any) -> str:
     method = "restricted maximum likelihood (REML) [@patterson1971; @harville1977]"
     if not fit.reml:
         method = "maximum likelihood (ML) [@harville1977]"
+    profiled = "profiled over the fixed effects and the residual variance [@bates2015]"
+    if not fit.design.terms:
+        return (
+            f"The model is a linear model without random effects, fitted by {_least_squares(fit)}{method}. Its formula "
+            f"is in R's notation [@wilkinson1973]; what is minimised is the criterion of the mixed model, {profiled}."
+        )
     return (
         f"The model is a linear mixed model [@laird1982], fitted by {method}. Its formula is in R's notation "
-        "[@wilkinson1973; @bates2015]; what is minimised is lme4's criterion, profiled over the fixed effects and the "
-        "residual variance [@bates2015]."
+        f"[@wilkinson1973; @bates2015]; what is minimised is lme4's criterion, {profiled}."
     )
+
+
+def _least_squares(fit: Any) -> str:
+    """Generalised where residuals are not independent and of one variance."""
+    if fit.design.residual is not None:
+        return "generalised least squares, whose weights are estimated by "
+    return "least squares, the residual variance by "
+
+
+def _residuals(fit: Any) -> list[str]:
+    """The residual structure, in words."""
+    structure = fit.design.residual
+    if structure is None:
+        return []
+    said = [f"The residuals have {in_words(fit)} [@pinheiro2000]."]
+    c = structure.correlation
+    if c is not None and c.kind == "us" and not fit.design.terms:
+        said.append(
+            "With a covariance of its own for each pair of occasions this is a mixed model for repeated measures, "
+            "whose groups may lack occasions [@jennrich1986]."
+        )
+    if any(part.fitted for part in structure.variances):
+        said.append(
+            "Variances that depend on the fitted values are those of the fitted values of the round before, until "
+            "these repeat themselves: no joint maximum of the likelihood [@pinheiro2000]."
+        )
+    return said
 
 
 def _criterion(fit: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from lmmtools.formats import counted, listed
 from lmmtools.prose.value import Prose, literal
 
-__all__ = ["levels", "profiled", "replicates", "terms"]
+__all__ = ["levels", "modes", "needed", "profiled", "replicates", "terms"]
 
 
 def terms(table: Any) -> Prose:
@@ -50,6 +50,35 @@ def levels(means: Any) -> Prose:
     figure = ", @fig-means" if len(means) > 1 else ""
     names = listed(map(literal, (*rows.specs, *rows.by)))
     return Prose(f"{said} at each level of {names} (@tbl-means{figure}){differences}.")
+
+
+def modes(fit: Any) -> Prose | None:
+    """How to look at conditional modes, under a heading of its own; None of a model without random effects.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    """
+    if not fit.design.terms:
+        return None
+    return Prose(
+        "### Do the random effects look as assumed?\n\n"
+        "The conditional modes are the model's best guess of each group's effects, drawn towards zero the more, the "
+        "less the data say about the group. @fig-qq-ranef compares them with a normal distribution, @fig-caterpillar "
+        "shows each with its uncertainty."
+    )
+
+
+def needed(fit: Any) -> Prose | None:
+    """That random effects are left out in turn, under a heading of its own; None of a model without any.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    """
+    if not fit.design.terms:
+        return None
+    return Prose("### Which random effects are needed?\n\nEach random effect is left out in turn (@tbl-ranova).")
 
 
 def profiled(profile: Any) -> Prose:

@@ -12,6 +12,7 @@ from lmmtools.errors import ModelError
 from lmmtools.formats import listed, rounded
 from lmmtools.formula.translate import columns as columns_of
 from lmmtools.prose.columns import slopes, variables
+from lmmtools.prose.residuals import correlated, scattering, spread_out
 from lmmtools.prose.value import literal
 from lmmtools.prose.words import amount, finest, from_coarse, inner, noun, step, unit_of
 from lmmtools.varcorr import COMMON, SERIAL
@@ -26,11 +27,27 @@ def scattered(fit: Any) -> Iterator[str]:
     if fit.certificate.flat_by == "data":
         yield "How much groups differ is not determined by these data (see the certificate)."
         return
+    if not fit.design.terms:
+        yield from scattering(fit)
+        return
     yield from _shares(fit)
     yield from _slopes(fit)
+    yield from _rows(fit)
+    yield from correlated(fit)
+
+
+def _rows(fit: Any) -> Iterator[str]:
+    """How far rows scatter within their groups."""
+    ones = [noun(fit.design, factor)[0] for factor in finest(fit.design)]
+    if fit.design.residual is not None and fit.design.residual.variances:
+        whose = f"one {ones[0]}" if len(fit.ngroups) == 1 else f"the values fitted for {listed(ones)}"
+        about = "Within" if len(fit.ngroups) == 1 else "About"
+        for said in spread_out(fit):
+            changed = said.replace("Their", "the rows’", 1).replace("Over the rows used their", "the", 1)
+            yield f"{about} {whose}, {changed}"
+        return
     where = "at weight one, " if fit.design.weights is not None else ""
     sd = amount(deviations(fit)["Residual", ""], unit_of(fit.design))
-    ones = [noun(fit.design, factor)[0] for factor in finest(fit.design)]
     if len(fit.ngroups) == 1:
         scatter = f"the rows scatter about its own fitted values with a standard deviation of {sd}"
         yield f"Within one {ones[0]}, {where}{scatter}."
@@ -45,7 +62,7 @@ def shares(fit: Any) -> dict[str, str]:
     Raises
     ------
     ModelError
-        With weights, when there is no single share.
+        With weights or a variance function, when there is no single share, and without random effects.
     """
     from lmmtools.measures import icc
 
@@ -53,6 +70,16 @@ def shares(fit: Any) -> dict[str, str]:
         raise ModelError(
             "With weights the residual variance σ²/w differs from row to row, so there is no single share of variance: "
             "icc(fit) has that for an observation of weight 1, icc(fit, weight=…) for others."
+        )
+    if not fit.design.terms:
+        raise ModelError(
+            "The model has no random effects, so no share of the variance lies between groups: what rows have in "
+            "common is in the correlation of their residuals."
+        )
+    if fit.design.residual is not None and fit.design.residual.variances:
+        raise ModelError(
+            "The residual variance differs from row to row (see its variance function), so there is no single share "
+            "of variance."
         )
     table = icc(fit).table()
     group, adjusted = (next(j for j, c in enumerate(table.columns) if c.name == name) for name in ("group", "adjusted"))
@@ -137,8 +164,8 @@ def _intercepts(fit: Any) -> Iterator[str]:
         if term.names == ("Intercept",):
             _, many = noun(fit.design, term.factor)
             yield (
-                f"The {many} scatter with a standard deviation of {amount(sds[term.group, 'Intercept'], unit)}; with "
-                "weights there is no single share of variance."
+                f"The {many} scatter with a standard deviation of {amount(sds[term.group, 'Intercept'], unit)}; since "
+                "the residual variance differs from row to row there is no single share of variance."
             )
 
 

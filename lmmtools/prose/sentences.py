@@ -30,6 +30,11 @@ def data(fit: Any) -> Prose:
     for term in (by_factor[factor] for factor in from_coarse(design)):
         sizes = np.bincount(term.codes, minlength=len(term.levels))
         sentences.append(f"{literal(term.factor)} has {counted(len(term.levels), 'level')} {_sizes(sizes)}.")
+    c = None if design.residual is None else design.residual.correlation
+    if c is not None and c.group and c.group not in by_factor:
+        sizes = np.bincount(c.codes, minlength=len(c.levels))
+        groups = counted(len(c.levels), *noun(design, c.group))
+        sentences.append(f"Residuals are correlated within {groups} {_sizes(sizes)}.")
     return Prose(" ".join(sentences))
 
 
@@ -51,7 +56,7 @@ def icc(fit: Any) -> Prose:
     try:
         shares(fit)
     except ModelError as error:
-        return Prose(alert("NOTE", told(str(error))))
+        return Prose(alert("NOTE", told(str(error))) if fit.design.terms else told(str(error)))
     table = intraclass(fit).table()
     places = {column.name: j for j, column in enumerate(table.columns)}
     cells = {row[places["group"]]: shown for row, shown in zip(table.rows, table.cells, strict=True)}
@@ -80,7 +85,8 @@ def _of_several(fit: Any, adjusted: dict[str, str], whole: dict[str, str], mean:
 
 def _within(fit: Any, table: Any, slopes: bool) -> Iterator[str]:
     """How rows of one group correlate where what they share is more than their group's own effect."""
-    if slopes or any(term.known_root is not None for term in fit.design.terms):
+    correlated = fit.design.residual is not None and fit.design.residual.correlation is not None
+    if slopes or correlated or any(term.known_root is not None for term in fit.design.terms):
         return
     share = dict(zip(table["group"], table["adjusted"], strict=True))
     codes = {factor: fit.design.factors[factor][0].codes for factor in from_coarse(fit.design)}

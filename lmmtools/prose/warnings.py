@@ -9,10 +9,10 @@ import numpy as np
 from lmmtools.collapsed import zero_directions
 from lmmtools.formats import counted, listed
 from lmmtools.prose.value import Prose, alert, told
-from lmmtools.prose.words import from_coarse, groups, noun
+from lmmtools.prose.words import from_coarse, groups, noun, residual_groups
 from lmmtools.varcorr import SERIAL
 
-__all__ = ["FEW_GROUPS", "caveats", "singularity"]
+__all__ = ["FEW_GROUPS", "caveats", "few_residual_groups", "singularity"]
 
 # Below this many levels a variance between them is known to no better than a factor of about two:
 # the 95 % interval of a standard deviation from J − 1 = 9 degrees of freedom is 0.69 to 1.83 times its estimate.
@@ -42,9 +42,11 @@ def caveats(fit: Any) -> Prose:
     boxes = _singular(fit) + ([alert("NOTE", "\n\n".join(notes))] if notes else [])
     if boxes:
         return Prose("\n\n".join(boxes))
-    rests_on = listed(groups(fit.design, factor) for factor in from_coarse(fit.design))
+    found = [groups(fit.design, factor) for factor in from_coarse(fit.design)]
+    rests_on = listed(found or [residual_groups(fit.design) or counted(fit.nobs, "row")])
     other = " besides the certificate's" if fit.messages else ""
-    return Prose(f"The fit is not singular, it rests on {rests_on}, and it left no messages{other}.")
+    first = "The fit is not singular, it" if fit.design.terms else "The fit"
+    return Prose(f"{first} rests on {rests_on}, and it left no messages{other}.")
 
 
 def singularity(fit: Any) -> str:
@@ -119,12 +121,23 @@ def _is_of_groups(message: str, fit: Any) -> bool:
 
 def _few_groups(fit: Any, messages: list[str]) -> list[str]:
     few = [groups(fit.design, f) for f in from_coarse(fit.design) if fit.ngroups[f] < FEW_GROUPS]
+    if not few and few_residual_groups(fit.design) and not fit.ngroups:
+        return [
+            f"**Few groups:** With {residual_groups(fit.design)} the correlation of residuals within them is poorly "
+            "known. Intervals and p-values that take variances as known are too sure."
+        ]
     if not few:
         return []
     found = [told(message) for message in messages] or [
         f"With {listed(few)} the variance between them is poorly known."
     ]
     return [f"**Few groups:** {' '.join(found)} Intervals and p-values that take variances as known are too sure."]
+
+
+def few_residual_groups(design: Any) -> bool:
+    """Whether the groups that residuals are correlated in are few."""
+    c = None if design.residual is None else design.residual.correlation
+    return c is not None and bool(c.group) and len(c.levels) < FEW_GROUPS
 
 
 def _unequal_groups(fit: Any) -> list[str]:

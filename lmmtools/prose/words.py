@@ -23,6 +23,7 @@ __all__ = [
     "level_unit",
     "moved",
     "noun",
+    "residual_groups",
     "step",
     "unit_of",
 ]
@@ -101,6 +102,12 @@ def _elsewhere(design: Any, factor: str) -> set[str]:
 def groups(design: Any, factor: str) -> str:
     """How many levels a grouping factor has: "27 children"."""
     return counted(design.ngroups[factor], *noun(design, factor))
+
+
+def residual_groups(design: Any) -> str:
+    """How many groups the residuals are correlated in: "27 children"; empty where they are in none."""
+    c = None if design.residual is None else design.residual.correlation
+    return counted(len(c.levels), *noun(design, c.group)) if c is not None and c.group else ""
 
 
 def step(name: str, node: Node | None, units: Mapping[str, str], numbers: Iterable[str]) -> str:

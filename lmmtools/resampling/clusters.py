@@ -24,12 +24,14 @@ _MOST_PARTS = 200
 def cluster_factor(design: Any, by: Any, what: str) -> str:
     """The grouping factor named, or the only one, or the one within whose levels all others lie.
 
+    Without random effects the residual groups are the levels.
+
     Raises
     ------
     LMMError
         If it is no grouping factor of the model, or none is named and there is no such one.
     """
-    factors = list(design.factors)
+    factors = list(_groups(design))
     if by is None:
         top, alone = main_factor(design)
         if alone:
@@ -48,11 +50,24 @@ def cluster_factor(design: Any, by: Any, what: str) -> str:
 
 def main_factor(design: Any) -> tuple[str, bool]:
     """The factor within whose levels all others lie, and True; else the one of most levels, and False."""
-    owners = {name: terms[0] for name, terms in design.factors.items()}
+    owners = _groups(design)
+    if not owners:
+        raise LMMError(
+            "bootstrap: this model has neither random effects nor residuals that are correlated within groups, so there "
+            "are no clusters to draw or to leave out: its rows are independent."
+        )
     for name, top in sorted(owners.items(), key=lambda item: len(item[1].levels)):
         if all(parents(t.codes, len(t.levels), top.codes) is not None for t in owners.values()):
             return name, True
     return max(owners, key=lambda name: len(owners[name].levels)), False
+
+
+def _groups(design: Any) -> dict[str, Any]:
+    """What groups the rows, by name, each with its codes and levels: factors, or without them the residual groups."""
+    if design.factors:
+        return {name: terms[0] for name, terms in design.factors.items()}
+    c = None if design.residual is None else design.residual.correlation
+    return {} if c is None or not c.group else {c.group: c}
 
 
 class Clusters:
@@ -68,12 +83,19 @@ class Clusters:
     -----
     A level drawn twice counts as two levels, and so do the levels of factors nested in it. Levels of a factor that it
     is nested in, or crossed with, stay what they are: rows of two copies that share such a level share its effect.
+    Residual groups are copied whole, so they must lie within the levels.
+
+    Raises
+    ------
+    ModelError
+        If residuals of different levels are correlated.
     """
 
     def __init__(self, fit: Any, by: str) -> None:
         self.origin, self.design, self.by = fit, fit.design, by
-        term = self.design.factors[by][0]
+        term = _groups(self.design)[by]
         self.levels = len(term.levels)
+        self._refuse_cut_residuals(term)
         order = np.argsort(term.codes, kind="stable")
         ends = np.cumsum(np.bincount(term.codes, minlength=self.levels))
         self.rows = np.split(order, ends[:-1])
@@ -81,6 +103,16 @@ class Clusters:
             name: parents(terms[0].codes, len(terms[0].levels), term.codes) is not None
             for name, terms in self.design.factors.items()
         }
+
+    def _refuse_cut_residuals(self, term: Any) -> None:
+        c = None if self.design.residual is None else self.design.residual.correlation
+        if c is None or parents(c.codes, int(c.codes.max()) + 1, term.codes) is not None:
+            return
+        raise ModelError(
+            f"levels of `{self.by}` cannot be drawn or left out: `{c.label}` correlates residuals of rows in different "
+            'levels, whose groups would be cut apart. Use kind="parametric", or draw a factor within whose levels the '
+            "residual groups lie."
+        )
 
     def refuse_known(self) -> None:
         """Refuse levels that are related: two copies of one level would be one and the same.
@@ -131,6 +163,7 @@ class Clusters:
             weights=None if d.weights is None else d.weights[rows],
             offset=None if d.offset is None else d.offset[rows],
             terms=tuple(_term(t, rows, *codes[t.factor]) for t in d.terms),
+            residual=None if d.residual is None else _residual(d.residual, rows, copies),
             index=d.index[rows],
             messages=(),
         )
@@ -156,6 +189,23 @@ class Clusters:
         if len(design.y) <= design.X.shape[1]:
             return f"{counted(len(design.y), 'row')} for {counted(design.X.shape[1], 'fixed effect')}."
         return ""
+
+
+def _residual(residual: Any, rows: np.ndarray, copies: np.ndarray) -> Any:
+    """The residual structure of some rows, each copy of a residual group one of its own."""
+    c = residual.correlation
+    if c is not None:
+        old = int(c.codes.max()) + 1
+        new, found = pd.factorize(copies * old + c.codes[rows], sort=True)
+        c = dataclasses.replace(
+            c, codes=new.astype(np.intp), levels=pd.RangeIndex(len(found)), positions=c.positions[rows],
+            by_codes=c.by_codes[rows],
+        )  # fmt: skip
+    variances = tuple(
+        dataclasses.replace(part, codes=part.codes[rows], values=part.values[rows] if len(part.values) else part.values)
+        for part in residual.variances
+    )
+    return dataclasses.replace(residual, correlation=c, variances=variances)
 
 
 def _term(term: Any, rows: np.ndarray, codes: np.ndarray, old: np.ndarray) -> Any:

@@ -32,8 +32,9 @@ class Residual:
 
     Modes and residuals are shrunk, so each set is centred and given the covariance matrix that the model estimates
     (reflated) before any is drawn: modes of all terms of a grouping factor together, level by level, residuals row by
-    row. With weights these are residuals times √w, which the model says are alike; with a known covariance A = LL' of
-    the levels the modes are L⁺b̂, likewise.
+    row. With weights, or a residual structure, R = LL', these are L⁻¹ times the residuals, which the model says are
+    independent and alike, and L times what is drawn; with a known covariance A = LL' of the levels the modes are L⁺b̂,
+    likewise.
 
     Parameters
     ----------
@@ -52,22 +53,18 @@ class Residual:
 
     def __init__(self, fit: Any) -> None:
         self.fit, design = fit, fit.design
-        root_w = 1.0 if design.weights is None else np.sqrt(design.weights)
-        e = fit.resid.to_numpy() * root_w
+        e = fit.noise.whiten(fit.resid.to_numpy())
         e = e - e.mean()
         self.residuals = e * (fit.sigma / np.sqrt(e @ e / len(e)))
-        self.noise = 1.0 / root_w
         self.mean = design.X @ fit.beta + (0.0 if design.offset is None else design.offset)
         homes = fit.working.homes
-        places = [[k for k, f in enumerate(homes) if f == home] for home in range(max(homes) + 1)]
+        places = [[k for k, f in enumerate(homes) if f == home] for home in range(max(homes, default=-1) + 1)]
         self.effects = [(mine, _reflated(fit, mine)) for mine in places]
 
     def __call__(self, rng: np.random.Generator, m: int) -> np.ndarray:
         """m responses, shape (nobs, m)."""
         n = len(self.mean)
-        responses = self.residuals[rng.integers(n, size=(n, m))] * (
-            self.noise if np.ndim(self.noise) == 0 else self.noise[:, None]
-        )
+        responses = self.fit.noise.colour(self.residuals[rng.integers(n, size=(n, m))])
         responses += self.mean[:, None]
         for mine, modes in self.effects:
             drawn = modes[rng.integers(len(modes), size=(m, len(modes)))].transpose(2, 1, 0)  # (Q, effects, m)

@@ -24,8 +24,8 @@ class Quick:
     Attributes
     ----------
     function : callable
-        Of a `Refit`, or of an `LMMFit`: of ``design``, ``beta``, ``fixef``, ``sigma``, ``Lambda``, ``theta`` and
-        ``criterion``.
+        Of a `Refit`, or of an `LMMFit`: of ``design``, ``beta``, ``fixef``, ``sigma``, ``Lambda``, ``theta``, ``phi``
+        and ``criterion``.
     """
 
     function: Callable[[Any], Any]
@@ -33,12 +33,12 @@ class Quick:
 
 @dataclass(frozen=True)
 class Parameters:
-    """Coefficients, standard deviations, correlations and σ, in the order of `names`.
+    """Coefficients, standard deviations, correlations, σ and φ, in the order of `names`.
 
     Attributes
     ----------
     names : tuple of str
-        Of the coefficients, then ``sd(g, x)``, ``cor(g, x, z)``, …, ``sigma``.
+        Of the coefficients, then ``sd(g, x)``, ``cor(g, x, z)``, …, ``sigma``, then of the residual structure's parameters.
     elements : tuple of (ndarray, ndarray)
         Rows and columns of each term's covariance matrix that are named.
     """
@@ -50,7 +50,8 @@ class Parameters:
     def of(cls, fit: Any) -> Parameters:
         """Those of a fit's model."""
         elements = tuple(tuple(np.array(shown_elements(t), dtype=int).T) for t in fit.design.terms)
-        return cls((*map(str, fit.fixef.index), *parameter_names(fit)), elements)
+        rows = parameter_names(fit)[: len(fit.varcorr)]
+        return cls((*map(str, fit.fixef.index), *rows, *fit.residual_params.index), elements)
 
     def __call__(self, fit: Any) -> np.ndarray:
         """Their values, shape (k,): a correlation beside a variance of zero is NaN."""
@@ -62,7 +63,7 @@ class Parameters:
             with np.errstate(invalid="ignore", divide="ignore"):
                 cor = np.clip(cov[i, j] / both, -1.0, 1.0)
             parts.append(np.where(i == j, fit.sigma * sd[i], np.where(both > 0, cor, np.nan)))
-        return np.concatenate([*parts, [fit.sigma]])
+        return np.concatenate([*parts, [fit.sigma], fit.phi])
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +19,8 @@ from lmmtools.core.optimize import Optimum, minimize
 from lmmtools.core.responses import Responses
 from lmmtools.core.terms import unit_sizes
 from lmmtools.core.working import Working
-from lmmtools.errors import ModelError
-from lmmtools.estimable import refuse_confounded
+from lmmtools.errors import LMMWarning, ModelError
+from lmmtools.estimable import refuse_confounded, refuse_confounded_residual
 
 __all__ = ["Refit", "Refits", "refit_design", "refits"]
 
@@ -38,6 +39,7 @@ class Refit:
     sigma : float
     Lambda : tuple of ndarray, shape (q, q)
     theta : ndarray, shape (m,)
+    phi : ndarray, shape (k,)
     criterion : float
         With all constants.
     is_singular : bool
@@ -54,6 +56,7 @@ class Refit:
     sigma: float
     Lambda: tuple[np.ndarray, ...]
     theta: np.ndarray
+    phi: np.ndarray
     criterion: float
     is_singular: bool
     reason: str = ""
@@ -101,7 +104,8 @@ class Refits:
     Shared are the working basis of the columns, Z'Z with its factors, and what is known of the groups' patterns and of
     the coupling of crossed factors; the products with the responses are made for all of them at once (see
     `core.responses`). Each search is `minimize`'s own, from its own start, other starts included where the end is
-    doubtful, so that an optimum here is the one that a fit from scratch finds.
+    doubtful, so that an optimum here is the one that a fit from scratch finds. With a residual structure it starts
+    from the fit's own parameters, which the responses are drawn around, and elsewhere only where that leads nowhere.
     """
 
     def __init__(self, fit: Any) -> None:
@@ -113,6 +117,9 @@ class Refits:
 
     def __call__(self, responses: np.ndarray) -> Iterator[Refit]:
         """A refit of each column of `responses`, shape (nobs, m), in order; none raises."""
+        if _depends_on_fitted(self.fit.design):
+            yield from (_settled(self.fit, self.fit.design, y) for y in responses.T)
+            return
         models = self._shared.models(responses)
         for k in range(responses.shape[1]):
             design = dataclasses.replace(self.fit.design, y=np.array(responses[:, k], dtype=float))
@@ -152,9 +159,14 @@ def refits(fit: Any, responses: np.ndarray) -> Iterator[Refit]:
 
 def refit_design(fit: Any, design: Any) -> Refit:
     """The model of a fit on other rows, as little of it as resampling needs; what fails has its `reason`."""
+    if _depends_on_fitted(design):
+        return _settled(fit, design, design.y)
     try:
         criterion = Criterion(design, reml=fit.reml)
-        refuse_confounded(criterion)
+        if design.terms:
+            refuse_confounded(criterion)
+        if design.residual is not None:
+            refuse_confounded_residual(criterion)
     except (ModelError, np.linalg.LinAlgError) as error:
         return failed(fit, design, str(error))
     return _refit(fit, design, criterion.working, _unit_sizes(design, criterion.working))
@@ -164,14 +176,14 @@ def failed(fit: Any, design: Any, reason: str) -> Refit:
     """What stands for a refit that went wrong."""
     Lambda = tuple(np.full((len(t.names),) * 2, np.nan) for t in design.terms)
     beta, theta = np.full(design.X.shape[1], np.nan), np.full(0, np.nan)
-    return Refit(fit, design, fit.reml, beta, np.nan, Lambda, theta, np.nan, False, reason)
+    return Refit(fit, design, fit.reml, beta, np.nan, Lambda, theta, np.full_like(fit.phi, np.nan), np.nan, False, reason)
 
 
 def _refit(fit: Any, design: Any, working: Working, sizes: list[np.ndarray]) -> Refit:
     """Search for the optimum of a working model and read its numbers."""
     criterion = Criterion(design, reml=fit.reml, working=working)
     try:
-        optimum = minimize(criterion)
+        optimum = _optimum(fit, criterion)
         solution = criterion.solve(working.stacked(optimum.working))
         reason = "" if optimum.converged else _left(criterion, optimum)
     except (ModelError, np.linalg.LinAlgError) as error:
@@ -180,12 +192,49 @@ def _refit(fit: Any, design: Any, working: Working, sizes: list[np.ndarray]) -> 
         return failed(fit, design, reason)
     w, parts = working, zip(working.terms, working.slices, strict=True)
     Lambda = tuple(t.working_factor(optimum.theta[s]) for t, s in parts)  # θ fills Λ alike in all columns
+    m = len(fit.theta)
     beta = w.beta_shift + w.y_scale * solution.beta
     return Refit(
         fit, design, fit.reml, np.linalg.solve(w.R, beta) if len(beta) else beta,
-        float(np.sqrt(solution.sigma2) * w.y_scale * w.noise_scale), Lambda, optimum.theta, optimum.value,
+        float(np.sqrt(solution.sigma2) * w.y_scale * w.noise_scale), Lambda, optimum.theta[:m], optimum.theta[m:],
+        optimum.value,
         any(np.linalg.matrix_rank(s[:, None] * L, tol=ZERO) < len(L) for s, L in zip(sizes, Lambda, strict=True)),
         "", working, optimum,
+    )  # fmt: skip
+
+
+def _optimum(fit: Any, criterion: Criterion) -> Optimum:
+    """The optimum; of a residual structure from the fit's own parameters, where that leads to one."""
+    if not len(fit.phi):
+        return minimize(criterion)
+    try:
+        found = minimize(criterion, np.clip(np.concatenate([fit.theta, fit.phi]), *criterion.bounds))
+    except ModelError:
+        return minimize(criterion)
+    return found if found.converged else minimize(criterion)
+
+
+def _depends_on_fitted(design: Any) -> bool:
+    """Whether variances are functions of the fitted values, which are then those of each refit."""
+    return design.residual is not None and any(part.fitted for part in design.residual.variances)
+
+
+def _settled(fit: Any, design: Any, y: np.ndarray) -> Refit:
+    """A refit by iteration, until the fitted values that the variances depend on repeat themselves."""
+    design = dataclasses.replace(design, y=np.array(y, dtype=float))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LMMWarning)  # a replicate's flat direction is no news
+            found = dataclasses.replace(fit, design=design).refit()
+    except (ModelError, np.linalg.LinAlgError) as error:
+        return failed(fit, design, str(error))
+    if found.certificate.status == "not an optimum":
+        return failed(fit, design, found.certificate.sentence)
+    theta = np.concatenate([found.theta, found.phi])
+    optimum = Optimum(found.working_theta, theta, found.criterion, found.n_evaluations, True)
+    return Refit(
+        fit, found.design, fit.reml, found.beta, found.sigma, found.Lambda, found.theta, found.phi, found.criterion,
+        found.is_singular, "", found.working, optimum,
     )  # fmt: skip
 
 

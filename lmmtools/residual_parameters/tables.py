@@ -109,7 +109,8 @@ def residual_correlations(fit: Any) -> Frame | None:
     labels = list(found[0].labels)
     rows = pd.concat([_rows(one, labels, c.by) for one in found], ignore_index=True)
     has_sd = all(one.sd is not None for one in found)
-    headings = {"occasion": c.variables[0], "sd": with_unit("SD", fit.design.units.get(fit.response))}
+    place = c.variables[0] if c.kind == "us" else f"{c.variables[0]}, from the first on"
+    headings = {"occasion": place, "sd": with_unit("SD", fit.design.units.get(fit.response))}
     unseen = any(np.isnan(one.correlation).any() for one in found)
     return frame(
         rows if has_sd else rows.drop(columns="sd"),

@@ -36,7 +36,8 @@ def apart(design: Any, c: Any, distance: str = "1") -> str:
     variable = " + ".join(c.variables)
     unit = design.units.get(variable, "") if len(c.variables) == 1 else ""
     if not unit:
-        return f"{distance} apart in {variable}"
+        steps = "" if "(" not in variable else " step" if distance == "1" else " steps"
+        return f"{distance}{steps} apart in {variable}"
     return f"{distance} {singular(unit) if distance == '1' else unit} apart in {variable}"
 
 
@@ -60,7 +61,8 @@ def sigma_is(fit: Any) -> str:
     clauses = [f"{':'.join(p.variables)} is {p.levels[0]}" for p in parts if p.kind == "varident"]
     if any(p.kind != "varident" for p in parts):
         others = [p.label for p in parts if p.kind != "varident"]
-        clauses.append(f"{listed(others)} {'are' if len(others) > 1 else 'is'} 1")
+        many = len(others) > 1
+        clauses.append(f"the multiplier{'s' if many else ''} {listed(others)} {'are' if many else 'is'} 1")
     if fit.design.weights is not None:
         clauses.append("the weight is 1")
     return f"where {listed(clauses)}" if clauses else ""

@@ -228,7 +228,7 @@ def _shrunk(A: np.ndarray, Lambda: np.ndarray) -> np.ndarray:
 
 
 def _forms(a: np.ndarray, b: np.ndarray, w: int) -> np.ndarray:
-    """For stacks (k, n, c) and (l, n, c) of rows a'b of the columns from w on, flattened, and tr(a'b) of those before."""
+    """Of stacks (k, n, c) and (l, n, c) of rows: a'b of the columns from w on, flattened, and tr(a'b) of the others."""
     (k, n, c), l = a.shape, len(b)
     left = a[:, :, w:].transpose(0, 2, 1).reshape(k * (c - w), n)
     right = b[:, :, w:].transpose(1, 0, 2).reshape(n, l * (c - w))

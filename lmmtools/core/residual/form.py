@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from lmmtools.core.residual.parameters import FAR, parameters_of
 from lmmtools.core.terms import Term
 
 __all__ = ["INDEPENDENT", "ResidualForm"]
@@ -34,27 +35,6 @@ INDEPENDENT = _Independent()
 
 # How near to its bounds a correlation is looked for, against half of what lies between them: there R is singular.
 _INSIDE = 1e-7
-# What lies between bounds that it cannot reach, and what is positive.
-_OPEN = ("correlation", "decay")
-_LOGARITHMIC = ("ratio", "range", "const")
-# Logarithms of ratios are looked for up to so much either way.
-_FAR = 25.0
-_STARTS = {"correlation": 0.0, "decay": 0.5, "nugget": 0.1, "ratio": 1.0, "power": 0.0, "const": 1.0}
-_OTHERS = {
-    "correlation": (0.3, 0.7, -0.2, 0.9, 0.1, 0.5, 0.8),
-    "decay": (0.3, 0.7, 0.1, 0.9, 0.2, 0.6, 0.8),
-    "nugget": (0.1, 0.3, 0.05, 0.6, 0.2, 0.4, 0.02),
-    "ratio": (1.0, 1.5, 0.7, 1.0, 2.0, 0.5, 1.0),
-    "power": (0.0, 0.5, -0.5, 1.0, -1.0, 0.2, 2.0),
-    "const": (1.0, 0.1, 10.0, 1.0, 0.3, 3.0, 0.01),
-}
-
-
-# Where R moves with every parameter: not at a power of zero, which no constant can be told from.
-_GENERIC = {
-    "correlation": 0.2, "coefficient": 0.2, "moving": 0.3, "decay": 0.5, "nugget": 0.2, "ratio": 1.3, "power": 0.7,
-    "spread": 0.05, "const": 0.8,
-}  # fmt: skip
 
 
 class ResidualForm:
@@ -72,41 +52,43 @@ class ResidualForm:
 
     def __init__(self, residual: Any, *, natural: bool = False) -> None:
         self.residual = residual
-        self._roles, self._ranges = _roles(residual)
+        self._parameters = parameters_of(residual)
         self._names = tuple(residual.names)
-        self.n_theta = len(self._roles)
-        lowest = _lowest(residual)
-        low, high = np.array([_ends(role, lowest, self._ranges) for role in self._roles]).reshape(-1, 2).T
-        self._log = np.array([role in _LOGARITHMIC and not natural for role in self._roles], dtype=bool)
-        self._between = np.array([role in _OPEN and not natural for role in self._roles], dtype=bool)
-        closed = np.array([role in _OPEN for role in self._roles], dtype=bool)
+        self.n_theta = len(self._parameters)
+        low, high = self._each("low"), self._each("high")
+        is_open, is_log = (np.array([p.measure == m for p in self._parameters], dtype=bool) for m in ("open", "log"))
+        self._unit = np.ones(self.n_theta) if natural else self._each("unit")
+        self._log, self._between = is_log & (not natural), is_open & (not natural)
         # what the maps of the other parameters are given, so that each is a number
         self._middle, self._half = np.zeros(self.n_theta), np.ones(self.n_theta)
-        self._middle[closed] = 0.5 * (low[closed] + high[closed])
-        self._half[closed] = 0.5 * (high[closed] - low[closed])
-        inside = np.where(closed, _INSIDE * self._half, 0.0)
+        self._middle[is_open] = 0.5 * (low[is_open] + high[is_open])
+        self._half[is_open] = 0.5 * (high[is_open] - low[is_open])
+        inside = np.where(is_open, _INSIDE * self._half, 0.0)
         self._ends = low + inside, high - inside
         self.lower, self.upper = (self.working_of(end) for end in self._ends)
+
+    def _each(self, what: str) -> np.ndarray:
+        return np.array([getattr(p, what) for p in self._parameters], dtype=float)
 
     def natural(self, psi: np.ndarray) -> np.ndarray:
         """φ, shape (m,)."""
         psi = np.asarray(psi, dtype=float)
         between = self._middle + self._half * np.tanh(np.where(self._between, psi, 0.0))
-        return np.where(self._log, np.exp(np.where(self._log, psi, 0.0)), np.where(self._between, between, psi))
+        log = np.exp(np.where(self._log, psi, 0.0))
+        return np.where(self._log, log, np.where(self._between, between, psi * self._unit))
 
     def working_of(self, phi: np.ndarray) -> np.ndarray:
         """ψ of φ, shape (m,)."""
         phi = np.asarray(phi, dtype=float)
-        share = np.where(self._between, (phi - self._middle) / self._half, 0.0)
-        return np.where(
-            self._log, np.log(np.where(self._log, phi, 1.0)), np.where(self._between, np.arctanh(share), phi)
-        )
+        between = np.arctanh(np.where(self._between, (phi - self._middle) / self._half, 0.0))
+        log = np.log(np.where(self._log, phi, 1.0))
+        return np.where(self._log, log, np.where(self._between, between, phi / self._unit))
 
     def _slopes(self, psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First and second derivative of each φ in its ψ."""
         phi = self.natural(psi)
         tanh = np.tanh(np.where(self._between, psi, 0.0))
-        first = np.where(self._log, phi, np.where(self._between, self._half * (1.0 - tanh**2), 1.0))
+        first = np.where(self._log, phi, np.where(self._between, self._half * (1.0 - tanh**2), self._unit))
         return first, np.where(self._log, phi, -2.0 * tanh * first * self._between)
 
     def factor(self, psi: np.ndarray) -> np.ndarray:
@@ -151,7 +133,7 @@ class ResidualForm:
     @property
     def base(self) -> np.ndarray:
         """ψ of residuals that are all but independent, with equal variances."""
-        return self._inside([self._start(role) for role in self._roles])
+        return self._inside(self._each("start"))
 
     def start(self, T: np.ndarray, floor: float) -> np.ndarray:
         """`base`."""
@@ -159,19 +141,19 @@ class ResidualForm:
 
     def other_starts(self, sizes: list[float]) -> list[np.ndarray]:
         """Correlations, powers and ranges of several sizes, as many as `sizes`."""
-        return [self._inside([self._start(role, i) for role in self._roles]) for i in range(len(sizes))]
+        return [self._inside(np.array([p.others[i % 7] for p in self._parameters])) for i in range(len(sizes))]
 
-    def _inside(self, phi: Sequence[float]) -> np.ndarray:
+    def scattered(self, rng: np.random.Generator) -> np.ndarray:
+        """ψ at random, about independent residuals of equal variance; a nugget and a range anywhere."""
+        spread = self._each("spread")
+        anywhere = self.lower + rng.uniform(0.02, 0.8, self.n_theta) * np.where(spread > 0, 0.0, self.upper - self.lower)
+        near = self._inside([p.others[int(rng.integers(7))] for p in self._parameters])
+        psi = np.where(spread > 0, near + rng.normal(0.0, spread), anywhere)
+        return np.clip(psi, self.lower, self.upper)
+
+    def _inside(self, phi: Sequence[float] | np.ndarray) -> np.ndarray:
         """ψ of φ, or of the nearest that is between the bounds."""
-        return self.working_of(np.clip(np.array(phi, dtype=float), *self._ends))
-
-    def _start(self, role: str, i: int | None = None) -> float:
-        if role == "range":
-            share = 0.25 if i is None else (0.1, 0.3, 0.6, 1.0, 0.05, 0.2, 3.0)[i % 7]
-            return float(self._ranges[0] ** (1.0 - share) * self._ranges[1] ** share)
-        if role in ("spread", "coefficient", "moving"):
-            return 0.0 if i is None else 0.2 * (-1) ** i * (i % 3)
-        return _STARTS[role] if i is None else _OTHERS[role][i % 7]
+        return self.working_of(np.clip(np.asarray(phi, dtype=float), *self._ends))
 
     def same_covariance(self, psi: np.ndarray) -> list[np.ndarray]:
         """ψ itself."""
@@ -179,9 +161,7 @@ class ResidualForm:
 
     def generic(self) -> np.ndarray:
         """A point at which no parameter is without effect, and no two are alike."""
-        span = self._ranges[0] ** 0.3 * self._ranges[1] ** 0.7
-        values = [span if role == "range" else _GENERIC[role] * (1.0 + 0.05 * k) for k, role in enumerate(self._roles)]
-        return self._inside(values)
+        return self._inside(self._each("generic") * (1.0 + 0.05 * np.arange(self.n_theta) / max(self.n_theta, 4)))
 
     def inert(self, psi: np.ndarray) -> np.ndarray:
         """No parameter."""
@@ -200,6 +180,10 @@ class ResidualForm:
     def singular(self, psi: np.ndarray) -> bool:
         """Never: R is positive definite inside the bounds."""
         return False
+
+    def run_off(self, psi: np.ndarray) -> list[int]:
+        """Ratios and constants that have run off to zero or infinity."""
+        return [k for k, p in enumerate(self._parameters) if p.can_run_off and abs(psi[k]) >= FAR - 1.0]
 
 
 class ResidualTerm(Term):
@@ -225,68 +209,3 @@ class ResidualTerm(Term):
     def working(self, theta: np.ndarray) -> np.ndarray:
         """ψ, from φ."""
         return self.form.working_of(theta)
-
-
-def _roles(residual: Any) -> tuple[list[str], tuple[float, float]]:
-    """What each parameter is, and the shortest and longest distance within a group."""
-    roles: list[str] = []
-    c, ranges = residual.correlation, (1.0, 1.0)
-    if c is not None:
-        own = {
-            "ar1": ["correlation"],
-            "car1": ["decay"],
-            "cs": ["correlation"],
-            "arma": _coefficients(*c.order),
-            "toep": ["correlation"] * len(c.lags),
-            "us": ["correlation"] * (len(c.occasions) * (len(c.occasions) - 1) // 2),
-        }.get(c.kind, ["range", "nugget"][: 1 + c.nugget])
-        roles += own * len(c.by_levels)
-        if own[0] == "range":
-            ranges = _distances(c)
-    for part in residual.variances:
-        k = len(part.levels)
-        roles += {
-            "varident": ["ratio"] * (k - 1),
-            "varfixed": [],
-            "varconstpower": ["const", "power"] * k,
-            "varexp": ["spread"] * k,
-        }.get(part.kind, ["power"] * k)
-    return roles, ranges
-
-
-def _coefficients(p: int, q: int) -> list[str]:
-    """A single coefficient lies between −1 and 1, and a moving average may lie on these ends."""
-    return ["correlation" if p == 1 else "coefficient"] * p + ["moving" if q == 1 else "coefficient"] * q
-
-
-def _ends(role: str, lowest: float, ranges: tuple[float, float]) -> tuple[float, float]:
-    """Between what a parameter is looked for."""
-    if role == "range":
-        return ranges[0] * np.exp(-3.0), ranges[1] * np.exp(9.0)
-    return {
-        "correlation": (lowest, 1.0),
-        "decay": (0.0, 1.0),
-        "nugget": (0.0, 1.0 - _INSIDE),
-        "moving": (-1.0, 1.0),
-        "ratio": (np.exp(-_FAR), np.exp(_FAR)),
-        "const": (np.exp(-_FAR), np.exp(_FAR)),
-    }.get(role, (-np.inf, np.inf))
-
-
-def _lowest(residual: Any) -> float:
-    """The lower end of a common correlation: −1/(n − 1) for the largest group."""
-    c = residual.correlation
-    if c is None or c.kind != "cs":
-        return -1.0
-    return -1.0 / max(int(np.bincount(c.codes).max()) - 1, 1)
-
-
-def _distances(c: Any) -> tuple[float, float]:
-    """Shortest and longest distance between neighbours and across groups."""
-    order = np.lexsort([*c.positions.T[::-1], c.codes])
-    at, codes = c.positions[order], c.codes[order]
-    step = np.sqrt(((at[1:] - at[:-1]) ** 2).sum(axis=1))[codes[1:] == codes[:-1]]
-    step = step[step > 0]
-    span = max(float(np.sqrt(np.sum(np.ptp(at[codes == j], axis=0) ** 2))) for j in np.unique(codes)[:200])
-    shortest = float(step.min()) if len(step) else 1.0
-    return shortest, max(span, shortest)

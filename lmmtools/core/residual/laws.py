@@ -141,6 +141,7 @@ class StrataAt:
         self._places = [slice(a, b) for a, b in pairwise(ends)]
         self.logdet = float(sum(part.logdet for part in parts))
         self.slope = np.concatenate([part.slope for part in parts])
+        self.smallest = min(getattr(part, "smallest", np.inf) for part in parts)
         self.bend = np.zeros((ends[-1], ends[-1]))
         for part, at in zip(parts, self._places, strict=True):
             self.bend[at, at] = part.bend

@@ -7,7 +7,7 @@ a = ∂ log s, G moves by −aG; where it moves C, as `laws` says.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import Any
@@ -34,10 +34,14 @@ class Noise:
         The correlation, its parameters first.
     sds : Multiplying
         The variance functions.
+    log_unit : float
+        Logarithm of what all multipliers are taken over, so that large ones do not make σ, beside which variances are
+        small or large, a number without meaning.
     """
 
     law: Law
     sds: Multiplying
+    log_unit: float = 0.0
 
     @property
     def m(self) -> int:
@@ -54,7 +58,10 @@ class Noise:
         """
         phi = np.asarray(phi, dtype=float)
         k = self.law.m
-        return NoiseAt(self.law.at(phi[:k]), self.sds.at(phi[k:]))
+        sds = self.sds.at(phi[k:])
+        if self.log_unit:
+            sds = replace(sds, log_s=sds.log_s - self.log_unit)
+        return NoiseAt(self.law.at(phi[:k]), sds)
 
 
 @dataclass(frozen=True)

@@ -59,17 +59,26 @@ class Patterned:
 
 
 class PatternedAt:
-    """`Patterned` at one φ."""
+    """`Patterned` at one φ.
+
+    Attributes
+    ----------
+    smallest : float
+        The smallest eigenvalue of C where that is watched, else infinite.
+    """
 
     def __init__(self, law: Patterned, phi: np.ndarray) -> None:
         values = law.shape.at(phi)
         self._parts = []
+        self.smallest = np.inf
         self.logdet, self.slope, self.bend = 0.0, np.zeros(law.m), np.zeros((law.m, law.m))
         for pattern in law.patterns:
             C, C1, C2 = values.matrices(pattern.index)
             L = np.linalg.cholesky(C)
             root = np.linalg.solve(L, np.eye(len(C)))
             inverse = root.T @ root
+            if law.shape.watched:
+                self.smallest = min(self.smallest, float(np.linalg.eigvalsh(C)[0]))
             K = len(pattern.rows)
             turned = np.matmul(inverse, C1)  # C⁻¹C_k
             self.logdet += 2.0 * K * float(np.log(np.diagonal(L)).sum())
@@ -93,7 +102,7 @@ class PatternedAt:
         m = len(self.slope)
         step = max(1, _AT_ONCE // max(U.size, 1))
         parts = [slice(k, min(k + step, m)) for k in range(0, m, step)]
-        half = [[contract(self._slopes_times(k, U), self.inverse(self._slopes_times(l, U))) for l in parts] for k in parts]
+        half = [[contract(self._turned(k, U), self.inverse(self._turned(l, U))) for l in parts] for k in parts]
         out = np.concatenate([np.concatenate(row, axis=1) for row in half]) if m else contract(U[None][:0], U[None][:0])
         out = out + out.transpose(1, 0, 2)
         if any(C2 is not None for *_, C2 in self._parts):
@@ -102,7 +111,7 @@ class PatternedAt:
                 out[k] -= contract(U[None], bent)[0]
         return out
 
-    def _slopes_times(self, some: slice, U: np.ndarray) -> np.ndarray:
+    def _turned(self, some: slice, U: np.ndarray) -> np.ndarray:
         """C_kU of some parameters, shape (k, n, c)."""
         out = np.empty((some.stop - some.start, *U.shape))
         for rows, _, _, C1, _ in self._parts:

@@ -40,9 +40,12 @@ class Shape(Protocol):
     ----------
     m : int
         Number of parameters.
+    watched : bool
+        Whether C may become singular inside the bounds of φ.
     """
 
     m: int
+    watched: bool
 
     def at(self, phi: np.ndarray) -> ShapeAt:
         """The correlations at φ."""
@@ -53,6 +56,7 @@ class Linear:
     """`toep` and `us`: an element of C is a parameter, one (index −1) or zero (index −2)."""
 
     m: int
+    watched = True
 
     def at(self, phi: np.ndarray) -> _LinearAt:
         """The correlations at φ."""
@@ -75,6 +79,7 @@ class Arma:
     p: int
     q: int
     longest: int
+    watched = False
 
     @property
     def m(self) -> int:
@@ -108,6 +113,7 @@ class Spatial:
 
     kind: str
     nugget: bool
+    watched = False
 
     @property
     def m(self) -> int:

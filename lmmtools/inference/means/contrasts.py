@@ -12,7 +12,7 @@ from lmmtools.design.checks import check_memory
 from lmmtools.errors import LMMError
 from lmmtools.formats import counted, listed, quoted, visible
 from lmmtools.frames import Frame, frame
-from lmmtools.inference.contrasts import REFERENCE, df_format, f_test
+from lmmtools.inference.contrasts import df_format, f_test, reference
 from lmmtools.inference.means.adjust import WORDS, adjusted, half_width
 from lmmtools.inference.means.families import contrast_coefficients, level_labels
 from lmmtools.inference.means.rows import Estimates, Rows, estimates
@@ -170,7 +170,7 @@ def _caption(rows: Rows, method: Any, adjust: str, by: tuple[str, ...], several:
     how = f", adjusted by {WORDS[adjust]}" if adjust != "none" else ", not adjusted for their number" if several else ""
     return (
         f"{kind} of {rows.what}{among(own)}{among(by, 'within')}{how}, with {percent(rows.level)} intervals; "
-        f"reference: {REFERENCE[rows.ddf][0]}"
+        f"reference: {reference(rows.fit, rows.ddf)}"
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from lmmtools.errors import LMMError
 from lmmtools.formats import nearest, quoted
 from lmmtools.frames import Frame
-from lmmtools.inference.contrasts import REFERENCE, reference_notes, t_quantile, two_sided
+from lmmtools.inference.contrasts import reference, reference_notes, t_quantile, two_sided
 from lmmtools.inference.means.adjust import check_adjustment
 from lmmtools.inference.means.contrasts import Contrasts, contrasts_of
 from lmmtools.inference.means.rows import Rows, estimates
@@ -87,7 +87,7 @@ class MarginalMeans(Frame):
         )  # fmt: skip
         return shown_as(
             table, rows, f"{capital(rows.what)}{among(rows.levels.columns)}, each against {float(null):g}; reference: "
-            f"{REFERENCE[rows.ddf][0]}", "tbl-means-test", self.notes,
+            f"{reference(rows.fit, rows.ddf)}", "tbl-means-test", self.notes,
         )  # fmt: skip
 
     def contrasts(
@@ -152,7 +152,7 @@ def means_table(rows: Rows) -> MarginalMeans:
     made = shown_as(
         table, rows,
         f"{capital(rows.what)}{among(rows.levels.columns)} ({rows.fit.method}), each with its "
-        f"{percent(rows.level)} interval; reference: {REFERENCE[rows.ddf][0]}",
+        f"{percent(rows.level)} interval; reference: {reference(rows.fit, rows.ddf)}",
         "tbl-means", notes, MarginalMeans,
     )  # fmt: skip
     made._rows = rows

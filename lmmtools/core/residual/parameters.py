@@ -1,0 +1,162 @@
+"""What each parameter of a residual structure is: its ends, how the search measures it, and where it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["FAR", "Parameter", "parameters_of"]
+
+# Logarithms of ratios and constants are looked for up to so much either way.
+FAR = 25.0
+# Partial autocorrelations from which starts of autoregressions and moving averages of higher order are made.
+_PARTIAL = ((0.3, 0.2), (0.7, -0.3), (-0.4, 0.3), (0.9, 0.1), (0.5, 0.5), (0.2, -0.6), (-0.7, -0.3))
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of φ.
+
+    Attributes
+    ----------
+    low, high : float
+        Its ends.
+    measure : str
+        ``open`` between ends at which R is singular, ``log`` for what is positive, ``linear``.
+    start : float
+        Of residuals that are all but independent with equal variances.
+    others : tuple of float, length 7
+        Other starts.
+    generic : float
+        Where R moves with it, and not as with another: not a power of zero, which no constant can be told from.
+    unit : float
+        Of linear ones, a step of some effect.
+    spread : float
+        How far, as the search measures it, starts at random lie from `start`; zero for anywhere between its ends.
+    can_run_off : bool
+        Whether its ends stand for zero and infinity.
+    """
+
+    low: float
+    high: float
+    measure: str
+    start: float
+    others: tuple[float, ...]
+    generic: float
+    unit: float = 1.0
+    spread: float = 0.7
+    can_run_off: bool = False
+
+
+def parameters_of(residual: Any) -> tuple[Parameter, ...]:
+    """The parameters of a residual structure, in the order of φ."""
+    found: list[Parameter] = []
+    if residual.correlation is not None:
+        found += _of_correlation(residual.correlation) * len(residual.correlation.by_levels)
+    for part in residual.variances:
+        found += _of_variance(part)
+    return tuple(found)
+
+
+def _of_correlation(c: Any) -> list[Parameter]:
+    if c.kind == "car1" or (c.kind == "ar1" and _only_even(c)):
+        return [Parameter(0.0, 1.0, "open", 0.3, (0.3, 0.7, 0.1, 0.9, 0.2, 0.6, 0.8), 0.5)]
+    if c.kind == "ar1":
+        return [_correlation(-1.0)]
+    if c.kind == "cs":
+        return [_correlation(-1.0 / max(int(np.bincount(c.codes).max()) - 1, 1))]
+    if c.kind == "toep":
+        return [_correlation(-1.0)] * len(c.lags)
+    if c.kind == "us":
+        return [_correlation(-1.0)] * (len(c.occasions) * (len(c.occasions) - 1) // 2)
+    if c.kind == "arma":
+        return _autoregressive(c.order[0]) + _moving(c.order[1])
+    return [_range(c), Parameter(0.0, 1.0 - 1e-7, "linear", 0.1, (0.1, 0.3, 0.05, 0.6, 0.2, 0.4, 0.02), 0.2, spread=0)][
+        : 1 + c.nugget
+    ]
+
+
+def _of_variance(part: Any) -> list[Parameter]:
+    strata = len(part.levels)
+    if part.kind == "varident":
+        return [_positive((1.0, 1.5, 0.7, 1.0, 2.0, 0.5, 1.0), 1.3)] * (strata - 1)
+    if part.kind == "varfixed":
+        return []
+    values = part.values if part.kind == "varexp" else np.log(np.abs(part.values[part.values != 0.0]))
+    spread = float(np.std(values)) if len(values) else 1.0
+    unit = 1.0 / spread if np.isfinite(spread) and spread > 0 else 1.0
+    sizes = (0.0, 0.5, -0.5, 1.0, -1.0, 0.2, 2.0)
+    power = Parameter(-np.inf, np.inf, "linear", 0.0, tuple(unit * size for size in sizes), 0.5 * unit, unit)
+    if part.kind != "varconstpower":
+        return [power] * strata
+    return [_positive((1.0, 0.1, 10.0, 1.0, 0.3, 3.0, 0.01), 0.8), power] * strata
+
+
+def _correlation(low: float) -> Parameter:
+    return Parameter(low, 1.0, "open", 0.1, (0.3, 0.7, -0.2, 0.9, 0.1, 0.5, 0.8), 0.2)
+
+
+def _positive(others: tuple[float, ...], generic: float) -> Parameter:
+    return Parameter(np.exp(-FAR), np.exp(FAR), "log", 1.0, others, generic, can_run_off=True)
+
+
+def _autoregressive(p: int) -> list[Parameter]:
+    if p == 1:
+        return [_correlation(-1.0)]
+    starts = np.array([_from_partial(_partial(i, p)) for i in range(7)]).reshape(7, p)
+    generic = _from_partial(_partial(0, p))
+    return [Parameter(-np.inf, np.inf, "linear", 0.0, tuple(starts[:, k]), generic[k], spread=0.4) for k in range(p)]
+
+
+def _moving(q: int) -> list[Parameter]:
+    """A moving average may lie on the ends of what is invertible; its starts are those of an autoregression, mirrored."""
+    if q == 1:
+        return [Parameter(-1.0, 1.0, "linear", 0.0, (-0.3, 0.4, 0.3, -0.6, 0.0, 0.2, -0.1), 0.35, spread=0.4)]
+    starts = -np.array([_from_partial(_partial(i, q)) for i in range(7)]).reshape(7, q)
+    return [
+        Parameter(-np.inf, np.inf, "linear", 0.0, tuple(0.5 * starts[:, k]), 0.4 * starts[1, k], spread=0.4)
+        for k in range(q)
+    ]
+
+
+def _partial(i: int, p: int) -> np.ndarray:
+    return np.array([_PARTIAL[i][k % 2] * 0.5 ** (k // 2) for k in range(p)])
+
+
+def _from_partial(r: np.ndarray) -> np.ndarray:
+    """Coefficients of the autoregression with these partial autocorrelations (Barndorff-Nielsen & Schou 1973)."""
+    phi = np.zeros(0)
+    for value in r:
+        phi = np.append(phi - value * phi[::-1], value)
+    return phi
+
+
+def _range(c: Any) -> Parameter:
+    """From a small part of the shortest distance within a group to thousands of times the longest."""
+    shortest, longest = _distances(c)
+    shares = (0.1, 0.3, 0.6, 1.0, 0.05, 0.2, 1.5)
+    others = tuple(shortest ** (1.0 - share) * longest**share for share in shares)
+    ends = shortest * np.exp(-3.0), longest * np.exp(9.0)
+    return Parameter(*ends, "log", shortest**0.75 * longest**0.25, others, shortest**0.3 * longest**0.7)
+
+
+def _distances(c: Any) -> tuple[float, float]:
+    """Shortest distance between neighbours, and longest across a group."""
+    order = np.lexsort([*c.positions.T[::-1], c.codes])
+    at, codes = c.positions[order], c.codes[order]
+    step = np.sqrt(((at[1:] - at[:-1]) ** 2).sum(axis=1))[codes[1:] == codes[:-1]]
+    step = step[step > 0]
+    starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
+    extent = np.maximum.reduceat(at, starts) - np.minimum.reduceat(at, starts)
+    shortest = float(step.min()) if len(step) else 1.0
+    return shortest, max(float(np.sqrt((extent**2).sum(axis=1)).max()), 1.5 * shortest)
+
+
+def _only_even(c: Any) -> bool:
+    """Whether all lags within groups are even: then φ and −φ are the same model, and φ is taken from (0, 1)."""
+    odd = np.mod(c.positions[:, 0], 2.0)
+    groups = int(c.codes.max()) + 1
+    some = np.bincount(c.codes, weights=odd, minlength=groups)
+    return bool(np.all((some == 0) | (some == np.bincount(c.codes, minlength=groups))))

@@ -1,0 +1,21 @@
+"""What the residuals of a fit say of its residual structure: by time, by distance, and by pairs of occasions.
+
+`places` says where each row stands, `pairs` which rows are compared, `reestimated` what the same model makes of
+responses drawn from it, so that a semivariogram and an autocorrelation can be held against what is expected of them.
+"""
+
+from lmmtools.dependence.autocorrelation import Autocorrelation, autocorrelation
+from lmmtools.dependence.match import CovarianceMatch, covariance_match
+from lmmtools.dependence.places import Occasions, occasions
+from lmmtools.dependence.semivariogram import Semivariogram, semivariogram
+
+__all__ = [
+    "Autocorrelation",
+    "CovarianceMatch",
+    "Occasions",
+    "Semivariogram",
+    "autocorrelation",
+    "covariance_match",
+    "occasions",
+    "semivariogram",
+]

@@ -1,0 +1,109 @@
+"""Pairs of rows whose residuals a structure correlates, and what each pair's correlation is a function of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lmmtools.design.residual import SPATIAL, Correlation
+
+__all__ = ["LINEAR", "Pairs", "aligned", "pairs_of"]
+
+# Correlations that are parameters themselves, one for each class of pairs.
+LINEAR = ("cs", "toep", "us")
+# Pairs that are written out.
+_MOST = 4_000_000
+# Relative difference of distances that is rounding.
+_SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of rows in one residual group, in increasing order.
+
+    Attributes
+    ----------
+    ids : ndarray of int, shape (k,)
+        i n + j of rows i < j.
+    distance : ndarray, shape (k,)
+        Between their positions.
+    key : ndarray of int, shape (k,)
+        Pairs with the same key have the same correlation; −1 where it is zero.
+    by : ndarray of int, shape (k,)
+        Level with parameters of its own.
+    """
+
+    ids: np.ndarray
+    distance: np.ndarray
+    key: np.ndarray
+    by: np.ndarray
+
+    def taken(self, places: np.ndarray) -> Pairs:
+        """Some of them."""
+        return Pairs(self.ids[places], self.distance[places], self.key[places], self.by[places])
+
+
+def pairs_of(c: Correlation) -> Pairs | None:
+    """All pairs of a correlation structure; None where they are too many to be written out."""
+    n = len(c.codes)
+    sizes = np.bincount(c.codes)
+    if float(np.sum(sizes.astype(float) ** 2)) > 2.0 * _MOST:
+        return None
+    order = np.argsort(c.codes, kind="stable")
+    starts = np.cumsum([0, *sizes[:-1]])
+    low, high = [], []
+    for size in np.unique(sizes[sizes > 1]):
+        rows = order[starts[sizes == size][:, None] + np.arange(size)]
+        i, j = np.triu_indices(size, 1)
+        low.append(rows[:, i].ravel())
+        high.append(rows[:, j].ravel())
+    a, b = (np.concatenate(side) if side else np.zeros(0, dtype=int) for side in (low, high))
+    a, b = np.minimum(a, b), np.maximum(a, b)
+    ids = a.astype(np.int64) * n + b
+    at = np.argsort(ids)
+    a, b = a[at], b[at]
+    distance = np.sqrt(((c.positions[a] - c.positions[b]) ** 2).sum(axis=1))
+    return Pairs(ids[at], distance, _keys(c, a, b, distance), c.by_codes[a])
+
+
+def _keys(c: Correlation, a: np.ndarray, b: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    by = c.by_codes[a].astype(np.int64)
+    if c.kind == "cs":
+        return by
+    if c.kind == "us":
+        at, T = c.positions[:, 0].astype(np.int64), len(c.occasions)
+        return (by * T + np.minimum(at[a], at[b])) * T + np.maximum(at[a], at[b])
+    if c.kind == "toep":
+        lag = c.lag_codes(distance)
+        return np.where(lag < 0, -1, by * (len(c.lags) + 1) + lag)
+    lag = _grouped(distance)
+    own = by * (int(lag.max(initial=0)) + 1) + lag
+    beyond = (c.kind == "arma" and c.order[0] == 0) & (distance > c.order[1] + 0.5)
+    return np.where(beyond, -1, own)
+
+
+def _grouped(distance: np.ndarray) -> np.ndarray:
+    """Numbers of distances, those that differ by rounding alone the same."""
+    if not len(distance):
+        return np.zeros(0, dtype=np.int64)
+    order = np.argsort(distance)
+    step = np.diff(distance[order]) > _SAME * max(float(distance.max()), 1e-300)
+    out = np.empty(len(distance), dtype=np.int64)
+    out[order] = np.cumsum(np.append(0, step))
+    return out
+
+
+def aligned(small: Pairs, large: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """For each pair of the larger its place in the smaller, −1 where it has none; and the smaller's pairs left over."""
+    place = np.searchsorted(small.ids, large.ids)
+    place = np.where(place < len(small.ids), place, 0)
+    found = small.ids[place] == large.ids if len(small.ids) else np.zeros(len(large.ids), dtype=bool)
+    left = np.setdiff1d(np.arange(len(small.ids)), place[found], assume_unique=False)
+    return np.where(found, place, -1), left
+
+
+def is_spatial(kind: str) -> bool:
+    """Whether a correlation falls off with a range."""
+    return kind in SPATIAL
