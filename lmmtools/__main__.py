@@ -49,6 +49,10 @@ def report(
     formula: Annotated[
         list[str] | None, typer.Option(help="A model of the data; more than one are compared too.")
     ] = None,
+    residual: Annotated[
+        list[str] | None,
+        typer.Option(help="A structure of the residuals, such as 'ar1(time | g)'; more than one are compared."),
+    ] = None,
     ml: Annotated[bool, typer.Option("--ml", help="Fit by maximum likelihood, not by REML.")] = False,
     filter: Annotated[str | None, typer.Option(help="The rows used, such as \"age > 8 and sex == 'f'\".")] = None,
     out: Annotated[Path, typer.Option(help="The folder the reports go to.")] = Path("reports"),
@@ -82,7 +86,7 @@ def report(
 
     options = {"jobs": jobs, "force": force, "only": tuple(only or ()), "failed": failed, "warm": warm}
     try:
-        asked, found = _asked(study, data, formula or [], ml, filter)
+        asked, found = _asked(study, data, formula or [], residual or [], ml, filter)
         runs = expand(asked, found)
         with Progress() as progress:
             made = make_study(asked, runs, out, started=progress.start, ended=progress.end, **options)
@@ -97,12 +101,15 @@ def report(
         raise typer.Exit(1)
 
 
-def _asked(study: Path | None, data: str | None, formulas: list[str], ml: bool, filter: str | None) -> Any:
+def _asked(
+    study: Path | None, data: str | None, formulas: list[str], residuals: list[str], ml: bool, filter: str | None
+) -> Any:
     """Return the study that is asked for, from a file or from options."""
     from lmmtools.report.asked.adhoc import adhoc_study
     from lmmtools.report.asked.study import read_study
 
-    given = {"--data": data is not None, "--formula": bool(formulas), "--ml": ml, "--filter": filter is not None}
+    given = {"--data": data is not None, "--formula": bool(formulas), "--residual": bool(residuals), "--ml": ml,
+             "--filter": filter is not None}  # fmt: skip
     options = [option for option, there in given.items() if there]
     if study is not None:
         if options:
@@ -116,7 +123,7 @@ def _asked(study: Path | None, data: str | None, formulas: list[str], ml: bool, 
             f"{what}: name a study file, or data and models, as in "
             "lmmtools report --data my.csv --formula 'y ~ x + (x | g)'. Nothing was run."
         )
-    return adhoc_study(data, formulas, ml=ml, filter=filter or "")
+    return adhoc_study(data, formulas, ml=ml, filter=filter or "", residuals=residuals)
 
 
 def _say(made: Made) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.certificate import certify_point
-from lmmtools.core.algorithms import DESCRIPTIONS, METHODS, check_method
+from lmmtools.core.algorithms import DESCRIPTIONS, METHODS, WITH_RESIDUAL, check_method
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.optimize import Optimum, minimize
 from lmmtools.core.starts import starts
@@ -22,7 +22,7 @@ __all__ = ["compare_algorithms", "iteration_table"]
 
 def compare_algorithms(
     model: Any,
-    methods: Iterable[str] = METHODS,
+    methods: Iterable[str] | None = None,
     *,
     start: Any = None,
     max_iterations: int | None = None,
@@ -33,11 +33,12 @@ def compare_algorithms(
     ----------
     model : Criterion or LMMFit
         Of a fit, its design and its method (ML or REML) are taken.
-    methods : iterable of str
+    methods : iterable of str, optional
         Names that `minimize` knows: ``"newton"``, ``"em"``, ``"ecme"``, ``"gls"``, ``"bfgs"``, ``"nelder-mead"``,
-        ``"cobyqa"``.
+        ``"cobyqa"``. All by default; with a residual structure all but EM, ECME and alternating least squares, which
+        have no step for its parameters.
     start : array_like, shape (m,), optional
-        θ from which all of them start; MINQUE(0) by default.
+        [θ, φ] from which all of them start; MINQUE(0) by default.
     max_iterations : int, optional
         Where each is stopped; by default where it is of no more use.
 
@@ -65,6 +66,8 @@ def compare_algorithms(
     ['certified', 'certified']
     """
     criterion = _criterion(model)
+    if methods is None:
+        methods = METHODS if criterion.working.residual is None else WITH_RESIDUAL
     names = [check_method(method) for method in ([methods] if isinstance(methods, str) else methods)]
     point = criterion.working.to_theta(starts(criterion.working)[0]) if start is None else start
     found = {}

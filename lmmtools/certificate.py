@@ -167,7 +167,8 @@ def certify_point(
         if flat_by == "data" and (ratio := np.abs(_of_terms(criterion, working)).max(initial=0.0)) > _OVERWHELMING:
             sentence = _no_residual(float(ratio))
     else:
-        sentence = _sentence(status, found, _zero(criterion, working, solution, found), _held(criterion, working, found))
+        zero, held = _zero(criterion, working, solution, found), _held(criterion, working, found)
+        sentence = _sentence(status, found, zero, held)
     return Certificate(
         status,
         sentence,
@@ -208,7 +209,8 @@ def _held(criterion: Criterion, working: np.ndarray, found: Optimality) -> list[
     w = criterion.working
     names = {(k, i): criterion.theta_names[w.places[k].start + i] for k, i in found.held}
     ends = [f"`{name}`" for (k, _), name in names.items() if k < len(w.terms)]
-    said = [f"{listed(ends)} {'are' if len(ends) > 1 else 'is'} at the end of what the structure allows"] if ends else []
+    are = "are" if len(ends) > 1 else "is"
+    said = [f"{listed(ends)} {are} at the end of what the structure allows"] if ends else []
     for (k, i), name in names.items():
         if k >= len(w.terms):
             upper = bool(w.residual.form.on_bound(working[w.places[k]])[i] > 0)

@@ -105,18 +105,26 @@ class Models(Mapping[str, LMMFit]):
     def summary(self) -> Frame:
         """The models asked for: name, formula, parameters and what became of them."""
         rows = [
-            (name, formula, self[name].npar if name in self.fits else pd.NA, self._outcome(name))
+            (name, formula, self._residual(name), self[name].npar if name in self.fits else pd.NA, self._outcome(name))
             for name, formula in self.formulas.items()
         ]
+        table = pd.DataFrame(rows, columns=["name", "formula", "residual", "npar", "outcome"])
+        if not table["residual"].any():
+            table = table.drop(columns="residual")
         return frame(
-            pd.DataFrame(rows, columns=["name", "formula", "npar", "outcome"]).astype({"npar": "Int64"}),
+            table.astype({"npar": "Int64"}),
             caption=f"The models, fitted by {self.method} to the same {counted(self.nobs, 'row')}",
             label="tbl-models",
             notes=(*map(_sentence, self.messages), *(f"{n} is left out: {t}" for n, t in self.failures.items())),
             index=False,
-            headings={"name": "Model", "formula": "Formula", "npar": "Parameters", "outcome": "Certificate"},
-            formats={"name": "text", "formula": "text", "npar": "int", "outcome": "text"},
-        )
+            headings={"name": "Model", "formula": "Formula", "residual": "Residuals", "npar": "Parameters",
+                      "outcome": "Certificate"},
+            formats={"name": "text", "formula": "text", "residual": "text", "npar": "int", "outcome": "text"},
+        )  # fmt: skip
+
+    def _residual(self, name: str) -> str:
+        structure = self[name].design.residual if name in self.fits else None
+        return "" if structure is None else structure.text
 
     def _outcome(self, name: str) -> str:
         return self[name].certificate.status if name in self.fits else "left out"

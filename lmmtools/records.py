@@ -54,7 +54,7 @@ class Record:
         residual_params, sigma, criterion, loglik, aic, bic, npar, nobs,
         ngroups, and icc where it is defined. Of a comparison, those of the model chosen, fitted by REML, its name
         (chosen), how all were fitted to be compared (compared_by), a sentence
-        (verdict), each of them (models: name, formula, status,
+        (verdict), each of them (models: name, formula, residual, status,
         reason, npar, loglik, aic, aicc, bic, delta, weight), and the tests (steps: smaller, larger, df, chisq, p_value,
         reference). Of an exploration, the facts its summary gives.
     certificate : Mapping
@@ -210,7 +210,10 @@ def _models(models: Models) -> Iterator[dict[str, Any]]:
         known = name in models
         status, reasons = status_of(models[name], ()) if known else ("failed", (models.failures[name],))
         row = criteria.loc[name] if known else {}
-        yield {"name": name, "formula": formula, "status": status, "reason": " ".join(reasons) or None} | {
+        structure = models[name].design.residual if known else None
+        residual = None if structure is None else structure.text
+        told = {"name": name, "formula": formula, "residual": residual, "status": status}
+        yield told | {"reason": " ".join(reasons) or None} | {
             key: row[key] if known else None for key in ("npar", "loglik", "aic", "aicc", "bic", "delta", "weight")
         }
 

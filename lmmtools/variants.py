@@ -14,9 +14,9 @@ from lmmtools.arguments import check_flag
 from lmmtools.design.checks import complete_rows
 from lmmtools.design.frame import Columns, take
 from lmmtools.errors import DataError, FormulaError, LMMError, ModelError
-from lmmtools.fit import fit_lmm
+from lmmtools.fit import fit_gls, fit_lmm
 from lmmtools.formats import counted, listed, quoted
-from lmmtools.formula import ParsedFormula, parse_formula
+from lmmtools.formula import ParsedFormula, parse_formula, parse_residual
 from lmmtools.models import Models, under_its_name
 from lmmtools.results import LMMFit
 
@@ -31,6 +31,7 @@ def fit_models(
     reml: bool = False,
     weights: Any = None,
     offset: Any = None,
+    residual: str | Sequence[str | None] | None = None,
     known: Mapping[str, Any] | None = None,
     structures: Mapping[str, Any] | None = None,
     contrasts: Mapping[str, Any] | None = None,
@@ -49,6 +50,9 @@ def fit_models(
         Maximum likelihood (default), so that models with different fixed effects can be compared, or REML.
     weights, offset, contrasts, missing
         As for `fit_lmm`, for all models.
+    residual : str, or sequence of str or None, optional
+        Structure of the residuals, as for `fit_lmm`: of all models, or one for each formula, None for independent
+        residuals of one variance. With it formulas may be without random effects.
     known, structures
         As for `fit_lmm`, each for the models that have the grouping factor, or name the structure.
 
@@ -62,9 +66,10 @@ def fit_models(
     Raises
     ------
     FormulaError
-        If formulas cannot be read, with all that is wrong.
+        If formulas or residual structures cannot be read, with all that is wrong.
     ModelError
-        If names are doubled, `known` has a factor that no formula has, or none of the models can be fitted.
+        If names are doubled, there are fewer or more structures than formulas, `known` has a factor that no formula
+        has, or none of the models can be fitted.
 
     Examples
     --------
@@ -76,9 +81,12 @@ def fit_models(
     """
     named = dict(zip(_names(formulas, names), formulas, strict=True))
     parsed = _parse(named, structures)
+    residuals = _residuals(named, residual)
     _check_known(known, parsed)
     failures = _other_responses(parsed)
-    request = _Request(data, check_flag(reml, "reml"), weights, offset, known, structures, contrasts, missing)
+    request = _Request(
+        data, check_flag(reml, "reml"), weights, offset, residuals, known, structures, contrasts, missing
+    )
     able = {name: one for name, one in parsed.items() if name not in failures}
     fits, found, messages = _fit_common(able, request)
     failures |= found
@@ -121,6 +129,34 @@ def _parse(formulas: Mapping[str, str], structures: Mapping[str, Any] | None) ->
     return parsed
 
 
+def _residuals(named: Mapping[str, str], residual: Any) -> dict[str, str | None]:
+    """The residual structure of each model, by its name."""
+    if residual is None or isinstance(residual, str):
+        given = [residual] * len(named)
+    elif isinstance(residual, Sequence) and all(one is None or isinstance(one, str) for one in residual):
+        given = list(residual)
+    else:
+        raise ModelError(
+            "fit_models: residual must be a text such as 'ar1(time | g)', or a list of such texts and None, one for "
+            f"each formula; got {residual!r}."
+        )
+    if len(given) != len(named):
+        raise ModelError(
+            f"fit_models: {counted(len(named), 'formula')} and {counted(len(given), 'residual structure')}; give one "
+            "for each formula, or one text for all."
+        )
+    found = {name: one or None for name, one in zip(named, given, strict=True)}
+    wrong = {}
+    for name, one in found.items():
+        try:
+            parse_residual(one) if one else None
+        except FormulaError as error:
+            wrong[name] = str(error)
+    if wrong:
+        raise FormulaError("\n".join(f"{name}: {text}" for name, text in wrong.items()))
+    return found
+
+
 def _other_responses(parsed: Mapping[str, ParsedFormula]) -> dict[str, str]:
     """Variants whose response is not that of most; of the first where several are as frequent."""
     responses = [one.response for one in parsed.values()]
@@ -141,6 +177,7 @@ class _Request:
     reml: bool
     weights: Any
     offset: Any
+    residuals: Mapping[str, str | None]
     known: Mapping[str, Any] | None
     structures: Mapping[str, Any] | None
     contrasts: Mapping[str, Any] | None
@@ -157,9 +194,14 @@ class _Request:
         """Columns that weights and offset name."""
         return [name for name in (self.weights, self.offset) if isinstance(name, str)]
 
-    def columns(self, parsed: ParsedFormula) -> tuple[str, ...]:
+    def read(self, name: str, parsed: ParsedFormula) -> tuple[str, ...]:
+        """What formula and residual structure of one model read."""
+        residual = self.residuals[name]
+        return (*parsed.columns, *(parse_residual(residual).columns if residual else ()))
+
+    def columns(self, name: str, parsed: ParsedFormula) -> tuple[str, ...]:
         """What one model reads."""
-        return tuple(dict.fromkeys([*parsed.columns, *self.own_columns]))
+        return tuple(dict.fromkeys([*self.read(name, parsed), *self.own_columns]))
 
 
 def _fit_common(
@@ -172,7 +214,7 @@ def _fit_common(
         fits: dict[str, LMMFit] = {}
         for name in taken:
             try:
-                fits[name] = under_its_name(name, _fit_one, parsed[name], rows, request)
+                fits[name] = under_its_name(name, _fit_one, name, parsed[name], rows, request)
             except LMMError as error:
                 wrong[name] = str(error)
         failures |= wrong
@@ -214,7 +256,7 @@ def _common_rows(parsed: Mapping[str, ParsedFormula], request: _Request) -> tupl
     needed, wrong = {}, {}
     for name, one in parsed.items():
         try:
-            needed[name] = take(request.data, request.columns(one))
+            needed[name] = take(request.data, request.columns(name, one))
         except DataError as error:
             wrong[name] = str(error)
     if not needed:
@@ -223,7 +265,7 @@ def _common_rows(parsed: Mapping[str, ParsedFormula], request: _Request) -> tupl
     names = dict.fromkeys(c for columns in needed.values() for c in columns.series)
     all_columns = take(request.data, names)
     # A missing weight is an error, not a missing row, unless it is needed as something else too.
-    read = {name for one in parsed.values() for name in one.columns}
+    read = {column for name, one in parsed.items() for column in request.read(name, one)}
     named = isinstance(request.weights, str) and request.own_columns.count(request.weights) == 1
     apart = request.weights if named and request.weights not in read else None
     keep, message = complete_rows(all_columns, request.missing, apart)
@@ -269,15 +311,22 @@ def _check_known(known: Any, parsed: Mapping[str, ParsedFormula]) -> None:
         )
 
 
-def _fit_one(parsed: ParsedFormula, rows: _Rows, request: _Request) -> LMMFit:
+def _fit_one(name: str, parsed: ParsedFormula, rows: _Rows, request: _Request) -> LMMFit:
+    options = {
+        "reml": request.reml,
+        "weights": rows.values(request.weights),
+        "offset": rows.values(request.offset),
+        "contrasts": request.contrasts,
+        "missing": request.missing,
+    }
+    residual = request.residuals[name]
+    if not parsed.random and any(request.residuals.values()):
+        return fit_gls(parsed.text, rows.frame(), residual=residual, **options)
     return fit_lmm(
         parsed.text,
         rows.frame(),
-        reml=request.reml,
-        weights=rows.values(request.weights),
-        offset=rows.values(request.offset),
+        residual=residual,
         known=request.known_of(parsed),
         structures=request.structures,
-        contrasts=request.contrasts,
-        missing=request.missing,
+        **options,
     )

@@ -21,9 +21,10 @@ FLOORS = (
     ("estimable", "collapsed", "certificate", "design", "frames", "datasets", "sources"),
     # functions of a fit's numbers
     ("noise", "effects", "iteration", "residuals", "predict", "simulate",
-     "residual_parameters", "varcorr", "inference", "resampling", "profiles", "methods", "summary"),
+     "residual_parameters", "varcorr", "inference", "resampling", "profiles", "methods", "summary",
+     "dependence"),
     ("results", "fit", "singular", "algorithms", "nesting", "comparison", "measures", "triangulation", "lattices",
-     "models", "variants", "growth"),
+     "models", "variants", "residual_choice", "residual_effects", "growth"),
     ("explore", "plots", "prose", "crosscheck"),
     ("findings", "records", "report", "__main__"),
 )

@@ -1,6 +1,7 @@
 """The dense oracle's residual structures: against loops over pairs of rows, differences, and cases worked by hand."""
 
 import dataclasses
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -429,3 +430,26 @@ def test_a_profile_of_a_residual_parameter_is_the_lowest_with_it_held():
         found = profile_deviance(m, "residual", None, (0,), rho, [(theta, sigma)])
         assert found == pytest.approx(m.criterion([rho]), abs=1e-6)
         assert found > lowest
+
+
+def test_a_nugget_that_falls_to_zero_stays_there():
+    """The bound is a value: the slope out of it promises nothing, and a step comes back to it."""
+    m = model("exp nugget", seed=5)
+    found = descend(m, np.array([2.0, 0.2]), rounds=60)
+    assert found.theta[1] == 0.0
+    gradient, hessian = derivatives(m, found.theta)
+    assert gradient[1] > 0.1
+    assert descend(m, found.theta).gain == pytest.approx(0.5 * gradient[0] ** 2 / hessian[0, 0], abs=1e-12)
+
+
+def test_roundings_near_a_unit_root_are_no_more_than_is_said():
+    """rho_1 of an ARMA(1, 1) in exact fractions; nearly cancelled roots lose digits, and the oracle says how many."""
+    part = correlation("arma", np.zeros(2, dtype=int), [0.0, 1.0], order=(1, 1))
+    law = DenseModel(np.zeros(2), np.ones((2, 1)), (), residual=residual(part)).law
+    for bits in (5, 15, 25):
+        phi, theta = 1 - Fraction(1, 2**bits), -1 + Fraction(1, 2 ** (bits - 2))
+        exact = (1 + phi * theta) * (phi + theta) / (1 + 2 * phi * theta + theta**2)
+        at = np.array([float(phi), float(theta)])
+        loss = abs(Fraction(float(law.correlation(at)[0, 1])) - exact)
+        assert loss <= 4 * law.amplification(at) * np.finfo(float).eps
+        assert 2.0 ** (bits - 1) < law.amplification(at) < 2.0 ** (bits + 3)

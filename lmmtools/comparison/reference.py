@@ -23,12 +23,14 @@ DRAWS = 20_000
 _SEED = 20_871_994
 _NONE = "none"
 BOUNDARY = (
-    "A variance or a nugget of zero lies on the boundary of what is possible, as does independence where a correlation "
-    "cannot be negative: there the likelihood ratio has a mixture of χ² distributions (Self & Liang 1987; Stram & Lee 1994) for a large number of groups; p is that of the mixture."
+    "A variance of zero lies on the boundary of what is possible (as does a nugget of zero, or independence where a "
+    "correlation cannot be negative), where the likelihood ratio has a mixture of χ² distributions (Self & Liang 1987; "
+    "Stram & Lee 1994) for a large number of groups; p is that of the mixture."
 )
 _REFUSED = (
-    "No p-value where the smaller model has a variance at zero itself, or the ways off the boundary are not known: no "
-    "χ² or mixture of them holds there. bootstrap_lrt(smaller, larger, n, rng) gives one by simulation."
+    "No p-value where the smaller model has a variance at zero itself, a parameter of the larger means nothing in it, or "
+    "the ways off the boundary are not known: no χ² or mixture of them holds there. bootstrap_lrt(smaller, larger, n, "
+    "rng) gives one by simulation."
 )
 _AT_BOUND = "a correlation is at its bound"
 _ZERO = 1e-12

@@ -9,7 +9,7 @@ import numpy as np
 
 from lmmtools.arguments import check_count
 from lmmtools.comparison.simulated import SimulatedTest, simulated_test
-from lmmtools.comparison.together import criteria_of, require_comparable, require_fits, require_nested
+from lmmtools.comparison.together import criteria_of, named, require_comparable, require_fits, require_nested
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted
 from lmmtools.resampling.blocks import replicate
@@ -75,6 +75,7 @@ def bootstrap_lrt(
     """
     require_fits("bootstrap_lrt", (large,) if small is None else (small, large), at_least=1)
     check_count(n, "bootstrap_lrt: n, the number of refits,", at_least=1)
+    null = _hypothesis(small, large)
     if small is None and large.design.residual is not None:
         small = estimate(_bare(large), reml=large.reml)
     if small is None:
@@ -96,7 +97,7 @@ def bootstrap_lrt(
         max(float(statistic), 0.0),
         values,
         method=f"{'restricted ' if large.reml else ''}likelihood ratio, parametric bootstrap with {n:,} refits",
-        null=_hypothesis(small, large),
+        null=null,
         ties=True,
         failures=failures,
         singular=sum(singular for _, singular, _ in found),
@@ -104,7 +105,10 @@ def bootstrap_lrt(
 
 
 def _hypothesis(small: Any | None, large: Any) -> str:
-    return f"{'no random effects' if small is None else small.formula} in {large.formula}"
+    if small is None:
+        return f"no random effects in {named(large)}"
+    small, large = (small, large) if small.npar <= large.npar else (large, small)
+    return f"{named(small)} in {named(large)}"
 
 
 def _bare(fit: Any) -> Any:

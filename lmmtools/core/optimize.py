@@ -17,7 +17,7 @@ from lmmtools.core.charts import Chart, chart
 from lmmtools.core.cone import Escape, on_boundary, steepest_escape
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.newton import Secant, bounded_step, newton_step, tempered
-from lmmtools.core.residual.unbounded import refuse_unbounded
+from lmmtools.core.runaway import refuse_runaway, runs_off
 from lmmtools.core.solution import Solution
 from lmmtools.core.starts import other_starts, reopened, starts
 from lmmtools.errors import LMMWarning, ModelError
@@ -37,12 +37,13 @@ _MAX_STEPS = 100
 # Most halvings of a step; one halved more than the second number that gains less than the third, relative, is rounding.
 _HALVINGS, _MANY, _ROUNDING = 40, 8, 1e-11
 # Starts are tried beyond the first where a fit of at most so many rows ends on the boundary (in larger ones no second
-# minimum was met), or a relative sd exceeds the second number; beyond the third it is on its way to infinity.
+# minimum was met), or a relative sd exceeds the second number.
 _FEW_ROWS = 1000
 _LARGE = 1e4
 # Evaluations after which no further start is tried: an end that took so many is at the limit of what rounding lets see.
 _PATIENCE = 200
-_INFINITE = 3e7
+# Other starts that are searched from with a residual structure, after a look at all of them.
+_FEW_STARTS = 3
 _MAX_ESCAPES = 10
 _LOST = (
     "the random effects and the fixed effects leave so little of the response that its residual variance is lost in "
@@ -136,12 +137,10 @@ def minimize(
     found = [_descend(criterion, theta, way=way) for theta in points]
     best = min(found, key=lambda optimum: optimum.value)
     if start is None and _doubtful(criterion, best):
-        _try(criterion, other_starts(w), found, way)
+        _try(criterion, _promising(criterion, other_starts(w), best), found, way)
         _try(criterion, reopened(w, _lowest(found).working), found, way)
         best = _lowest(found)
-    _refuse_infinite(criterion, best)
-    if w.residual is not None:
-        refuse_unbounded(criterion, best.working[w.places[-1]])
+    refuse_runaway(criterion, best.working)
     if best.ended:
         warnings.warn(best.ended, LMMWarning, stacklevel=2)
     return dataclasses.replace(best, n_evaluations=sum(optimum.n_evaluations for optimum in found))
@@ -162,10 +161,22 @@ _NEWTON = _Way()
 def _try(criterion: Criterion, points: list[np.ndarray], found: list[Optimum], way: _Way) -> None:
     """More searches, unless those before took so many evaluations that the user would wait."""
     for theta in points:
-        if criterion.working.residual is not None and _attempt(criterion, theta) is None:
-            continue  # not every correlation of a start is one of these positions
         if sum(optimum.n_evaluations for optimum in found) <= _PATIENCE:
             found.append(_descend(criterion, theta, found, way))
+
+
+def _promising(criterion: Criterion, points: list[np.ndarray], best: Optimum) -> list[np.ndarray]:
+    """Of the starts with a residual structure, whose solutions cost what reading the rows costs, the lowest few.
+
+    Not every correlation is one of these positions; and a single parameter that is no better at any of them than where
+    the search ended has been looked for everywhere.
+    """
+    if criterion.working.residual is None:
+        return points
+    values = [np.inf if (found := _attempt(criterion, theta)) is None else criterion.total(found) for theta in points]
+    below = np.inf if len(best.working) > 1 else best.value
+    lowest = np.argsort(values)[:_FEW_STARTS]
+    return [points[k] for k in lowest if values[k] < below]
 
 
 def _approached(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
@@ -201,38 +212,6 @@ def _lowest(found: list[Optimum]) -> Optimum:
     low = min(optimum.value for optimum in found)
     near = [optimum for optimum in found if optimum.value <= low + 1e-12 * max(abs(low), 1.0)]
     return min(near, key=lambda optimum: np.abs(optimum.working).max())
-
-
-def _infinite(criterion: Criterion, theta: np.ndarray) -> bool:
-    """Whether some parameter has run off, beside residuals of the standard deviation they have on average."""
-    largest = float(np.abs(theta).max())
-    return not largest <= _INFINITE and not largest <= _INFINITE * criterion.working.multiplier(theta)
-
-
-def _refuse_infinite(criterion: Criterion, optimum: Optimum) -> None:
-    if not _infinite(criterion, optimum.working):
-        return
-    w, size = criterion.working, np.abs(optimum.working)
-    largest = size.max()
-    k = next(k for k, part in enumerate(w.places) if np.argmax(size) < part.stop)
-    if k == len(w.terms):
-        raise ModelError(
-            f"the residual structure's `{criterion.theta_names[int(np.argmax(size))]}` runs off to infinity (it has "
-            f"reached {largest:.1g}) while the criterion falls or stays level: the data do not determine it."
-        )
-    term, place = criterion.design.terms[k], int(np.argmax(size[w.slices[k]]))
-    if not isinstance(term.structure, str):
-        name = criterion.theta_names[w.slices[k].start + place]
-        raise ModelError(
-            f"the parameter `{name}` of `{term.label}` runs off to infinity (it has reached {largest:.1g}) while the "
-            "criterion falls or stays level: the data do not determine it. Give it a bound, or fix it."
-        )
-    raise ModelError(
-        f"the variance of the random effects of `{term.factor}` runs off to infinity against the residual variance "
-        f"(their standard deviations' ratio has reached {largest:.1g}): the rows within its {len(term.levels)} levels "
-        "leave nothing from which to estimate a residual variance. Leave out fixed or random effects, or collect more "
-        "rows per level."
-    )
 
 
 def _descend(
@@ -315,7 +294,7 @@ def _newton(
     for _ in range(limit or _MAX_STEPS):
         if record:
             record(theta, solution.value, None, evaluations)
-        if _infinite(criterion, theta):
+        if runs_off(criterion, theta):
             return theta, solution, evaluations, False
         here = chart(criterion.working, theta)
         d = d or criterion.differentiate(solution)

@@ -10,16 +10,16 @@ import pandas as pd
 from lmmtools.arguments import check_count, check_level
 from lmmtools.dependence.laws import correlation_at
 from lmmtools.dependence.pairs import Pairs, pairs_of
-from lmmtools.dependence.places import Places, distinct, places_of
-from lmmtools.dependence.reestimated import Reestimated, check_kind, envelope, ranks_of
-from lmmtools.dependence.semivariogram import MOST_PAIRS, drawn_note, generator_of, plain_format, simulated_note
+from lmmtools.dependence.places import MOST_LAGS, Places, distinct, places_of
+from lmmtools.dependence.reestimated import KINDS, Reestimated, check_kind, check_length, envelope, ranks_of
+from lmmtools.dependence.semivariogram import drawn_note, generator_of, plain_format, simulated_note
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted
 from lmmtools.frames import Frame, frame
 
 __all__ = ["Autocorrelation", "autocorrelation"]
 
-_MOST_LAGS = 400
+MOST_PRODUCTS = 2_000_000
 
 
 class Autocorrelation(Frame):
@@ -64,7 +64,7 @@ def autocorrelation(
     n: int = 199,
     level: float = 0.95,
     rng: Any = 1,
-    most_pairs: int = MOST_PAIRS,
+    most_pairs: int = MOST_PRODUCTS,
 ) -> Autocorrelation:
     """Correlation of residuals of one group by the difference of their times, not of their rows.
 
@@ -78,8 +78,10 @@ def autocorrelation(
         As of `semivariogram`; one time variable.
     max_lag : float, optional
         The longest lag, in units of time; if left out, as many lags as 10 log10 of their number and one, as in nlme.
-    n, level, rng, most_pairs
+    n, level, rng
         As of `semivariogram`; `level` is also that of the limits.
+    most_pairs : int
+        Of more pairs at the lags looked at a random sample of about this size is used, which the notes say.
 
     Returns
     -------
@@ -120,10 +122,14 @@ def autocorrelation(
     check_count(most_pairs, f"{what}: most_pairs", at_least=100)
     level = check_level(level)
     k, coverage = ranks_of(n, level, what)
+    check_length(max_lag, f"{what}: max_lag")
     places = places_of(fit, time, group, what)
     rng = generator_of(rng, what)
     pairs = pairs_of(places, most_pairs, rng, what)
     lags, codes = _lags(places, pairs, max_lag, what)
+    if pairs.sampled:  # all of them where they matter
+        pairs = pairs_of(places, most_pairs, rng, what, float(lags[-1]))
+        codes = np.clip(np.searchsorted(lags, pairs.distance - 1e-9 * lags[0]), 0, len(lags) - 1)
     residual = fit.residuals(kind).to_numpy()
     table = pd.DataFrame({"lag": lags, "pairs": np.bincount(codes[codes >= 0], minlength=len(lags))})
     table["autocorrelation"] = _statistic(residual, pairs, codes, len(lags))
@@ -154,11 +160,11 @@ def _lags(places: Places, pairs: Pairs, longest: float | None, what: str) -> tup
         raise ModelError(
             f"{what}: several rows have the same time (the first: {where}), so they have no lag between them."
         )
-    if longest is None and len(lags) > _MOST_LAGS:
+    if longest is None and len(lags) > MOST_LAGS:
         raise ModelError(
             f"{what}: {places.axis} has {len(lags):,} different lags among {counted(len(pairs.i), 'pair')}, too few "
-            "pairs at each; pass time= as whole steps, such as the place of each row in its group, give max_lag, or look at "
-            "semivariogram, which has bins."
+            "pairs at each; pass time= as whole steps, such as the place of each row in its group, give max_lag, or "
+            "look at semivariogram, which has bins."
         )
     if longest is None:
         keep = min(len(lags), max(int(10.0 * np.log10(len(lags) + 1)), 1))
@@ -195,7 +201,7 @@ def _shown(
     numbers = ("autocorrelation", "limit", "fitted", "low", "high", "expected")
     made = frame(
         table,
-        caption=f"Autocorrelation of {kind} residuals by lag in {places.axis}{within}",
+        caption=f"Autocorrelation of {KINDS[kind]} residuals by lag in {places.axis}{within}",
         label=f"tbl-autocorrelation-{kind}",
         notes=(
             f"Limits: {100 * level:g} % of correlations of so many independent pairs, either way of zero.",

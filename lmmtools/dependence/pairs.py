@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ class Pairs:
     distance : ndarray, shape (P,)
         Euclidean, in the units of the positions.
     total : int
-        How many pairs there are in all, at any distance.
+        How many pairs there are in all, up to the longest distance where that was given and they were counted.
     drawn : int
         How many of these were drawn at random; `total` where all were taken.
     """
@@ -48,8 +49,10 @@ def pairs_of(
     A sample is drawn uniformly and without replacement from all pairs, whatever their number: a pair is a rank, from
     which its group and its two rows follow.
     """
-    order = np.argsort(places.codes, kind="stable")
     sizes = np.bincount(places.codes)
+    if max_distance is not None and places.positions.shape[1] == 1 and (sizes * (sizes - 1) // 2).sum() > most:
+        return _near(places, most, rng, what, max_distance)
+    order = np.argsort(places.codes, kind="stable")
     starts = np.append(0, np.cumsum(sizes))
     ends = np.cumsum(sizes * (sizes - 1) // 2)
     total = int(ends[-1])
@@ -67,11 +70,41 @@ def pairs_of(
     if max_distance is not None:
         near = distance <= max_distance * (1.0 + 1e-12)
         if not near.any():
-            raise ModelError(
-                f"{what}: no two rows of a group are within {max_distance:g}; the nearest are {distance.min():g} apart."
-            )
+            raise ModelError(_too_short(what, max_distance, float(distance.min())))
         i, j, distance = i[near], j[near], distance[near]
     return Pairs(i, j, distance, total, len(ranks))
+
+
+def _near(places: Places, most: int, rng: np.random.Generator, what: str, furthest: float) -> Pairs:
+    """Pairs no further apart than a time, from rows in the order of group and time: each is near in that order too."""
+    order = np.lexsort([places.positions[:, 0], places.codes])
+    time, group = places.positions[order, 0], places.codes[order]
+    counts = [int(found.sum()) for found in _offsets(time, group, furthest)]
+    total = sum(counts)
+    if not total:
+        gaps = np.diff(time)[group[1:] == group[:-1]]
+        raise ModelError(_too_short(what, furthest, float(gaps.min())))
+    share, taken = min(1.0, most / total), []
+    for k, found in enumerate(_offsets(time, group, furthest)):
+        first = np.flatnonzero(found)
+        if share < 1.0:
+            first = first[rng.random(len(first)) < share]
+        taken.append((order[first], order[first + k + 1], time[first + k + 1] - time[first]))
+    i, j, distance = (np.concatenate(part) for part in zip(*taken, strict=True))
+    return Pairs(i, j, distance, total, len(i))
+
+
+def _offsets(time: np.ndarray, group: np.ndarray, furthest: float) -> Iterator[np.ndarray]:
+    """Whether a row and the one so many places later are a pair, for 1, 2, … places until there is none."""
+    for k in range(1, len(time)):
+        found = (group[k:] == group[:-k]) & (time[k:] - time[:-k] <= furthest * (1.0 + 1e-12))
+        if not found.any():
+            return
+        yield found
+
+
+def _too_short(what: str, furthest: float, nearest: float) -> str:
+    return f"{what}: no two rows of a group are within {furthest:g}; the nearest are {nearest:g} apart."
 
 
 def bins_of(distance: np.ndarray, most: int) -> np.ndarray:

@@ -14,10 +14,21 @@ from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import counted, nearest, quoted, spread, with_unit
 from lmmtools.frames import Frame, frame
 
-__all__ = ["MOST_OCCASIONS", "Occasions", "Places", "distinct", "occasions", "places_of"]
+__all__ = [
+    "MOST_LAGS",
+    "MOST_OCCASIONS",
+    "Occasions",
+    "Places",
+    "distinct",
+    "occasions",
+    "places_of",
+    "refuse_uncommon",
+]
 
 # Occasions of which a table or a picture of all pairs can still be read.
 MOST_OCCASIONS = 40
+# Lags of which each has pairs enough to be looked at alone.
+MOST_LAGS = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +86,14 @@ class Places:
         first = np.zeros(len(key), dtype=bool)
         first[np.unique(key, return_index=True)[1]] = True
         return np.flatnonzero(~first)
+
+    @property
+    def regular(self) -> bool:
+        """Whether times differ by few different lags, none of them zero within a group."""
+        if self.positions.shape[1] != 1 or len(self.repeated) or len(self.times) > MOST_LAGS:
+            return False
+        gaps = np.abs(np.subtract.outer(self.times, self.times))
+        return len(distinct(gaps[np.triu_indices(len(gaps), 1)])[0]) <= MOST_LAGS
 
     @property
     def axis(self) -> str:
@@ -238,10 +257,13 @@ class Occasions(Frame):
     ----------
     common : bool
         Whether groups have occasions in common, few enough to look at all pairs.
+    regular : bool
+        Whether times differ by few different lags, so that there are pairs for an autocorrelation.
     """
 
-    _metadata: ClassVar[list[str]] = [*Frame._metadata, "common"]
+    _metadata: ClassVar[list[str]] = [*Frame._metadata, "common", "regular"]
     common: bool = False
+    regular: bool = False
 
     @property
     def _constructor(self) -> type[Occasions]:
@@ -294,7 +316,7 @@ def occasions(fit: Any, *, time: Any = None, group: Any = None) -> Occasions:
         headings={"occasion": places.axis},
         cls=Occasions,
     )
-    made.common = True
+    made.common = made.regular = True
     return made
 
 
@@ -310,7 +332,7 @@ def _uncommon(places: Places, why: str) -> Occasions:
         (name, f"{spread(column)}, {len(distinct(column)[0]):,} different values")
         for name, column in zip(places.variables, places.positions.T, strict=True)
     ]
-    return frame(
+    made = frame(
         pd.DataFrame(rows, columns=["what", "value"]),
         caption="Where the rows stand",
         label="tbl-occasions",
@@ -319,6 +341,8 @@ def _uncommon(places: Places, why: str) -> Occasions:
         index=False,
         cls=Occasions,
     )
+    made.regular = places.regular
+    return made
 
 
 def _with_units(fit: Any, places: Places) -> str:

@@ -11,6 +11,7 @@ at all, so that responses are drawn with β = 0 and σ = 1. Given θ̂ and φ̂ 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ import numpy as np
 from lmmtools.arguments import check_count, check_level
 from lmmtools.errors import LMMError, ModelError
 
-__all__ = ["KINDS", "Reestimated", "envelope", "ranks_of"]
+__all__ = ["KINDS", "Reestimated", "check_kind", "check_length", "envelope", "ranks_of"]
 
-KINDS = ("normalized", "pearson")
+# Kinds of residuals, and what they are called in a sentence.
+KINDS = {"normalized": "normalized", "pearson": "Pearson"}
 # Numbers held at a time, and in a whitened Z that has no pattern.
 _AT_ONCE = 4_000_000
 _DENSE = 20_000_000
@@ -155,6 +157,18 @@ def envelope(statistics: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np
     """k-th smallest, k-th largest and mean of each statistic over simulations, shape (n, bins)."""
     ordered = np.sort(statistics, axis=0)
     return ordered[k - 1], ordered[-k], ordered.mean(axis=0)
+
+
+def check_length(value: float | None, what: str) -> None:
+    """A longest distance.
+
+    Raises
+    ------
+    LMMError
+        If there is one and it is no positive number.
+    """
+    if value is not None and not (isinstance(value, Real) and value > 0):
+        raise LMMError(f"{what} must be a positive number; got {value!r}.")
 
 
 def check_kind(kind: str, what: str) -> str:

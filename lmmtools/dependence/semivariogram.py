@@ -11,8 +11,7 @@ from lmmtools.arguments import check_count
 from lmmtools.dependence.laws import correlation_curve
 from lmmtools.dependence.pairs import Pairs, bins_of, pairs_of
 from lmmtools.dependence.places import Places, places_of
-from lmmtools.dependence.reestimated import Reestimated, check_kind, envelope, ranks_of
-from lmmtools.errors import LMMError
+from lmmtools.dependence.reestimated import KINDS, Reestimated, check_kind, check_length, envelope, ranks_of
 from lmmtools.formats import counted
 from lmmtools.frames import Frame, frame
 from lmmtools.resampling.blocks import check_rng
@@ -150,8 +149,7 @@ def semivariogram(
     check_count(bins, f"{what}: bins", at_least=1)
     check_count(most_pairs, f"{what}: most_pairs", at_least=100)
     k, coverage = ranks_of(n, level, what)
-    if max_distance is not None and not max_distance > 0:
-        raise LMMError(f"{what}: max_distance must be positive; got {max_distance!r}.")
+    check_length(max_distance, f"{what}: max_distance")
     places = places_of(fit, time, group, what)
     rng = generator_of(rng, what)
     pairs = pairs_of(places, most_pairs, rng, what, max_distance)
@@ -193,7 +191,7 @@ def _shown(
     numbers = ("semivariance", "low", "high", "expected")
     made = frame(
         table,
-        caption=f"Semivariogram of {kind} residuals by distance in {places.axis}{within}, "
+        caption=f"Semivariogram of {KINDS[kind]} residuals by distance in {places.axis}{within}, "
         f"{counted(len(pairs.i), 'pair')} of rows",
         label=f"tbl-semivariogram-{kind}",
         notes=(*drawn_note(pairs), *simulated_note(n, coverage)),
@@ -218,7 +216,7 @@ def drawn_note(pairs: Pairs) -> tuple[str, ...]:
     """What is said where pairs are a sample."""
     if not pairs.sampled:
         return ()
-    return (f"Of the {pairs.total:,} pairs within groups a random sample of {pairs.drawn:,} was looked at.",)
+    return (f"Of {pairs.total:,} pairs within groups a random sample of {pairs.drawn:,} was looked at.",)
 
 
 def simulated_note(n: int, coverage: float) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from lmmtools.inference.blocks import Block, Blocks
 
-__all__ = ["Expected", "expected_in_both", "expected_in_T"]
+__all__ = ["Expected", "expected_in_T", "expected_in_both", "observed_information"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def expected_in_both(fit: Any, found: Blocks, *, linear: bool) -> Expected:
         Whether second derivatives of V are left out: V is then linear in other coordinates of the same directions.
     """
     s, m = fit.solution, len(fit.phi)
-    T = fit.working.covariance_map if fit.design.terms else np.zeros((0, 0, 0))
+    T = _of_T(fit)
     k, p = len(T) + m, len(s.beta)
     gram, traces, moved = np.zeros((k, k)), np.zeros(k), []
     for block in found:
@@ -128,14 +128,40 @@ class _Bent:
 
     def __call__(self, half: np.ndarray) -> np.ndarray:
         s, m, p = self.fit.solution, len(self.P), len(self.fit.beta)
-        R = self.fit.working.products.columns
-        unit = np.zeros((m, R + m, R + m))
-        unit[np.arange(m), R + np.arange(m), R + np.arange(m)] = 1.0
+        unit = _of_phi(self.fit)
         bends = self.fit.working.products.exact.derivatives(s).bends(unit)[1][:, :, :p, :p]
         own = half[len(half) - m :]
         W = own @ own.T
         within = 2.0 * _squares(self.F, own) - s.S_root.T @ np.tensordot(W, bends) @ s.S_root
         return within - 2.0 * np.tensordot(own @ half[0], self.P, 1)
+
+
+def observed_information(fit: Any) -> np.ndarray:
+    """In place of the expected information the observed one at the fit, shape (1 + m, 1 + m), with β profiled out.
+
+    In the scale of V the criterion ν log σ² + r²/σ² bends by ν, and with another parameter by −ν times the derivative
+    of log r²; what σ² followed r² by is given back to the others.
+    """
+    s, d = fit.solution, fit.working.products.exact.derivatives(fit.solution)
+    T = _of_T(fit)
+    directions = T if fit.working.residual is None else np.concatenate([T, _of_phi(fit)])
+    slope = (d.shift(directions) @ s.contrast) @ s.contrast / s.r2
+    own = d.hessian(directions) + s.nu * np.outer(slope, slope)
+    return 0.5 * _bordered(float(s.nu), -s.nu * slope, own)
+
+
+def _of_T(fit: Any) -> np.ndarray:
+    """Directions of T, shape (k, R, R) with φ's rows."""
+    size = fit.working.products.columns + len(fit.phi) if not fit.design.terms else 0
+    return fit.working.covariance_map if fit.design.terms else np.zeros((0, size, size))
+
+
+def _of_phi(fit: Any) -> np.ndarray:
+    """Directions of φ itself, shape (m, R + m, R + m)."""
+    m, R = len(fit.phi), fit.working.products.columns
+    unit = np.zeros((m, R + m, R + m))
+    unit[np.arange(m), R + np.arange(m), R + np.arange(m)] = 1.0
+    return unit
 
 
 def _bordered(corner: float, edge: np.ndarray, inner: np.ndarray) -> np.ndarray:

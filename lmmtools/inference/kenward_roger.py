@@ -13,17 +13,17 @@ is made of the others is in `expected`. Effects whose variance is estimated at z
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.linalg import null_space
 
 from lmmtools.core.covariance import LINEAR
-from lmmtools.errors import ModelError
+from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import counted, listed
 from lmmtools.inference.blocks import blocks
-from lmmtools.inference.expected import Expected, expected_in_both, expected_in_T
+from lmmtools.inference.expected import Expected, expected_in_both, expected_in_T, observed_information
 from lmmtools.inference.linearity import is_linear
 from lmmtools.inference.whitened import Whitened, whitened
 
@@ -118,7 +118,7 @@ def _denominator(A1: float, A2: float, q: int) -> tuple[float, float]:
     return df, 1.0 if abs(df - 2.0) < 0.01 else df * mean / (df - 2.0)
 
 
-def kenward_roger(fit: Any) -> KenwardRoger:
+def kenward_roger(fit: Any, information: str = "expected") -> KenwardRoger:
     """Kenward and Roger's inference for a REML fit.
 
     With a residual structure whose covariances make up a linear space (us × an sd for each occasion, cs, toep, sds by
@@ -130,6 +130,9 @@ def kenward_roger(fit: Any) -> KenwardRoger:
     Parameters
     ----------
     fit : LMMFit
+    information : {"expected", "observed"}
+        About the covariance parameters. Kenward & Roger have the expected one, as pbkrtest has and every table of a
+        fit; SAS PROC MIXED and the R package mmrm invert the observed one.
 
     Returns
     -------
@@ -137,6 +140,8 @@ def kenward_roger(fit: Any) -> KenwardRoger:
 
     Raises
     ------
+    LMMError
+        For another `information`.
     ModelError
         If the fit is by ML; if a term's covariance is not linear in its parameters (cs, ar1, hetar1 of more than two
         effects, a user's structure); if the fixed effects leave nothing to tell a variance by; if a parameter of the
@@ -149,6 +154,8 @@ def kenward_roger(fit: Any) -> KenwardRoger:
     Halekoh & Højsgaard (2014), A Kenward-Roger approximation and parametric bootstrap methods for tests in linear
     mixed models: the R package pbkrtest, J. Stat. Softw. 59(9).
     """
+    if information not in ("expected", "observed"):
+        raise LMMError(f'kenward_roger: information={information!r} is unknown; use "expected" or "observed".')
     _refuse(fit)
     linear, p = True, len(fit.beta)
     if fit.working.residual is None:
@@ -158,6 +165,8 @@ def kenward_roger(fit: Any) -> KenwardRoger:
         found = blocks(fit, "Kenward and Roger's method", 'ddf="satterthwaite"')
         linear = is_linear(fit, found)
         parts = expected_in_both(fit, found, linear=linear)
+    if information == "observed":
+        parts = replace(parts, info=observed_information(fit))
     half = _inverse_root(fit, parts)
     moved = np.tensordot(half[1:].T, parts.P, axes=1)
     adjusted = np.eye(p) + 2.0 * (parts.quadratic(half[1:]) - np.sum(moved @ moved, axis=0))

@@ -2,7 +2,8 @@
 
 With M = (X'V⁻¹X)⁻¹ and, for each cluster, E = A'V⁻¹X and residuals e = y − Xβ̂::
 
-    Var(β̂) = M (Σ E'ee'E) M       A = I (CR0),   √(m/(m − 1)) I (CR1),   D'(D(V − XMX')D')^{−1/2}D, D'D = V (CR2)
+    Var(β̂) = M (Σ E'ee'E) M       A = I (CR0),   √(m/(m − 1)) I (CR1),   D'(D(V − XMX')D')^{−1/2}D, D'D = V (CR2),
+                                   (I − XMX'V⁻¹)⁻¹ (CR3)
 
 for m clusters: CR2 is unbiased where the fitted V is the truth (bias-reduced linearisation: Bell & McCaffrey 2002;
 Pustejovsky & Tipton 2018; ^−1/2 is the symmetric root of the Moore-Penrose inverse). For l'β̂ the estimated variance is
@@ -20,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.arguments import check_level
-from lmmtools.errors import LMMError
+from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import counted, nearest, quoted
 from lmmtools.frames import Frame, frame
 from lmmtools.inference.clusters import Clusters, Stack, clusters_of
@@ -32,6 +33,7 @@ KINDS = {
     "CR0": "no correction for the number of clusters, and too small where these are few",
     "CR1": "corrected by m/(m − 1) for m clusters",
     "CR2": "unbiased if the fitted covariances are right (Bell & McCaffrey)",
+    "CR3": "the sum of squares of what leaving out a cluster does to the estimates, and too large on average",
 }
 # Eigenvalues of a cluster's residual covariance, over the largest of V, below which the fixed effects leave nothing.
 _NOTHING = 1e-10
@@ -75,7 +77,7 @@ def robust_vcov(fit: Any, cluster: Any, kind: str = "CR2") -> RobustCovariance:
         What is independent: a grouping factor of the fit, of its random effects or of its residuals, or a value for
         each row used (a Series is matched by its labels). Every random effect and every residual group must belong to
         one cluster.
-    kind : {"CR2", "CR1", "CR0"}
+    kind : {"CR2", "CR1", "CR0", "CR3"}
 
     Returns
     -------
@@ -87,7 +89,8 @@ def robust_vcov(fit: Any, cluster: Any, kind: str = "CR2") -> RobustCovariance:
     LMMError
         If `cluster` is no factor or does not fit the rows, or `kind` is unknown.
     ModelError
-        If there is one cluster, a random effect or residual group reaches across clusters, or a cluster is too large.
+        If there is one cluster, a random effect or residual group reaches across clusters, a cluster is too large, or
+        the estimates cannot be had without one of the clusters (CR3).
 
     References
     ----------
@@ -174,7 +177,7 @@ def _estimated(fit: Any, L: np.ndarray, cluster: Any, kind: str) -> tuple[Functi
     w = fit.working
     M = fit.solution.S_inverse / w.noise_scale**2  # in the working basis, as X of the clusters
     basis = np.linalg.solve(w.R.T, L.T) if len(M) else L.T
-    meat, trace, square = _sandwiched(clusters, M, M @ basis, adjusted=kind == "CR2")
+    meat, trace, square = _sandwiched(clusters, M, M @ basis, kind)
     expected = trace / np.sum(basis * (M @ basis), axis=0)
     # P has no negative eigenvalue, so that (tr P)² is tr P² at least, but for rounding
     said = (expected > _SILENT) & (square > 0.0) & (trace**2 > (1.0 - _BIASED) * square)
@@ -202,14 +205,14 @@ def _notes(kind: str, names: Sequence[str], expected: np.ndarray) -> tuple[str, 
 
 
 def _sandwiched(
-    clusters: Clusters, M: np.ndarray, v: np.ndarray, *, adjusted: bool
+    clusters: Clusters, M: np.ndarray, v: np.ndarray, kind: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Σ E'ee'E, shape (p, p), and tr P and tr P² along each column of v = Ml, shape (k,)."""
     p, k = v.shape
     meat, pairs = np.zeros((p, p)), np.zeros((k, p, p))
     trace, square = np.zeros(k), np.zeros(k)
     for stack in clusters.stacks():
-        E, own = _weighted(stack, M, adjusted=adjusted)
+        E, own = _weighted(stack, M, kind)
         score = np.einsum("cip,ci->cp", E, stack.e)
         meat += score.T @ score
         s = np.sum((own @ v) ** 2, axis=1)  # (c, k)
@@ -223,14 +226,17 @@ def _sandwiched(
     return meat, trace, square
 
 
-def _weighted(stack: Stack, M: np.ndarray, *, adjusted: bool) -> tuple[np.ndarray, np.ndarray]:
-    """E = A'V⁻¹X and V^½E of every cluster; without adjustment A = I."""
+def _weighted(stack: Stack, M: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """E = A'V⁻¹X and V^½E of every cluster; A = I but for CR2 and CR3."""
     values, vectors = np.linalg.eigh(stack.V)
     values = np.maximum(values, np.finfo(float).tiny)
     X = vectors.transpose(0, 2, 1) @ stack.X
     root = np.sqrt(values)[..., None]
-    if not adjusted:
-        return vectors @ (X / root**2), X / root
+    if kind != "CR2":
+        X = X / root
+        if kind == "CR3":  # (I − V⁻¹XMX')⁻¹V⁻¹X = V⁻¹X(I − MX'V⁻¹X)⁻¹
+            X = X @ _without(X, M)
+        return vectors @ (X / root), X
     # in the eigenvectors of V, with D = V^½: DVD' is diagonal
     B = -root * (X @ M @ X.transpose(0, 2, 1)) * root.transpose(0, 2, 1)
     k = np.arange(values.shape[1])
@@ -240,6 +246,28 @@ def _weighted(stack: Stack, M: np.ndarray, *, adjusted: bool) -> tuple[np.ndarra
     inverse = np.where(keep, 1.0 / np.sqrt(np.where(keep, spectrum, 1.0)), 0.0)
     Y = G @ (inverse[..., None] * (G.transpose(0, 2, 1) @ (X / root)))
     return vectors @ (root * Y), values[..., None] * Y
+
+
+def _without(X: np.ndarray, M: np.ndarray) -> np.ndarray:
+    """(I − MX'X)⁻¹ of every cluster, X being V^{−½}X; shape (c, p, p).
+
+    Raises
+    ------
+    ModelError
+        If the other clusters do not determine the estimates.
+    """
+    root = np.linalg.cholesky(M)
+    half = X @ root
+    left = np.eye(len(M)) - half.transpose(0, 2, 1) @ half
+    values, vectors = np.linalg.eigh(left)
+    lost = int(np.sum(values[:, 0] <= _NOTHING)) if len(M) else 0
+    if lost:
+        raise ModelError(
+            f'robust_vcov: kind="CR3" leaves out each cluster in turn, and without {counted(lost, "cluster")} the '
+            'others do not determine all fixed effects. Use kind="CR2".'
+        )
+    inverse = (vectors / values[:, None, :]) @ vectors.transpose(0, 2, 1)
+    return root @ inverse @ np.linalg.inv(root)
 
 
 def _clusters(found: Clusters) -> str:

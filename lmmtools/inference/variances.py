@@ -1,7 +1,8 @@
 """Where the variance of a response comes from: the fixed part, each random term, the residuals.
 
 Nakagawa & Schielzeth (2013), Methods Ecol. Evol. 4, with the mean over the rows of the variance that a random term
-gives them, tr(ZΣZ')/n, in place of that of an intercept (Johnson 2014, Methods Ecol. Evol. 5, eq. 10).
+gives them, tr(ZΣZ')/n, in place of that of an intercept (Johnson 2014, Methods Ecol. Evol. 5, eq. 10). Where residual
+variances differ by a variance function, the mean over the rows stands for them in the same way.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from lmmtools.core.residual.multipliers import Multiplying
 from lmmtools.errors import LMMError
+from lmmtools.formats import quoted
 
 __all__ = ["Variances", "by_factor", "check_weight", "relative_variance", "variances"]
 
@@ -28,6 +31,7 @@ class Variances:
     random : ndarray, shape (terms,)
         Of each random term, in the mean over the rows.
     residual : float
+        In the mean over the rows, weights left aside.
     """
 
     fixed: float
@@ -56,13 +60,24 @@ def variances(fit: Any, weight: float = 1.0) -> Variances:
     Parameters
     ----------
     fit : LMMFit
-        Or anything with its ``design``, ``beta``, ``Lambda`` and ``sigma``.
+        Or anything with its ``design``, ``beta``, ``Lambda``, ``phi`` and ``sigma``.
     weight : float
         The weight that a residual has.
     """
     random = [np.mean(relative_variance(t, L)) for t, L in zip(fit.design.terms, fit.Lambda, strict=True)]
     mean = fit.design.X @ fit.beta
-    return Variances(float(np.var(mean, ddof=1)), fit.sigma**2 * np.array(random), fit.sigma**2 / weight)
+    residual = fit.sigma**2 * _mean_multiplier(fit) / weight
+    return Variances(float(np.var(mean, ddof=1)), fit.sigma**2 * np.array(random), residual)
+
+
+def _mean_multiplier(fit: Any) -> float:
+    """Mean over the rows of the squared sd multipliers of the residuals."""
+    structure = fit.design.residual
+    if structure is None or not structure.variances:
+        return 1.0
+    start = 0 if structure.correlation is None else structure.slices[0].stop
+    found = Multiplying(structure.variances, len(fit.design.y)).at(fit.phi[start:])
+    return float(np.mean(np.exp(2.0 * found.log_s)))
 
 
 def relative_variance(term: Any, Lambda: np.ndarray) -> np.ndarray:
@@ -79,7 +94,7 @@ def by_factor(design: Any, values: np.ndarray) -> np.ndarray:
 
 
 def check_weight(fit: Any, weight: float | None, what: str) -> tuple[float, tuple[str, ...]]:
-    """The weight of the residual that shares of variance are meant for, 1 unless named, and what to say of it.
+    """The weight of the residual that shares of variance are meant for, 1 unless named, and what to say of residuals.
 
     Raises
     ------
@@ -89,9 +104,25 @@ def check_weight(fit: Any, weight: float | None, what: str) -> tuple[float, tupl
     if fit.design.weights is None:
         if weight is not None:
             raise LMMError(f"{what}: weight={weight!r} was given, but the fit has no weights.")
-        return 1.0, ()
+        return 1.0, _of_structure(fit)
     if weight is None:
-        return 1.0, ("σ² is the residual variance of an observation of weight 1; name `weight` for another.",)
+        told = "σ² is the residual variance of an observation of weight 1; name `weight` for another."
+        return 1.0, (told, *_of_structure(fit))
     if not isinstance(weight, Real) or isinstance(weight, bool) or not 0 < weight < np.inf:
         raise LMMError(f"{what}: weight must be a positive number; got {weight!r}.")
-    return float(weight), (f"The residual variance is that of an observation of weight {weight:g}, σ²/{weight:g}.",)
+    told = f"The residual variance is that of an observation of weight {weight:g}, σ²/{weight:g}."
+    return float(weight), (told, *_of_structure(fit))
+
+
+def _of_structure(fit: Any) -> tuple[str, ...]:
+    """What to say of residuals with a structure."""
+    structure, told = fit.design.residual, []
+    if structure is not None and structure.variances:
+        labels = quoted([part.label for part in structure.variances])
+        told.append(f"Residual variances differ by {labels}: their mean over the rows, σ² tr(S²)/n, stands for them.")
+    if structure is not None and structure.correlation is not None:
+        told.append(
+            f"Residuals that {structure.correlation.label} correlates count as residual variance, not as variance "
+            "between groups."
+        )
+    return tuple(told)

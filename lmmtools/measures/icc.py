@@ -61,7 +61,8 @@ def icc(
     Raises
     ------
     ModelError
-        If `at` lacks a variable that the random effects need.
+        If `at` lacks a variable that the random effects need, or residual variances depend on one of its variables; if
+        there are no random effects.
     LMMError
         If `level` does not lie between 0 and 1, n is no whole number, n > 0 without `rng`, or `at` names a variable
         without random effects.
@@ -79,6 +80,7 @@ def icc(
     [0.483, 0.847]
     """
     fit_required(fit, "icc")
+    _refuse_none(fit)
     level, n = check_level(level), check_count(n, "icc: n, the number of bootstrap replicates,", at_least=0)
     places, matrices = _places(fit.design, at)
     weight, of_weight = check_weight(fit, weight, "icc")
@@ -133,12 +135,34 @@ class _Shares:
         return np.concatenate([(between / (found.fixed + left)).ravel(), (between / left).ravel()])
 
 
+def _refuse_none(fit: Any) -> None:
+    """Refuse fits without random effects."""
+    if not fit.design.terms:
+        structure = fit.design.residual
+        hint = " The correlation of residuals within groups is in fit.residual_params." if (
+            structure is not None and structure.correlation is not None) else ""  # fmt: skip
+        raise ModelError(f"icc: the fit has no random effects, so that no variance lies between groups.{hint}")
+
+
+def _refuse_varying(design: Any, values: Mapping[str, Any]) -> None:
+    """Refuse places at which the residual variance is another than its mean over the rows."""
+    for part in () if design.residual is None else design.residual.variances:
+        own = [name for name in values if name in part.variables]
+        if own or part.fitted:
+            what = quoted(own) if own else "the fitted values"
+            raise ModelError(
+                f"icc: the residual variance depends on {what} ({part.label}), and only its mean over the rows is "
+                "used; leave `at` out for shares in the mean over the rows."
+            )
+
+
 def _places(design: Any, at: Mapping[str, Any] | None) -> tuple[pd.DataFrame, tuple[np.ndarray | None, ...]]:
     """Every combination of the values, and the columns of each term there; None where it does not depend on them."""
     if at is None:
         return pd.DataFrame(), (None,) * len(design.terms)
     read = left_variables(design.parsed)
     values = _values(at, [name for names in read.values() for name in names])
+    _refuse_varying(design, values)
     places = pd.DataFrame(list(product(*values.values())), columns=list(values))
     asked = [term.label for term in design.terms if set(read[term.label]) & set(values)]
     needed = dict.fromkeys(name for label in asked for name in read[label])

@@ -21,6 +21,7 @@ from lmmtools.plots.means import marginal_means
 from lmmtools.plots.modes import caterpillar, qq_ranef
 from lmmtools.plots.profiles import profile_pairs, profile_zeta
 from lmmtools.plots.residuals import qq_residuals, residuals_fitted
+from lmmtools.plots.structures import residual_structures, structure_effects
 
 __all__ = [
     "autocorrelation",
@@ -39,9 +40,11 @@ __all__ = [
     "profile_zeta",
     "qq_ranef",
     "qq_residuals",
+    "residual_structures",
     "residuals_fitted",
     "response",
     "semivariogram",
     "slopes",
+    "structure_effects",
     "within_between",
 ]

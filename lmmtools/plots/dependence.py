@@ -10,6 +10,7 @@ import pandas as pd
 from lmmtools.dependence import Autocorrelation, Semivariogram
 from lmmtools.dependence import autocorrelation as _autocorrelation
 from lmmtools.dependence import semivariogram as _semivariogram
+from lmmtools.dependence.reestimated import KINDS
 from lmmtools.figures import Description
 from lmmtools.formats import counted, format_value, listed, shown, spread, visible, with_unit
 from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, plot, points
@@ -42,7 +43,7 @@ def _describe_variogram(data: PlotData) -> Description:
     cloud = [] if facts["cloud"] is None else [f"Small: {counted(len(facts['cloud']), 'single pair')}."]
     return Description(
         caption=" ".join(
-            [f"Semivariogram of {facts['kind']} residuals by distance in {facts['axis']}{within}, {of} in "
+            [f"Semivariogram of {KINDS[facts['kind']]} residuals by distance in {facts['axis']}{within}, {of} in "
              f"{counted(len(table), 'bin')}.", *curve, *cloud, *_envelope_said(facts)]
         ),
         label=f"fig-semivariogram-{facts['kind']}",
@@ -65,8 +66,8 @@ def _envelope_said(facts: Any) -> list[str]:
         return []
     return [
         f"Grey: {100 * facts['coverage']:.3g} % of {format_value(facts['simulations'], 'int')} responses drawn from "
-        "the fitted model, point by point, with their mean; fixed effects, random effects and σ estimated again from each, "
-        "the other covariance parameters kept."
+        "the fitted model, point by point, with their mean; fixed effects, random effects and σ estimated again from "
+        "each, the other covariance parameters kept."
     ]
 
 
@@ -148,14 +149,15 @@ def _describe_acf(data: PlotData) -> Description:
     fitted = ["Open squares: the fitted correlation."] if "fitted" in table else []
     return Description(
         caption=" ".join(
-            [f"Autocorrelation of {facts['kind']} residuals by lag in {facts['axis']}{within}, from "
+            [f"Autocorrelation of {KINDS[facts['kind']]} residuals by lag in {facts['axis']}{within}, from "
              f"{spread(table['pairs'])} pairs a lag.",
              f"Dashed: {100 * facts['level']:g} % limits if residuals were independent.",
              *fitted, *_envelope_said(facts)]
         ),
         label=f"fig-autocorrelation-{facts['kind']}",
-        alt=f"Autocorrelation of {facts['kind']} residuals at {counted(len(table), 'lag')} of {spread(table['lag'])}, "
-        f"from {spread(table['autocorrelation'])}. {_outside_said(table, 'lag', 'autocorrelation')}",
+        alt=f"Autocorrelation of {KINDS[facts['kind']]} residuals at {counted(len(table), 'lag')} of "
+        f"{spread(table['lag'])}, from {spread(table['autocorrelation'])}. "
+        + _outside_said(table, "lag", "autocorrelation"),
         size=(6.0, 3.0),
     )  # fmt: skip
 

@@ -109,6 +109,8 @@ def _rivals(models: Models) -> list[tuple[str, float]]:
 def _preferred(models: Models) -> str:
     name, row = literal(models.preferred), _row(models)
     formula = literal(models[models.preferred].formula)
+    if models[models.preferred].design.residual is not None:
+        formula += f", residuals {literal(models[models.preferred].design.residual.text)}"
     if len(models) == 1:
         return f"**{name} is the only model that could be fitted**, so there is nothing to compare it with: {formula}."
     aic, weight = _fixed(row["aic"]), format_value(row["weight"], "fixed3")

@@ -173,6 +173,8 @@ def _of_correlation(fit: Any, row: str) -> Iterator[str]:
         yield f"$t_{{{row}}}$ is {place}{names}."
     if c.kind == "arma":
         yield _process(c, row)
+    if row == "ij" and counted_in(fit) == c.group and (c.kind in _OFF_DIAGONAL or c.nugget):
+        yield f"On its diagonal $\\mathbf{{R}}_{{i}}$ has {f'$s_{{{row}}}^2$' if _multiplier(fit, row) else 'ones'}."
     if c.kind == "us" and len(c.occasions) <= _MOST_OCCASIONS:
         yield f"Each pair of the occasions {listed(map(literal, c.occasions))} has a correlation of its own."
     elif c.kind == "toep":

@@ -10,7 +10,7 @@ import numpy as np
 from lmmtools.formats import format_value, listed, rounded, shown, singular
 from lmmtools.prose.value import Prose, literal
 from lmmtools.prose.words import amount, noun, residual_groups, unit_of
-from lmmtools.residual_parameters import by_lag, deviations, residual_correlations, residual_table
+from lmmtools.residual_parameters import by_lag, deviations, neighbours, residual_correlations, residual_table
 
 __all__ = ["correlated", "in_words", "residuals", "scattering", "spread_out"]
 
@@ -99,7 +99,11 @@ def _said(fit: Any, c: Any, numbers: list[str], phi: np.ndarray, level: str) -> 
     if c.kind == "cs":
         return f"have a correlation of {numbers[0]}, whichever two they are"
     if c.kind in ("ar1", "car1"):
-        return f"{_apart(fit.design, c)} correlate {numbers[0]}; k times as far apart, the k-th power of that"
+        gap, same = neighbours(fit)
+        near = numbers[0] if gap == 1.0 else format_value(float(phi[0]) ** gap, "fixed2")
+        far = _apart(fit.design, c, f"{gap:.3g}")
+        beside = f"{far}, as neighbours are" if same else f"{far}, as neighbours are in the median"
+        return f"{beside}, correlate {near}; k times as far apart, the k-th power of that"
     if c.kind == "arma":
         lags = [format_value(value, "fixed2") for value in by_lag(fit)[level]]
         return f"{_apart(fit.design, c)} correlate {lags[0]}, twice as far apart {lags[1]}, three times {lags[2]}"
@@ -113,7 +117,8 @@ def _said(fit: Any, c: Any, numbers: list[str], phi: np.ndarray, level: str) -> 
 def _apart(design: Any, c: Any, distance: str = "1") -> str:
     unit = design.units.get(c.variables[0], "")
     if not unit:
-        return f"{distance} apart in {literal(c.variables[0])}"
+        steps = "" if "(" not in c.variables[0] else " step" if distance == "1" else " steps"
+        return f"{distance}{steps} apart in {literal(c.variables[0])}"
     return f"{distance} {literal(singular(unit) if distance == '1' else unit)} apart"
 
 
@@ -132,15 +137,18 @@ def _of_pairs(c: Any, numbers: list[str], phi: np.ndarray) -> str:
         return f"at {name} {literal(c.occasions[0])} and {literal(c.occasions[1])} correlate {numbers[0]}"
     low, high = int(np.argmin(phi)), int(np.argmax(phi))
     ends = [f"{numbers[k]} ({literal(c.occasions[i[k]])} and {literal(c.occasions[j[k]])})" for k in (low, high)]
-    return f"at different {name} correlate between {ends[0]} and {ends[1]}"
+    return f"at different values of {name} correlate between {ends[0]} and {ends[1]}"
 
 
 def _spatial(design: Any, c: Any, numbers: list[str], phi: np.ndarray) -> str:
     unit = design.units.get(c.variables[0], "")
     reach = amount(numbers[0], unit)
-    what = {"spher": "to nothing", "ratio": "to half of what it is nearby"}.get(c.kind, "to 37 % of what it is nearby")
-    near = f", which is {format_value(1.0 - phi[1], 'fixed2')} for the nearest" if c.nugget else ""
-    return f"have a correlation{near} that falls {what} over a distance of {reach}"
+    what = {"spher": "to nothing", "ratio": "to one half"}.get(c.kind, "to 37 %")
+    what = f"{what} of it" if c.nugget and c.kind != "spher" else what
+    if c.nugget:
+        near = format_value(1.0 - phi[1], "fixed2")
+        return f"correlate {near} where they are near, and over a distance of {reach} that falls {what}"
+    return f"have a correlation that falls over a distance of {reach} {what}"
 
 
 def spread_out(fit: Any) -> Iterator[str]:
@@ -179,7 +187,7 @@ def scattering(fit: Any) -> Iterator[str]:
         sd = amount(shown(fit.sigma), unit_of(fit.design))
         where = "At weight one, the rows" if fit.design.weights is not None else "The rows"
         yield f"{where} scatter about the mean with a standard deviation of {sd}."
-    yield from (one.replace("Their", "The rows’", 1).replace("their", "the rows’", 1) for one in spread_out(fit))
+    yield from (one.replace("Their", "The residual", 1).replace("their", "the residual", 1) for one in spread_out(fit))
     yield from correlated(fit)
     if not residual_groups(fit.design) and fit.design.residual is None:
         yield "No row tells anything of another: the model takes them as independent."

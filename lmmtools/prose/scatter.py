@@ -43,7 +43,7 @@ def _rows(fit: Any) -> Iterator[str]:
         whose = f"one {ones[0]}" if len(fit.ngroups) == 1 else f"the values fitted for {listed(ones)}"
         about = "Within" if len(fit.ngroups) == 1 else "About"
         for said in spread_out(fit):
-            changed = said.replace("Their", "the rows’", 1).replace("Over the rows used their", "the", 1)
+            changed = said.replace("Their", "the residual", 1).replace("Over the rows used their", "the residual", 1)
             yield f"{about} {whose}, {changed}"
         return
     where = "at weight one, " if fit.design.weights is not None else ""
@@ -160,12 +160,13 @@ def _changing(design: Any, terms: list[Any]) -> str:
 
 def _intercepts(fit: Any) -> Iterator[str]:
     sds, unit = deviations(fit), unit_of(fit.design)
+    why = "with weights" if fit.design.weights is not None else "since residual variances differ"
     for term in fit.design.terms:
         if term.names == ("Intercept",):
             _, many = noun(fit.design, term.factor)
             yield (
-                f"The {many} scatter with a standard deviation of {amount(sds[term.group, 'Intercept'], unit)}; since "
-                "the residual variance differs from row to row there is no single share of variance."
+                f"The {many} scatter with a standard deviation of {amount(sds[term.group, 'Intercept'], unit)}; {why} "
+                "there is no single share of variance."
             )
 
 

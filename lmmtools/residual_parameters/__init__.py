@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from lmmtools.residual_parameters.implied import OccasionMatrix, by_lag, deviations, occasions
+from lmmtools.residual_parameters.implied import OccasionMatrix, by_lag, deviations, neighbours, occasions
 from lmmtools.residual_parameters.tables import residual_correlations, residual_table
 from lmmtools.residual_parameters.words import meanings, sigma_is
 
@@ -14,6 +14,7 @@ __all__ = [
     "by_lag",
     "deviations",
     "meanings",
+    "neighbours",
     "occasions",
     "residual_correlations",
     "residual_table",

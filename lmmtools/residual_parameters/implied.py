@@ -9,7 +9,7 @@ import numpy as np
 
 from lmmtools.core.residual.arma import autocorrelations
 
-__all__ = ["OccasionMatrix", "by_lag", "deviations", "occasions"]
+__all__ = ["OccasionMatrix", "by_lag", "deviations", "neighbours", "occasions"]
 
 # Standard deviations this near to one another, relatively, are one.
 _SAME = 1e-9
@@ -53,6 +53,16 @@ def by_lag(fit: Any, longest: int = 3) -> dict[str, np.ndarray]:
         phi = fit.phi[k * (p + q) : (k + 1) * (p + q)]
         found[level] = autocorrelations(phi[:p], phi[p:], longest)[0][1:]
     return found
+
+
+def neighbours(fit: Any) -> tuple[float, bool]:
+    """How far apart neighbouring rows of a group are, in the median, and whether all are: of ``ar1`` and ``car1``."""
+    c = fit.design.residual.correlation
+    order = np.lexsort([c.positions[:, 0], c.codes])
+    at, codes = c.positions[order, 0], c.codes[order]
+    gaps = np.diff(at)[codes[1:] == codes[:-1]]
+    middle = float(np.median(gaps)) if len(gaps) else 1.0
+    return middle, bool(np.ptp(gaps) <= 1e-9 * middle) if len(gaps) else True
 
 
 def occasions(fit: Any, most: int = 8) -> tuple[OccasionMatrix, ...]:

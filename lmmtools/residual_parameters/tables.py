@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.errors import LMMError
-from lmmtools.formats import format_value, shown, with_unit
+from lmmtools.formats import format_value, listed, shown, with_unit
 from lmmtools.frames import Frame, frame
-from lmmtools.residual_parameters.implied import OccasionMatrix, by_lag, deviations, occasions
-from lmmtools.residual_parameters.words import meanings, sigma_is
+from lmmtools.residual_parameters.implied import OccasionMatrix, by_lag, deviations, neighbours, occasions
+from lmmtools.residual_parameters.words import apart, meanings, sigma_is
 
 __all__ = ["residual_correlations", "residual_table"]
 
@@ -82,9 +82,24 @@ def _notes(fit: Any) -> Iterator[str]:
             which = f" where {c.by} is {level}" if level else ""
             numbers = ", ".join(format_value(value, "fixed3") for value in values)
             yield f"Correlations{which} at lags 1, 2 and 3: {numbers}."
+    if c is not None and c.kind in ("ar1", "car1"):
+        yield from _between_neighbours(fit, c)
     for part in structure.variances:
         if part.kind == "varfixed":
             yield f"{part.label}: residual variances are σ² times {part.variables[0]}, which has no parameter."
+
+
+def _between_neighbours(fit: Any, c: Any) -> Iterator[str]:
+    """The correlation of neighbouring rows, where these are not one unit apart."""
+    gap, same = neighbours(fit)
+    if same and abs(gap - 1.0) <= 1e-9:
+        return
+    numbers = [format_value(phi**gap, "fixed3") for phi in fit.phi[: len(c.by_levels)]]
+    levels = [f" where {c.by} is {level}" if level else "" for level in c.by_levels]
+    found = listed(f"{number}{level}" for number, level in zip(numbers, levels, strict=True))
+    median = "" if same else " in the median"
+    far = apart(fit.design, c, f"{gap:.3g}")
+    yield f"Neighbouring rows of a group are {far}{median}; residuals so far apart have a correlation of {found}."
 
 
 def residual_correlations(fit: Any) -> Frame | None:

@@ -112,7 +112,8 @@ def _spatial(design: Any, c: Any) -> list[str]:
     variable = " and ".join(c.variables)
     unit = design.units.get(c.variables[0], "")
     start = " from where it starts" if c.nugget else ""
-    said = [f"distance in {variable}{f', in {unit},' if unit else ''} at which the correlation {_FALLEN[c.kind]}{start}"]
+    where = f"{variable}, in {unit}," if unit else variable
+    said = [f"distance in {where} at which the correlation {_FALLEN[c.kind]}{start}"]
     if c.nugget:
         said.append("share of the variance that is a row's own, however near another row is")
     return said

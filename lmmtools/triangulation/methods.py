@@ -22,7 +22,7 @@ from lmmtools.resampling import bootstrap
 from lmmtools.resampling.blocks import check_rng
 from lmmtools.results import estimate
 
-__all__ = ["Asked", "Said", "of_coefficient", "of_deviation"]
+__all__ = ["Asked", "Said", "of_coefficient", "of_deviation", "of_residual"]
 
 _WALD = {
     "normal": "Normal reference",
@@ -43,7 +43,7 @@ class Asked:
     name : str
         The parameter.
     null, level : float
-        What it is tested against, and the confidence level.
+        What it is tested against, NaN for nothing, and the confidence level.
     cluster : str or array or None
         What robust standard errors are clustered by.
     n, rng, workers, progress
@@ -108,7 +108,7 @@ class Said:
         """Whether the parameter differs from its null at the level; None where the method cannot say."""
         if np.isfinite(self.p_value):
             return self.p_value < 1.0 - asked.level
-        if not self.decides or np.isnan(self.low) or np.isnan(self.high):
+        if not self.decides or np.isnan(asked.null) or np.isnan(self.low) or np.isnan(self.high):
             return None
         return not self.low <= asked.null <= self.high
 
@@ -144,6 +144,13 @@ def of_deviation(asked: Asked, term: int, effect: int) -> Iterator[Said]:
     yield from (dataclasses.replace(one, decides=False) for one in _bootstrapped(asked))
     small = estimate(dataclasses.replace(fit.design, terms=terms), reml=fit.reml) if terms else None
     yield _bootstrap_test(asked, small, fit)
+
+
+def of_residual(asked: Asked) -> Iterator[Said]:
+    """Every method on a parameter of the residual structure."""
+    yield _profiled(asked, test=bool(np.isfinite(asked.null)))
+    if asked.rng is not None:
+        yield from _bootstrapped(asked)
 
 
 def _exact(asked: Asked, term: int) -> Said:
@@ -186,7 +193,7 @@ def _profiled(asked: Asked, *, test: bool = False) -> Said:
     path = path_of(origin, next(p for p in origin.parameters if p.name == asked.name))
     table = profile_confint(asked.by_ml, asked.level, asked.name)
     low, high = table.loc[asked.name]
-    p_value = float(two_sided(path.at(asked.null).zeta, np.inf)) if test else np.nan
+    p_value = float(two_sided(path.at(asked.null).zeta, np.inf)) if test and not path.why_not() else np.nan
     value = path.origin_point().value
     return Said(
         "Profile likelihood (ML)", "profile", float(value), p_value=p_value, low=float(low), high=float(high),

@@ -29,6 +29,8 @@ def reference_of(said: Sequence[Said], asked: Asked) -> Said | None:
 
 def decision(said: Sequence[Said], reference: Said | None, asked: Asked) -> tuple[str, ...]:
     """Where the methods agree, where the decision flips and why: a sentence each."""
+    if np.isnan(asked.null):
+        return (f"`{asked.name}` is not tested: no value of it says that there is nothing.",)
     if reference is None:
         return (f"No method answers for `{asked.name}`.",)
     answering = [one for one in said if one.finds(asked) is not None]

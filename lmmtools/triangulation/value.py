@@ -15,7 +15,7 @@ from lmmtools.frames import Frame, frame
 from lmmtools.profiles.parameters import parameters_of
 from lmmtools.resampling import Bootstrap
 from lmmtools.tables import Table
-from lmmtools.triangulation.methods import Asked, Said, of_coefficient, of_deviation
+from lmmtools.triangulation.methods import Asked, Said, of_coefficient, of_deviation, of_residual
 from lmmtools.triangulation.reasons import decision, reference_of
 
 __all__ = ["Triangulation", "triangulate"]
@@ -78,10 +78,11 @@ def triangulate(
     ----------
     fit : LMMFit
     parameter : str
-        A coefficient, or a standard deviation as `confint` names it: ``sd(Subject, Days)``. By default the last
-        coefficient, or the first standard deviation of a model without any.
+        A coefficient, a standard deviation as `confint` names it, ``sd(Subject, Days)``, or a parameter of the residual
+        structure: ``ar1.phi``. By default the last coefficient, or the first standard deviation of a model without any.
     null : float
-        What a coefficient is tested against; a standard deviation is against zero.
+        What a coefficient is tested against; a standard deviation is against zero, a ratio of residual standard
+        deviations against one, and what cannot be zero against nothing.
     level : float
         Confidence level; tests are at one less it.
     cluster : str or array_like, optional
@@ -114,12 +115,24 @@ def triangulate(
     if cluster is None and len(fit.ngroups) == 1:
         cluster = next(iter(fit.ngroups))
     name = parameter or _first(fit)
-    asked = Asked(fit, name, float(null), level, cluster, n, rng, workers, progress, _checked(made, fit))
+    asked = Asked(fit, name, _null(fit, name, float(null)), level, cluster, n, rng, workers, progress, _checked(made, fit))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LMMWarning)  # of refits, which are not what is looked at
         said = list(_ask(asked))
     reference = reference_of(said, asked)
     return _table(asked, said, reference)
+
+
+def _null(fit: Any, name: str, null: float) -> float:
+    """What a parameter is tested against; NaN where that is none of its values, or the end of them."""
+    if name not in fit.residual_params.index:
+        return null
+    k = list(fit.residual_params.index).index(name)
+    low, high = fit.design.residual.bounds[k]
+    low = max(low, fit.working.residual.own_form.lower[k])  # not where the lags do not tell −φ from φ
+    if null == 0.0 and name.startswith("varident"):
+        return 1.0
+    return null if low < null < high else np.nan
 
 
 def _first(fit: Any) -> str:
@@ -145,10 +158,13 @@ def _ask(asked: Asked) -> Any:
     if asked.name in coefficients:
         return of_coefficient(asked)
     deviations = {p.name: (p.term, p.places[0]) for p in parameters_of(fit) if p.kind == "sd"}
-    known = [*coefficients, *deviations]
+    of_residuals = list(fit.residual_params.index)
+    if asked.name in of_residuals:
+        return of_residual(asked)
+    known = [*coefficients, *deviations, *of_residuals]
     if asked.name not in deviations:
         raise LMMError(
-            f"triangulate: `{asked.name}` is no coefficient or standard deviation of this model"
+            f"triangulate: `{asked.name}` is no coefficient or standard deviation of this model, and no parameter of its residuals"
             f"{nearest(str(asked.name), known)}; it has {quoted(known)}."
         )
     if asked.null:
@@ -178,7 +194,7 @@ def _table(asked: Asked, said: list[Said], reference: Said | None) -> Triangulat
     about = (f"Flips: decisions other than that of {reference.method}.",) if turned else ()
     made = frame(
         table,
-        caption=f"{asked.name} by every method, with {percent} intervals; tested against {asked.null:g}",
+        caption=f"{asked.name} by every method, with {percent} intervals{_against(asked)}",
         label="tbl-triangulation",
         notes=(*about, *dict.fromkeys(one.note for one in said if one.note)),
         index=False,
@@ -194,9 +210,15 @@ def _table(asked: Asked, said: list[Said], reference: Said | None) -> Triangulat
     return made
 
 
+def _against(asked: Asked) -> str:
+    return "" if np.isnan(asked.null) else f"; tested against {asked.null:g}"
+
+
 def _unit(asked: Asked) -> str:
     """The parameter's unit; an interaction with indicators has that of its covariate's slope."""
     design, effect = asked.fit.design, asked.name
+    if effect in asked.fit.residual_params.index:
+        return ""
     if effect not in design.fixed_names:
         effect = next(design.terms[p.term].names[p.places[0]] for p in parameters_of(asked.fit) if p.name == effect)
     effect = ":".join(part for part in effect.split(":") if "[" not in part) or effect

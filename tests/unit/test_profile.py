@@ -361,6 +361,7 @@ class Drawn:
     """A profile drawn by hand: |ζ| and its slope at each value, given the points that the search starts from."""
 
     name, scale, low_is_known, plateau, low, high, estimate = "psi", "plain", True, None, -np.inf, np.inf, 0.0
+    high_is_known, has_gaps = True, False
 
     def __init__(self, draw, first):
         self.draw, self.first, self.looked = draw, first, 0

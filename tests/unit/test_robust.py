@@ -137,8 +137,8 @@ def test_refusals_say_what_and_where(fits):
         robust_vcov(fit, pd.Series(["a", "b"], index=[900, 901]))
     with pytest.raises(lt.LMMError, match="no value in 1 row"):
         robust_vcov(fit, np.r_[np.nan, np.ones(fit.nobs - 1)])
-    with pytest.raises(lt.LMMError, match="'CR3' is unknown"):
-        robust_vcov(fit, "Subject", "CR3")
+    with pytest.raises(lt.LMMError, match="'CR4' is unknown"):
+        robust_vcov(fit, "Subject", "CR4")
     with pytest.raises(lt.LMMError, match="takes a fit"):
         robust_vcov(fit.design, "Subject")
     with pytest.raises(lt.ModelError, match="all rows are in one cluster"):

@@ -16,7 +16,7 @@ from importlib import import_module
 
 from lmmtools.errors import LMMError
 
-__all__ = ["DESCRIPTIONS", "METHODS", "algorithm", "check_method", "early_end"]
+__all__ = ["DESCRIPTIONS", "METHODS", "WITH_RESIDUAL", "algorithm", "check_method", "early_end"]
 
 _HOME = {
     "em": ("em", "em"),
@@ -27,6 +27,8 @@ _HOME = {
     "cobyqa": ("general", "cobyqa"),
 }
 METHODS = ("newton", *_HOME)
+# Those that have a step for the parameters φ of a residual structure.
+WITH_RESIDUAL = ("newton", "bfgs", "nelder-mead", "cobyqa")
 _OTHER_NAMES = {"ecm": "ecme", "igls": "gls", "rigls": "gls", "l-bfgs-b": "bfgs", "nelder_mead": "nelder-mead"}
 
 # Deviance left that the certificate, too, counts as none.

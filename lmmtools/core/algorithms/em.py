@@ -34,6 +34,7 @@ from lmmtools.core.algorithms.points import (
     Evaluator,
     deviance_left,
     engine_levels,
+    refuse_residual,
     slopes,
     working_gradient,
 )
@@ -73,11 +74,13 @@ class _Point:
 
 def em(criterion: Criterion, theta: np.ndarray, report: Callable, limit: int | None = None) -> tuple:
     """EM for T and σ², β̂ by generalised least squares; see the module."""
+    refuse_residual(criterion, "em")
     return _Expectations(criterion, own_sigma=True).iterate(theta, report, limit or _LIMIT)
 
 
 def ecme(criterion: Criterion, theta: np.ndarray, report: Callable, limit: int | None = None) -> tuple:
     """EM for T; β̂ and σ̂² maximise the likelihood itself at each T; see the module."""
+    refuse_residual(criterion, "ecme")
     return _Expectations(criterion, own_sigma=False).iterate(theta, report, limit or _LIMIT)
 
 

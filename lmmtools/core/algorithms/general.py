@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.core.algorithms.points import ENOUGH, Evaluator, deviance_left, working_gradient
+from lmmtools.core.algorithms.points import ENOUGH, Evaluator, deviance_left, search_bounds, working_gradient
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.solution import Solution
 
@@ -25,6 +25,7 @@ _LIMIT = 10_000
 _ENOUGH_WITHOUT = 2e-7
 # In place of a value where there is none, on the way to infinity.
 _NOWHERE = 1e100
+_BACK = 100.0
 
 
 def bfgs(criterion: Criterion, theta: np.ndarray, report: Callable, limit: int | None = None) -> tuple:
@@ -67,7 +68,7 @@ class _Runs:
         if self.lowest is None:
             raise np.linalg.LinAlgError("X'V⁻¹X is singular to rounding")
         self._report()
-        options = options | {"bounds": list(zip(*self.criterion.working.bounds, strict=True))}
+        options = options | {"bounds": list(zip(*search_bounds(self.criterion.working), strict=True))}
         value, left, before = (self._value_and_slope if gradient else self._value), np.inf, np.inf
         try:
             for run in range(_RUNS):
@@ -96,7 +97,7 @@ class _Runs:
 
     def _simplex(self, theta: np.ndarray, size: float) -> np.ndarray:
         """Corners around θ, a step along each parameter, turned back where a bound is in the way."""
-        _, upper = self.criterion.working.bounds
+        _, upper = search_bounds(self.criterion.working)
         steps = size * np.maximum(np.abs(theta), 0.3)
         steps = np.where(theta + steps > upper, -steps, steps)
         return np.vstack([theta, theta + np.diag(steps)])
@@ -112,12 +113,19 @@ class _Runs:
 
     def _value(self, theta: np.ndarray) -> float:
         solution = self._solve(theta)
-        return _NOWHERE if solution is None else solution.value
+        return self._nowhere(theta)[0] if solution is None else solution.value
+
+    def _nowhere(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """In place of value and slope: where R is not positive definite, a slope back, which a line search can follow."""
+        if self.criterion.working.residual is None or self.lowest is None:
+            return _NOWHERE, np.zeros(len(theta))
+        back = np.nan_to_num(theta - self.lowest[0])
+        return self.lowest[1].value + _BACK * (1.0 + float(back @ back)), 2.0 * _BACK * back
 
     def _value_and_slope(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         solution = self._solve(theta)
         if solution is None:
-            return _NOWHERE, np.zeros(len(theta))
+            return self._nowhere(theta)
         d = self.criterion.differentiate(solution)
         return solution.value, working_gradient(self.criterion.working, theta, d.gradient)
 

@@ -20,7 +20,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lmmtools.core.algorithms.points import ENOUGH, Evaluator, deviance_left, log_det_alone, slopes, working_gradient
+from lmmtools.core.algorithms.points import (
+    ENOUGH,
+    Evaluator,
+    deviance_left,
+    log_det_alone,
+    refuse_residual,
+    slopes,
+    working_gradient,
+)
 from lmmtools.core.covariance import cholesky_psd, combine, covariance_basis, theta_of
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.newton import bounded_step
@@ -37,6 +45,7 @@ _ROUNDING = 1e-12
 
 def gls(criterion: Criterion, theta: np.ndarray, report: Callable, limit: int | None = None) -> tuple:
     """IGLS (ML) or RIGLS (REML); see the module."""
+    refuse_residual(criterion, "gls")
     evaluator = Evaluator(criterion)
     solution = evaluator.solve(theta)
     if solution is None:

@@ -12,6 +12,7 @@ from lmmtools.core.optimality import examine
 from lmmtools.core.solution import Solution, TDerivatives
 from lmmtools.core.terms import Term
 from lmmtools.core.working import Working
+from lmmtools.errors import LMMError
 
 __all__ = [
     "ENOUGH",
@@ -19,6 +20,8 @@ __all__ = [
     "deviance_left",
     "engine_levels",
     "log_det_alone",
+    "refuse_residual",
+    "search_bounds",
     "slopes",
     "working_gradient",
 ]
@@ -36,10 +39,31 @@ def slopes(term: Term, theta: np.ndarray) -> np.ndarray:
 
 
 def working_gradient(working: Working, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
-    """Gradient in working parameters, shape (m,), from that in T."""
-    parts = zip(working.terms, working.slices, strict=True)
+    """Gradient in working parameters, shape (m,), from that in T and φ."""
+    parts = zip(working.parts, working.places, strict=True)
     return np.concatenate(
         [np.einsum("kab,ab->k", slopes(term, theta[part]), term.S.T @ G @ term.S) for term, part in parts]
+    )
+
+
+def search_bounds(working: Working) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper bounds of working parameters, each (m,)."""
+    lower, upper = zip(*(part.bounds for part in working.parts), strict=True)
+    return np.concatenate(lower), np.concatenate(upper)
+
+
+def refuse_residual(criterion: Criterion, method: str) -> None:
+    """Refuse parameters of the residuals, for algorithms that are made for R = W⁻¹.
+
+    Raises
+    ------
+    LMMError
+    """
+    if criterion.working.residual is None:
+        return
+    raise LMMError(
+        f'minimize: method="{method}" is made for independent residuals, R = W⁻¹, and has no step for the parameters of '
+        f'`{criterion.design.residual.text}`; use "newton", "bfgs", "nelder-mead" or "cobyqa".'
     )
 
 

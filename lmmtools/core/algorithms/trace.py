@@ -115,9 +115,10 @@ class Recorder:
 
 
 def _names(criterion: Criterion) -> tuple[str, ...]:
-    """Names of θ, each once: those of a repeated factor by the term's own name for its group."""
+    """Names of θ, each once, those of a repeated factor by the term's own name for its group; then of φ."""
     found: list[str] = []
     for term in criterion.design.terms:
         names = theta_names(term.structure, term.factor, term.names)
         found += theta_names(term.structure, term.group, term.names) if set(names) & set(found) else names
-    return tuple(found)
+    residual = getattr(criterion.design, "residual", None)
+    return (*found, *(residual.names if residual is not None else ()))

@@ -7,8 +7,10 @@ and levels are computed together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy as np
 from lmmtools.core.residual.noise import time_order
 from lmmtools.errors import ModelError
 
-__all__ = ["Grouping", "Rows", "Stack", "rows_of"]
+__all__ = ["Grouping", "Kind", "Rows", "Stack", "rows_of"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,45 @@ class Stack:
     places: tuple[np.ndarray, ...]
     r: int
 
+    def of(self, a: np.ndarray) -> np.ndarray:
+        """Its part of rows a, shape (J, n, columns)."""
+        return a[self.rows].reshape(self.J, self.n, a.shape[1])
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Clusters with as many vectors of effects of every factor, of all sizes.
+
+    Attributes
+    ----------
+    stacks : tuple of Stack
+    J : int
+        Number of clusters.
+    counts : tuple of int
+    places : tuple of ndarray of int, shape (J, count)
+    r : int
+        Number of effects in a cluster.
+    """
+
+    stacks: tuple[Stack, ...]
+    J: int
+    counts: tuple[int, ...]
+    places: tuple[np.ndarray, ...]
+    r: int
+
+    def cross(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """a'b of every cluster from rows a and b, shape (J, columns of a, columns of b)."""
+        parts = [np.matmul(s.of(a).transpose(0, 2, 1), s.of(b)) for s in self.stacks]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def times(self, a: np.ndarray, u: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Rows a times each cluster's matrix u, shape (J, columns of a, k), a stack at a time."""
+        start = 0
+        for s in self.stacks:
+            mine = np.matmul(s.of(a), u[start : start + s.J])
+            yield s.rows, mine.reshape(s.J * s.n, u.shape[2])
+            start += s.J
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -84,6 +125,8 @@ class Rows:
     Z : ndarray, shape (n, r)
         Columns of each row's cluster, those it lacks zero.
     stacks : tuple of Stack
+    kinds : tuple of Kind
+        The same, put together.
     widths : tuple of int
         Working columns of each factor.
     """
@@ -91,6 +134,7 @@ class Rows:
     order: np.ndarray
     Z: np.ndarray
     stacks: tuple[Stack, ...]
+    kinds: tuple[Kind, ...]
     widths: tuple[int, ...]
 
 
@@ -106,11 +150,11 @@ def rows_of(factors: Sequence[Grouping], correlation: Any, n: int) -> Rows:
     widths = tuple(f.r for f in factors)
     if not factors:
         whole = Stack(slice(0, n), 1, n, (), (), 0)
-        return Rows(in_time, np.zeros((n, 0)), (whole,), widths)
+        return Rows(in_time, np.zeros((n, 0)), (whole,), (), widths)
     cluster, of_level = _components(factors, correlation)
     counts = np.array([np.bincount(mine, minlength=cluster.max() + 1) for mine in of_level]).T
     sizes = np.bincount(cluster)
-    keys = np.column_stack([sizes, counts])
+    keys = np.column_stack([counts, sizes])
     ranked = np.lexsort(keys.T[::-1])
     rank = np.empty(len(ranked), dtype=int)
     rank[ranked] = np.arange(len(ranked))
@@ -118,7 +162,8 @@ def rows_of(factors: Sequence[Grouping], correlation: Any, n: int) -> Rows:
     _refuse_large(n, counts @ np.array(widths), sizes, factors)
     at_level = [_places(rank[mine]) for mine in of_level]
     Z = _laid_out(factors, order, counts[cluster[order]], [at for at, _ in at_level])
-    return Rows(order, Z, tuple(_stacks(keys[ranked], widths, at_level)), widths)
+    stacks = tuple(_stacks(keys[ranked], widths, at_level))
+    return Rows(order, Z, stacks, _kinds(stacks), widths)
 
 
 def _components(factors: Sequence[Grouping], correlation: Any) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -180,11 +225,11 @@ def _laid_out(
 def _stacks(
     keys: np.ndarray, widths: tuple[int, ...], at_level: Sequence[tuple[np.ndarray, np.ndarray]]
 ) -> list[Stack]:
-    """Runs of equal keys (rows, then vectors of every factor) among the ranked clusters."""
+    """Runs of equal keys (vectors of every factor, then rows) among the ranked clusters."""
     edges = np.flatnonzero(np.any(np.diff(keys, axis=0) != 0, axis=1)) + 1
     found, row, used = [], 0, [0] * len(widths)
     for a, b in zip([0, *edges], [*edges, len(keys)], strict=True):
-        n, *counts = (int(value) for value in keys[a])
+        *counts, n = (int(value) for value in keys[a])
         J, places = int(b - a), []
         for k, count in enumerate(counts):
             mine = at_level[k][1][used[k] : used[k] + J * count]
@@ -194,6 +239,15 @@ def _stacks(
         found.append(Stack(slice(row, row + J * n), J, n, tuple(counts), tuple(places), r))
         row += J * n
     return found
+
+
+def _kinds(stacks: Sequence[Stack]) -> tuple[Kind, ...]:
+    found = []
+    for counts, mine in groupby(stacks, attrgetter("counts")):
+        some = tuple(mine)
+        places = tuple(np.concatenate(parts) for parts in zip(*(s.places for s in some), strict=True))
+        found.append(Kind(some, sum(s.J for s in some), counts, places, some[0].r))
+    return tuple(found)
 
 
 def _refuse_large(n: int, effects: np.ndarray, sizes: np.ndarray, factors: Sequence[Grouping]) -> None:

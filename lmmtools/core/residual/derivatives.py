@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.core.residual.clusters import Rows, Stack
+from lmmtools.core.residual.clusters import Kind, Rows
 from lmmtools.core.solution import Solution
 
 __all__ = ["JointDerivatives"]
@@ -30,9 +30,9 @@ __all__ = ["JointDerivatives"]
 
 @dataclass(frozen=True)
 class _Local:
-    """One stack's part: of each cluster Q, J, P, W, and A_k and Y_k of each parameter of φ."""
+    """Clusters of one kind: of each Q, J, P, W, and A_k and Y_k of each parameter of φ."""
 
-    stack: Stack
+    kind: Kind
     Q: np.ndarray
     J: np.ndarray
     P: np.ndarray
@@ -70,21 +70,20 @@ class JointDerivatives:
         inner, r = self.solution.inner, self.rows.Z.shape[1]
         found = []
         for part in inner.parts:
-            stack = part.stack
-            shape = (stack.J, stack.n, -1)
-            Zt = inner.G[stack.rows, : stack.r].reshape(shape).transpose(0, 2, 1)
+            kind = part.kind
+            Z, p1 = inner.G[:, : kind.r], inner.G.shape[1] - r
             Q = np.matmul(part.q, part.q.transpose(0, 2, 1))
-            A = [np.matmul(Zt, F[stack.rows, : stack.r].reshape(shape)) for F in self._moved]
-            Y = [np.matmul(Zt, F[stack.rows, r:].reshape(shape)) for F in self._moved]
+            A = [kind.cross(Z, F[:, : kind.r]) for F in self._moved]
+            Y = [kind.cross(Z, F[:, r:]) for F in self._moved]
             found.append(
                 _Local(
-                    stack,
+                    kind,
                     Q,
-                    np.eye(stack.r) - np.matmul(Q, part.A),
+                    np.eye(kind.r) - np.matmul(Q, part.A),
                     _shrunk(part.A, part.Lambda),
-                    np.matmul(Zt, inner.U[stack.rows, r:].reshape(shape)),
-                    np.array(A).reshape(-1, stack.J, stack.r, stack.r),
-                    np.array(Y).reshape(-1, stack.J, stack.r, inner.G.shape[1] - r),
+                    kind.cross(Z, inner.U[:, r:]),
+                    np.array(A).reshape(-1, kind.J, kind.r, kind.r),
+                    np.array(Y).reshape(-1, kind.J, kind.r, p1),
                 )
             )
         return found
@@ -96,7 +95,7 @@ class JointDerivatives:
         E = inner.G[:, r:]
         logdet = inner.noise.slope.copy()
         for local in self._locals:
-            logdet += np.einsum("jab,kjab->k", local.Q, local.A)
+            logdet += local.A.reshape(len(logdet), local.Q.size) @ local.Q.ravel()
         S = np.array([E.T @ F[:, r:] for F in self._moved]).reshape(len(logdet), E.shape[1], E.shape[1])
         return logdet, 0.5 * (S + S.transpose(0, 2, 1))
 
@@ -108,15 +107,15 @@ class JointDerivatives:
         out = np.zeros((self.columns + len(logdet),) * 2)
         for local in self._locals:
             WK = np.matmul(local.W, kappa)
-            self._gather(local.stack, local.P - np.matmul(WK, WK.transpose(0, 2, 1)), out)
+            self._gather(local.kind, local.P - np.matmul(WK, WK.transpose(0, 2, 1)), out)
         at = np.arange(self.columns, len(out))
         out[at, at] = logdet + np.tensordot(S, kappa @ kappa.T)
         return 0.5 * (out + out.T)
 
-    def _gather(self, stack: Stack, full: np.ndarray, out: np.ndarray) -> None:
+    def _gather(self, kind: Kind, full: np.ndarray, out: np.ndarray) -> None:
         """Add the diagonal blocks of every level of (J, r, r) matrices to those of their factors."""
         total, i, a = full.sum(axis=0), 0, 0
-        for count, width in zip(stack.counts, self.rows.widths, strict=True):
+        for count, width in zip(kind.counts, self.rows.widths, strict=True):
             for _ in range(count):
                 out[a : a + width, a : a + width] += total[i : i + width, i : i + width]
                 i += width
@@ -127,10 +126,10 @@ class JointDerivatives:
         R = self.columns
         return dT[:, :R, :R], np.diagonal(dT, axis1=1, axis2=2)[:, R:]
 
-    def _spread(self, stack: Stack, D: np.ndarray) -> np.ndarray:
+    def _spread(self, kind: Kind, D: np.ndarray) -> np.ndarray:
         """Directions of a whole cluster's T, shape (m, r, r)."""
-        out, i, a = np.zeros((len(D), stack.r, stack.r)), 0, 0
-        for count, width in zip(stack.counts, self.rows.widths, strict=True):
+        out, i, a = np.zeros((len(D), kind.r, kind.r)), 0, 0
+        for count, width in zip(kind.counts, self.rows.widths, strict=True):
             for _ in range(count):
                 out[:, i : i + width, i : i + width] = D[:, a : a + width, a : a + width]
                 i += width
@@ -142,9 +141,8 @@ class JointDerivatives:
         D, dphi = self._split(dT)
         out = np.tensordot(dphi, self._slopes[1], 1)
         for local in self._locals:
-            W = local.W
-            DW = np.matmul(self._spread(local.stack, D)[:, None], W)
-            out -= np.einsum("jai,mjak->mik", W, DW, optimize=True)
+            DW = np.matmul(self._spread(local.kind, D)[:, None], local.W)
+            out -= np.matmul(_flat(local.W).T, DW.reshape(len(D), len(_flat(local.W)), DW.shape[3]))
         return 0.5 * (out + out.transpose(0, 2, 1))
 
     def bends(self, dT: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -152,9 +150,9 @@ class JointDerivatives:
         D, dphi = self._split(dT)
         logdet, S = self._phi_bends
         logdet = dphi @ logdet @ dphi.T
-        S = np.einsum("mk,klij,nl->mnij", dphi, S, dphi, optimize=True)
+        S = np.tensordot(dphi, np.tensordot(dphi, S, axes=(1, 1)), axes=(1, 1))
         for local in self._locals:
-            spread = self._spread(local.stack, D)
+            spread = self._spread(local.kind, D)
             own, mixed = _own_bends(local, spread), _mixed_bends(local, spread, dphi)
             logdet += own[0] + mixed[0] + mixed[0].T
             S += own[1] + mixed[1] + mixed[1].transpose(1, 0, 2, 3)
@@ -171,8 +169,8 @@ class JointDerivatives:
         S = together[..., :-1].reshape(*logdet.shape, k, k)
         for local in self._locals:
             QA = np.matmul(local.Q, local.A)
-            logdet = logdet - np.einsum("kjab,ljba->kl", QA, QA, optimize=True)
-            half = np.einsum("kjai,ljac->klic", local.Y, np.matmul(local.Q, local.Y), optimize=True)
+            logdet = logdet - _pairs(QA, QA)
+            half = _products(local.Y, np.matmul(local.Q, local.Y))
             S = S - half - half.transpose(1, 0, 2, 3)
         return 0.5 * (logdet + logdet.T), 0.25 * _symmetric(S)
 
@@ -187,9 +185,8 @@ class JointDerivatives:
             out = np.zeros((len(whole), w + whole.shape[1] - r))
             out[:, w:] = whole[:, r:]
             for part in inner.parts:
-                stack = part.stack
-                Z = whole[stack.rows, : stack.r].reshape(stack.J, stack.n, stack.r)
-                out[stack.rows, : part.q.shape[2]] = np.matmul(Z, part.q).reshape(stack.J * stack.n, part.q.shape[2])
+                for rows, Zq in part.kind.times(whole[:, : part.kind.r], part.q):
+                    out[rows, : Zq.shape[1]] = Zq
             found.append(out)
         return found[0], found[1], w
 
@@ -206,7 +203,7 @@ class JointDerivatives:
         if s.reml and p:
             SE = np.matmul(s.S_inverse, first[:, :p, :p])
             value += np.tensordot(S[:, :, :p, :p], s.S_inverse)
-            value -= np.einsum("kab,lba->kl", SE, SE)
+            value -= SE.reshape(len(SE), p * p) @ SE.transpose(0, 2, 1).reshape(len(SE), p * p).T
         return 0.5 * (value + value.T)
 
     steering = hessian
@@ -245,20 +242,35 @@ def _symmetric(S: np.ndarray) -> np.ndarray:
 
 def _own_bends(local: _Local, D: np.ndarray) -> tuple[np.ndarray, Any]:
     """In T, T: −Σ tr(PD₁PD₂) and Σ W'(D₁PD₂ + D₂PD₁)W."""
-    PD = np.matmul(local.P[:, None], D)
-    logdet = -np.einsum("jmab,jnba->mn", PD, PD, optimize=True)
-    DW = np.matmul(D, local.W[:, None])
-    half = np.einsum("jmai,jnak->mnik", DW, np.matmul(local.P[:, None], DW), optimize=True)
-    return logdet, half + half.swapaxes(2, 3)
+    PD = np.matmul(local.P, D[:, None])
+    DW = np.matmul(D[:, None], local.W)
+    half = _products(DW, np.matmul(local.P, DW))
+    return -_pairs(PD, PD), half + half.swapaxes(2, 3)
 
 
 def _mixed_bends(local: _Local, D: np.ndarray, dphi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """In φ, T: Σ tr(J'A_kJD) and −Σ (W'DJ'Y_k + Y_k'JDW), φ along the first index."""
-    J = local.J
-    A = np.matmul(J.transpose(0, 2, 1), np.matmul(local.A, J)).sum(axis=1)
+    Jt = local.J.transpose(0, 2, 1)
+    A = np.matmul(Jt, np.matmul(local.A, local.J)).sum(axis=1)
     logdet = dphi @ np.tensordot(A, D, axes=((1, 2), (1, 2)))
-    JY = np.matmul(J.transpose(0, 2, 1), local.Y)
-    DW = np.matmul(D, local.W[:, None])
-    half = np.einsum("kjai,jnac->knic", JY, DW, optimize=True)
-    half = np.tensordot(dphi, half, 1)
+    half = np.tensordot(dphi, _products(np.matmul(Jt, local.Y), np.matmul(D[:, None], local.W)), 1)
     return logdet, -(half + half.swapaxes(2, 3))
+
+
+def _flat(a: np.ndarray) -> np.ndarray:
+    """Matrices (J, r, i) one below the other."""
+    return a.reshape(a.shape[0] * a.shape[1], a.shape[2])
+
+
+def _pairs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Σ tr(a_k b_l) of matrices (k, J, r, r) and (l, J, r, r), shape (k, l)."""
+    (k, J, r, _), l = a.shape, len(b)
+    return a.reshape(k, J * r * r) @ b.transpose(0, 1, 3, 2).reshape(l, J * r * r).T
+
+
+def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Σ a_k'b_l of matrices (k, J, r, i) and (l, J, r, c), shape (k, l, i, c)."""
+    (k, J, r, i), (l, _, _, c) = a.shape, b.shape
+    left = a.transpose(0, 3, 1, 2).reshape(k * i, J * r)
+    right = b.transpose(1, 2, 0, 3).reshape(J * r, l * c)
+    return (left @ right).reshape(k, i, l, c).transpose(0, 2, 1, 3)

@@ -35,6 +35,8 @@ INDEPENDENT = _Independent()
 
 # How near to its bounds a correlation is looked for, against half of what lies between them: there R is singular.
 _INSIDE = 1e-7
+# A share of nothing, so that its logit is a number; and what is nothing at the end of a search.
+_NO_SHARE, _SNAPPED = 1e-9, 1e-7
 
 
 class ResidualForm:
@@ -56,9 +58,13 @@ class ResidualForm:
         self._names = tuple(residual.names)
         self.n_theta = len(self._parameters)
         low, high = self._each("low"), self._each("high")
-        is_open, is_log = (np.array([p.measure == m for p in self._parameters], dtype=bool) for m in ("open", "log"))
+        is_open, is_log, is_share = (
+            np.array([p.measure == m for p in self._parameters], dtype=bool) for m in ("open", "log", "share")
+        )
         self._unit = np.ones(self.n_theta) if natural else self._each("unit")
-        self._log, self._between = is_log & (not natural), is_open & (not natural)
+        self._log, self._between, self._share = (
+            which & (not natural) for which in (is_log, is_open, is_share)
+        )
         # what the maps of the other parameters are given, so that each is a number
         self._middle, self._half = np.zeros(self.n_theta), np.ones(self.n_theta)
         self._middle[is_open] = 0.5 * (low[is_open] + high[is_open])
@@ -75,21 +81,27 @@ class ResidualForm:
         psi = np.asarray(psi, dtype=float)
         between = self._middle + self._half * np.tanh(np.where(self._between, psi, 0.0))
         log = np.exp(np.where(self._log, psi, 0.0))
-        return np.where(self._log, log, np.where(self._between, between, psi * self._unit))
+        rest = np.where(self._share, np.maximum(_logistic(psi, self._share) - _NO_SHARE, 0.0), psi * self._unit)
+        return np.where(self._log, log, np.where(self._between, between, rest))
 
     def working_of(self, phi: np.ndarray) -> np.ndarray:
         """ψ of φ, shape (m,)."""
         phi = np.asarray(phi, dtype=float)
         between = np.arctanh(np.where(self._between, (phi - self._middle) / self._half, 0.0))
         log = np.log(np.where(self._log, phi, 1.0))
-        return np.where(self._log, log, np.where(self._between, between, phi / self._unit))
+        share = np.where(self._share, phi + _NO_SHARE, 0.5)
+        rest = np.where(self._share, np.log(share / (1.0 - share)), phi / self._unit)
+        return np.where(self._log, log, np.where(self._between, between, rest))
 
     def _slopes(self, psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First and second derivative of each φ in its ψ."""
         phi = self.natural(psi)
         tanh = np.tanh(np.where(self._between, psi, 0.0))
-        first = np.where(self._log, phi, np.where(self._between, self._half * (1.0 - tanh**2), self._unit))
-        return first, np.where(self._log, phi, -2.0 * tanh * first * self._between)
+        share = _logistic(psi, self._share)
+        rest = np.where(self._share, share * (1.0 - share), self._unit)
+        first = np.where(self._log, phi, np.where(self._between, self._half * (1.0 - tanh**2), rest))
+        bent = np.where(self._between, -2.0 * tanh * first, np.where(self._share, first * (1.0 - 2.0 * share), 0.0))
+        return first, np.where(self._log, phi, bent)
 
     def factor(self, psi: np.ndarray) -> np.ndarray:
         """φ on a diagonal, shape (m, m)."""
@@ -144,12 +156,9 @@ class ResidualForm:
         return [self._inside(np.array([p.others[i % 7] for p in self._parameters])) for i in range(len(sizes))]
 
     def scattered(self, rng: np.random.Generator) -> np.ndarray:
-        """ψ at random, about independent residuals of equal variance; a nugget and a range anywhere."""
-        spread = self._each("spread")
-        anywhere = self.lower + rng.uniform(0.02, 0.8, self.n_theta) * np.where(spread > 0, 0.0, self.upper - self.lower)
+        """ψ at random, about one or another start in each parameter."""
         near = self._inside([p.others[int(rng.integers(7))] for p in self._parameters])
-        psi = np.where(spread > 0, near + rng.normal(0.0, spread), anywhere)
-        return np.clip(psi, self.lower, self.upper)
+        return np.clip(near + rng.normal(0.0, self._each("spread")), self.lower, self.upper)
 
     def _inside(self, phi: Sequence[float] | np.ndarray) -> np.ndarray:
         """ψ of φ, or of the nearest that is between the bounds."""
@@ -164,12 +173,14 @@ class ResidualForm:
         return self._inside(self._each("generic") * (1.0 + 0.05 * np.arange(self.n_theta) / max(self.n_theta, 4)))
 
     def inert(self, psi: np.ndarray) -> np.ndarray:
-        """No parameter."""
-        return np.zeros(self.n_theta, dtype=bool)
+        """A range beside a nugget that leaves no correlation."""
+        whole = self._share & (self.on_bound(psi) > 0)
+        return np.append(whole[1:], False) if self.n_theta else whole
 
     def snap(self, psi: np.ndarray) -> np.ndarray:
         """ψ, on a bound where it is there to rounding."""
-        return np.clip(psi, self.lower, self.upper)
+        psi = np.clip(psi, self.lower, self.upper)
+        return np.where(self._share & (self.natural(psi) < _SNAPPED), self.lower, psi)
 
     def on_bound(self, psi: np.ndarray) -> np.ndarray:
         """−1 on a lower bound, 1 on an upper one, else 0."""
@@ -184,6 +195,10 @@ class ResidualForm:
     def run_off(self, psi: np.ndarray) -> list[int]:
         """Ratios and constants that have run off to zero or infinity."""
         return [k for k, p in enumerate(self._parameters) if p.can_run_off and abs(psi[k]) >= FAR - 1.0]
+
+
+def _logistic(psi: np.ndarray, which: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-np.where(which, psi, 0.0)))
 
 
 class ResidualTerm(Term):

@@ -24,7 +24,8 @@ class Parameter:
     low, high : float
         Its ends.
     measure : str
-        ``open`` between ends at which R is singular, ``log`` for what is positive, ``linear``.
+        ``open`` between ends at which R is singular, ``log`` for what is positive, ``share`` for what may be zero but is
+        searched by its logit, ``linear``.
     start : float
         Of residuals that are all but independent with equal variances.
     others : tuple of float, length 7
@@ -34,7 +35,7 @@ class Parameter:
     unit : float
         Of linear ones, a step of some effect.
     spread : float
-        How far, as the search measures it, starts at random lie from `start`; zero for anywhere between its ends.
+        How far, as the search measures it, starts at random lie from one of `others`.
     can_run_off : bool
         Whether its ends stand for zero and infinity.
     """
@@ -48,6 +49,10 @@ class Parameter:
     unit: float = 1.0
     spread: float = 0.7
     can_run_off: bool = False
+
+
+# Beside a range that grows without end a nugget vanishes in proportion: by logarithms both do so along a line.
+_NUGGET = Parameter(0.0, 1.0 - 1e-7, "share", 0.1, (0.1, 0.3, 0.05, 0.6, 0.2, 0.4, 0.02), 0.2, spread=1.5)
 
 
 def parameters_of(residual: Any) -> tuple[Parameter, ...]:
@@ -73,9 +78,7 @@ def _of_correlation(c: Any) -> list[Parameter]:
         return [_correlation(-1.0)] * (len(c.occasions) * (len(c.occasions) - 1) // 2)
     if c.kind == "arma":
         return _autoregressive(c.order[0]) + _moving(c.order[1])
-    return [_range(c), Parameter(0.0, 1.0 - 1e-7, "linear", 0.1, (0.1, 0.3, 0.05, 0.6, 0.2, 0.4, 0.02), 0.2, spread=0)][
-        : 1 + c.nugget
-    ]
+    return [_range(c), _NUGGET] if c.nugget else [_range(c)]
 
 
 def _of_variance(part: Any) -> list[Parameter]:
@@ -111,7 +114,7 @@ def _autoregressive(p: int) -> list[Parameter]:
 
 
 def _moving(q: int) -> list[Parameter]:
-    """A moving average may lie on the ends of what is invertible; its starts are those of an autoregression, mirrored."""
+    """A moving average may lie on the ends of what is invertible; its starts are an autoregression's, mirrored."""
     if q == 1:
         return [Parameter(-1.0, 1.0, "linear", 0.0, (-0.3, 0.4, 0.3, -0.6, 0.0, 0.2, -0.1), 0.35, spread=0.4)]
     starts = -np.array([_from_partial(_partial(i, q)) for i in range(7)]).reshape(7, q)

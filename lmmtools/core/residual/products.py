@@ -19,7 +19,7 @@ import numpy as np
 
 from lmmtools.core.identify import Gram
 from lmmtools.core.modes import Spherical
-from lmmtools.core.residual.clusters import Grouping, Rows, Stack, rows_of
+from lmmtools.core.residual.clusters import Grouping, Kind, Rows, Stack, rows_of
 from lmmtools.core.residual.derivatives import JointDerivatives
 from lmmtools.core.residual.noise import Noise, NoiseAt, noise_of
 from lmmtools.core.solution import Products, Solution, profile
@@ -29,11 +29,11 @@ __all__ = ["Inner", "Solved", "Structured", "structured_products"]
 
 @dataclass(frozen=True)
 class Solved:
-    """What one stack of clusters keeps of a solution.
+    """What clusters of one kind keep of a solution.
 
     Attributes
     ----------
-    stack : Stack
+    kind : Kind
     Lambda : ndarray, shape (r, w)
         Of a whole cluster.
     q : ndarray, shape (J, r, w)
@@ -42,7 +42,7 @@ class Solved:
     B : ndarray, shape (J, r, p + 1)
     """
 
-    stack: Stack
+    kind: Kind
     Lambda: np.ndarray
     q: np.ndarray
     A: np.ndarray
@@ -129,39 +129,37 @@ class Structured:
         logdet, S, parts = at.logdet, np.zeros((self.p + 1,) * 2), []
         if U is G:  # the correlation is the identity
             U = G.copy()
-        for stack in self.rows.stacks if r else ():
-            part, half, root = self._solve_stack(stack, Lambda, G, U)
+        for kind in self.rows.kinds:
+            part, half, root = self._solve_kind(kind, Lambda, G, U)
             parts.append(part)
             modes = np.matmul(root.transpose(0, 2, 1), half).reshape(-1, self.p + 1)
             S += modes.T @ modes
             logdet -= 2.0 * float(np.log(np.diagonal(root, axis1=1, axis2=2)).sum())
-            Z = G[stack.rows, : stack.r].reshape(stack.J, stack.n, stack.r)
-            G[stack.rows, r:] -= np.matmul(Z, np.matmul(part.q, half)).reshape(-1, self.p + 1)
+            for rows, fitted in kind.times(G[:, : kind.r], np.matmul(part.q, half)):
+                G[rows, r:] -= fitted
         if parts:
             U[:, r:] = at.inverse(np.ascontiguousarray(G[:, r:]))
         S += G[:, r:].T @ U[:, r:]
         return profile(0.5 * (S + S.T), self.n, logdet, reml=reml, inner=Inner(at, G, U, tuple(parts)))
 
-    def _solve_stack(
-        self, stack: Stack, Lambda: np.ndarray, G: np.ndarray, U: np.ndarray
+    def _solve_kind(
+        self, kind: Kind, Lambda: np.ndarray, G: np.ndarray, U: np.ndarray
     ) -> tuple[Solved, np.ndarray, np.ndarray]:
-        """What to keep of a stack, M^(−1/2)Λ'B and M^(−1/2), lower triangular."""
-        shape, r = (stack.J, stack.n, -1), self.rows.Z.shape[1]
-        Z = G[stack.rows, : stack.r].reshape(shape)
-        A = np.matmul(Z.transpose(0, 2, 1), U[stack.rows, : stack.r].reshape(shape))
-        B = np.matmul(Z.transpose(0, 2, 1), U[stack.rows, r:].reshape(shape))
-        L = self.spread(stack, Lambda)
+        """What to keep of clusters of a kind, M^(−1/2)Λ'B and M^(−1/2), lower triangular."""
+        r, Z = self.rows.Z.shape[1], G[:, : kind.r]
+        A, B = kind.cross(Z, U[:, : kind.r]), kind.cross(Z, U[:, r:])
+        L = self.spread(kind, Lambda)
         M = np.eye(L.shape[1]) + np.matmul(L.T, np.matmul(A, L))
-        root = np.linalg.solve(np.linalg.cholesky(M), np.eye(L.shape[1]))
+        root = np.linalg.inv(np.linalg.cholesky(M))
         q = np.matmul(L, root.transpose(0, 2, 1))
-        return Solved(stack, L, q, A, B), np.matmul(q.transpose(0, 2, 1), B), root
+        return Solved(kind, L, q, A, B), np.matmul(q.transpose(0, 2, 1), B), root
 
-    def spread(self, stack: Stack, Lambda: np.ndarray, widths: Sequence[int] | None = None) -> np.ndarray:
+    def spread(self, kind: Kind | Stack, Lambda: np.ndarray, widths: Sequence[int] | None = None) -> np.ndarray:
         """Λ of a whole cluster, shape (r, w), from Λ̃; each factor's columns by `widths`, else those not zero."""
         blocks = self._blocks(Lambda, widths)
-        out = np.zeros((stack.r, sum(c * b.shape[1] for c, b in zip(stack.counts, blocks, strict=True))))
+        out = np.zeros((kind.r, sum(c * b.shape[1] for c, b in zip(kind.counts, blocks, strict=True))))
         i = j = 0
-        for count, block in zip(stack.counts, blocks, strict=True):
+        for count, block in zip(kind.counts, blocks, strict=True):
             a, b = block.shape
             for _ in range(count):
                 out[i : i + a, j : j + b] = block
@@ -207,11 +205,11 @@ class Structured:
         known = [np.zeros((f.vectors * w, f.vectors * w)) if f.root is not None else None
                  for f, w in zip(self.factors, widths, strict=True)]  # fmt: skip
         for part in solution.inner.parts:
-            L = self.spread(part.stack, Lambda, widths)
+            L = self.spread(part.kind, Lambda, widths)
             inverse = np.linalg.inv(np.eye(L.shape[1]) + np.matmul(L.T, np.matmul(part.A, L)))
             modes = np.matmul(inverse, np.matmul(L.T, part.B))
             j = 0
-            for k, (w, count, places) in enumerate(zip(widths, part.stack.counts, part.stack.places, strict=True)):
+            for k, (w, count, places) in enumerate(zip(widths, part.kind.counts, part.kind.places, strict=True)):
                 if known[k] is not None:
                     known[k][:] = inverse[0, j : j + count * w, j : j + count * w]
                 for i in range(count):
@@ -231,25 +229,25 @@ class Structured:
         widths = [s.shape[1] for s, _ in rows]
         value = np.zeros(len(rows[0][1]))
         for part in solution.inner.parts:
-            L = self.spread(part.stack, Lambda, widths)
+            L = self.spread(part.kind, Lambda, widths)
             inverse = np.linalg.inv(np.eye(L.shape[1]) + np.matmul(L.T, np.matmul(part.A, L)))
-            value += self._variance_in(part.stack, inverse, widths, rows)
+            value += self._variance_in(part.kind, inverse, widths, rows)
         return value
 
     def _variance_in(
-        self, stack: Stack, inverse: np.ndarray, widths: Sequence[int], rows: list[tuple[np.ndarray, np.ndarray]]
+        self, kind: Kind, inverse: np.ndarray, widths: Sequence[int], rows: list[tuple[np.ndarray, np.ndarray]]
     ) -> np.ndarray:
-        """s'M⁻¹s over the clusters of one stack, a row having a part in as many clusters as its levels stand in."""
+        """s'M⁻¹s over the clusters of one kind, a row having a part in as many clusters as its levels stand in."""
         clusters, s = [], []
         for k, (own, codes) in enumerate(rows):
-            f, w, count = self.factors[k], widths[k], stack.counts[k]
+            f, w, count = self.factors[k], widths[k], kind.counts[k]
             mine = np.zeros((len(codes), count * w))
             if f.root is not None:
                 cluster = np.where(codes >= 0, 0, -1)
                 mine[:] = (f.root[codes][:, :, None] * own[:, None]).reshape(len(codes), -1) * (codes >= 0)[:, None]
             else:
                 where = np.full((f.levels + 1, 2), -1)
-                where[stack.places[k].ravel()] = np.argwhere(np.ones_like(stack.places[k], dtype=bool))
+                where[kind.places[k].ravel()] = np.argwhere(np.ones_like(kind.places[k], dtype=bool))
                 cluster, at = where[codes].T
                 inside = np.flatnonzero(cluster >= 0)
                 mine[inside[:, None], at[inside, None] * w + np.arange(w)] = own[inside]

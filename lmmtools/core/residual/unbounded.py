@@ -35,10 +35,16 @@ def refuse_unbounded(criterion: Any, psi: np.ndarray) -> None:
     if off := form.run_off(psi):
         name, value = residual.names[off[0]], phi[off[0]]
         what = "zero" if value < 1.0 else "infinity"
+        why = (
+            "the power adds to few rows what it takes from none, and the data do not determine the two: use varpower, "
+            "varexp or varident instead."
+            if ".const" in name
+            else "the model meets some rows exactly, so their standard deviation can be zero and the likelihood has no "
+            "maximum. Merge levels, leave out fixed or random effects, or use another variance function."
+        )
         raise ModelError(
             f"`{name}` of `{residual.text}` runs off to {what} (it has reached {value:.1g}) while the criterion falls: "
-            "the model meets some rows exactly, so their standard deviation can be zero and the likelihood has no "
-            "maximum. Merge levels, leave out fixed or random effects, or use another variance function."
+            + why
         )
     c = residual.correlation
     if c is None or c.kind not in ("us", "toep"):
@@ -50,6 +56,6 @@ def refuse_unbounded(criterion: Any, psi: np.ndarray) -> None:
             f"the correlation matrix of `{c.label}` becomes singular (its smallest eigenvalue has reached "
             f"{smallest:.1g}) while the criterion falls: the residuals of the {int(c.codes.max()) + 1} groups of "
             f"`{c.group}` are too few for {len(c.occasions)} occasions, or one occasion is a combination of others, "
-            "and the likelihood has no maximum. Use a structure with fewer parameters, such as toep, ar1 or cs, or fewer "
-            "occasions."
+            "and the likelihood has no maximum. Use a structure with fewer parameters, such as toep, ar1 or cs, or "
+            "fewer occasions."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,15 @@ __all__ = ["adhoc_study"]
 
 
 def adhoc_study(
-    data: str, formulas: Sequence[str], *, ml: bool = False, filter: str = "", folder: Path | None = None
+    data: str,
+    formulas: Sequence[str],
+    *,
+    ml: bool = False,
+    filter: str = "",
+    residuals: Sequence[str] = (),
+    folder: Path | None = None,
 ) -> tuple[Study, Found]:
-    """Return the study that a request asks for: one run for each formula, and a comparison of two or more.
+    """Return the study that a request asks for: one run for each model, and a comparison of two or more.
 
     Parameters
     ----------
@@ -30,6 +37,8 @@ def adhoc_study(
         Maximum likelihood instead of REML.
     filter : str
         The rows used.
+    residuals : sequence of str
+        Structures of the residuals; each formula is fitted with each.
     folder : Path, optional
         Where the path of a file starts; the working folder if left out.
 
@@ -48,8 +57,8 @@ def adhoc_study(
 
     if not formulas:
         raise StudyError("--data needs a model: add --formula 'y ~ x + (x | g)', once for each. Nothing was run.")
-    _refuse_bytes({"--data": [data], "--formula": formulas, "--filter": [filter]})
-    models = list(dict.fromkeys(formulas))
+    _refuse_bytes({"--data": [data], "--formula": formulas, "--filter": [filter], "--residual": residuals})
+    models = list(dict.fromkeys(product(formulas, residuals or [""])))
     shipped = data in list_datasets().index
     name = data if shipped else _stem(data)
     dataset: dict[str, Any] = {
@@ -59,9 +68,10 @@ def adhoc_study(
             {
                 "name": f"model {number}" if len(models) > 1 else "model",
                 "formula": formula,
-                "title": f"{name}: {formula}",
+                "title": f"{name}: {formula}{f', residuals {residual}' if residual else ''}",
+                **({"residual": residual} if residual else {}),
             }
-            for number, formula in enumerate(models, start=1)
+            for number, (formula, residual) in enumerate(models, start=1)
         ],
         "compare": len(models) > 1,
     }
@@ -88,11 +98,13 @@ def _stem(data: str) -> str:
     return name.removesuffix(".gz").rpartition(".")[0] or name or "data"
 
 
-def _option(mistake: Mistake, models: Sequence[str]) -> str:
+def _option(mistake: Mistake, models: Sequence[tuple[str, str]]) -> str:
     """Return the option that a mistake is in."""
     match mistake.path:
         case ("datasets", 0, "variants", int(number), "formula"):
-            return f"--formula {models[number]!r}" if len(models) > 1 else "--formula"
+            return f"--formula {models[number][0]!r}" if len({one for one, _ in models}) > 1 else "--formula"
+        case ("datasets", 0, "variants", int(number), "residual"):
+            return f"--residual {models[number][1]!r}" if len({one for _, one in models}) > 1 else "--residual"
         case ("datasets", 0, "filter"):
             return "--filter"
         case ("datasets", 0, "file" | "name"):

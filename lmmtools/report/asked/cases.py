@@ -85,6 +85,18 @@ class Case:
         return {name: value for _, table in self.all_of("parameters") for name, value in table.items()}
 
     @property
+    def residual(self) -> str:
+        """The structure of the residuals; empty for none."""
+        return self.setting("residual").strip()
+
+    @property
+    def residuals(self) -> list[str]:
+        """The structure of each model's residuals."""
+        if self.variant.residuals is not UNSET:
+            return list(self.variant.residuals)
+        return [self.residual] * len(self.formulas)
+
+    @property
     def formulas(self) -> list[str]:
         """Its models."""
         if self.variant.formulas is not UNSET:
@@ -152,15 +164,17 @@ def _exploration(study: Study, place: int, dataset: Dataset, models: list[Case])
 
 
 def _comparison(study: Study, place: int, dataset: Dataset, models: list[Case]) -> Case:
-    """Return the comparison of a data set's models; equal formulas are one model."""
-    own: dict[str, Case] = {}
+    """Return the comparison of a data set's models; equal formulas with equal residuals are one model."""
+    own: dict[tuple[str, str], Case] = {}
     for case in models:
         if case.variant.formula is not UNSET:
-            own.setdefault(case.variant.formula, case)
+            own.setdefault((case.variant.formula, case.residual), case)
     variant = Variant(
         name="comparison",
         notebook=COMPARISON,
-        formulas=list(own),
+        formulas=[formula for formula, _ in own],
+        residual="",
+        residuals=[residual for _, residual in own] if any(residual for _, residual in own) else UNSET,
         names=[case.variant.name for case in own.values()],
         title=f"{dataset.name}: models compared",
         # All have the same of these two.

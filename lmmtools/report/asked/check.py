@@ -99,22 +99,28 @@ def _of_notebook(case: Case, notebook: Notebook, name: str) -> Iterator[Mistake]
     if "dataset" not in notebook:
         keys = [place for place, _ in case.all_of("notebook")] or [("notebook",)]
         yield Mistake(keys[-1], f"{name} has no parameter dataset, which every run of a study sets")
-    for word in ("formula", "formulas", "names"):
+    for word in ("formula", "formulas", "names", "residuals"):
         value = getattr(variant, word)
         if value is not UNSET and word not in notebook:
             other = {"formula": "formulas", "formulas": "formula"}.get(word, "")
             instead = f'; it takes the key "{other}"' if other and other in notebook else ""
             yield Mistake((*key, word), f"{name} has no parameter {word}{instead}")
-        elif value is UNSET and word in notebook and word != "names" and key[-1] != "explore":
+        elif value is UNSET and word in notebook and word in ("formula", "formulas") and key[-1] != "explore":
             yield Mistake((*key, word), f"missing; {name} needs it")
     if variant.names is not UNSET and variant.formulas is not UNSET and len(variant.names) != len(variant.formulas):
         yield Mistake((*key, "names"), f"{len(variant.names)} names for {len(variant.formulas)} formulas")
+    if variant.residuals is not UNSET and variant.formulas is not UNSET and key[-1] != "compare":
+        if len(variant.residuals) != len(variant.formulas):
+            text = f"{len(variant.residuals)} residual structures for {len(variant.formulas)} formulas"
+            yield Mistake((*key, "residuals"), text)
     names = [] if variant.names is UNSET else variant.names
     if twice := [one for one in dict.fromkeys(names) if names.count(one) > 1]:
         yield Mistake((*key, "names"), f'"{twice[0]}" names more than one model; give each a name of its own')
     for word, places in (("filter", [place for place, _ in case.filters]), ("columns", _columns_key(case))):
         if word not in notebook:
             yield from (Mistake(place, f"{name} has no parameter {word}") for place in places)
+    if case.residual and "residual" not in notebook and key[-1] != "explore":
+        yield Mistake(case.all_of("residual")[-1][0], f"{name} has no parameter residual")
 
 
 def _columns_key(case: Case) -> list[Key]:

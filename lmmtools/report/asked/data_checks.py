@@ -123,7 +123,10 @@ class DataChecks:
         if case.key[-1] in ("compare", "explore"):
             return  # made of formulas that are checked where they stand
         key = (*case.key, "formula")
+        yield from self._of_residuals(case)
+        known = len(case.residuals) == len(case.formulas)
         for number, formula in enumerate(case.formulas):
+            residual = case.residuals[number] if known else case.residual
             where = key if case.variant.formulas is UNSET else (*case.key, "formulas", number)
             try:
                 parsed = parse_formula(formula)
@@ -131,12 +134,30 @@ class DataChecks:
                 yield Mistake(where, str(error))
                 continue
             yield from (Mistake(where, said) for said in self._missing_columns(case, parsed.columns))
-            if not parsed.random and case.notebook in _FITTING:
-                yield Mistake(where, f"{formula} has no random effects; add at least one, such as (1 | group)")
+            if not (parsed.random or residual or any(case.residuals)) and case.notebook in _FITTING:
+                text = f"{formula} has no random effects; add at least one, such as (1 | group), or the key residual"
+                yield Mistake(where, f'{text}, such as "ar1(time | group)"')
         weights = [(k, table["weights"]) for k, table in case.all_of("parameters") if "weights" in table]
         for place, name in weights[-1:] if case.notebook in _FITTING else ():
             if isinstance(name, str) and name:
                 yield from (Mistake((*place, "weights"), said) for said in self._missing_columns(case, [name]))
+
+    def _of_residuals(self, case: Case) -> Iterator[Mistake]:
+        """Read the structures of the residuals, and look for their columns."""
+        from lmmtools import FormulaError, parse_residual
+
+        given = [(key, text) for key, text in case.all_of("residual") if text.strip()][-1:] if case.residual else []
+        if case.variant.residuals is not UNSET:
+            given = [((*case.key, "residuals", i), text) for i, text in enumerate(case.variant.residuals)]
+        for where, text in given:
+            if not text.strip():
+                continue
+            try:
+                parsed = parse_residual(text)
+            except FormulaError as error:
+                yield Mistake(where, str(error))
+                continue
+            yield from (Mistake(where, said) for said in self._missing_columns(case, parsed.columns))
 
     def _missing_columns(self, case: Case, names: Iterable[str]) -> Iterator[str]:
         frame = self._frames[case.place]

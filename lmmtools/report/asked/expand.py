@@ -28,7 +28,8 @@ class Run:
         The stem of every file it leaves.
     notebook : Path
     dataset, variant, formula, method, title : str
-        ``formula`` joins several by ``;``; ``method`` is empty for a notebook that has no choice of method.
+        ``formula`` joins several by ``;``, each with its residual structure; ``method`` is empty for a notebook that
+        has no choice of method.
     parameters : tuple of (Parameter, object, bool)
         All parameters of the notebook in its order, each with its value and whether the study sets it.
     timeout : float
@@ -102,6 +103,8 @@ def _run(study: Study, found: Found, case: Case, method: str) -> Run:
         "formula": case.variant.formula,
         "formulas": case.variant.formulas,
         "names": case.variant.names,
+        "residual": case.residual,
+        "residuals": case.variant.residuals,
         "reml": method == "REML" if method else UNSET,
         "title": title,
         "focal": focal,
@@ -114,7 +117,7 @@ def _run(study: Study, found: Found, case: Case, method: str) -> Run:
         notebook=notebook.path,
         dataset=case.dataset.name,
         variant=case.variant.name,
-        formula="; ".join(case.formulas),
+        formula=_models(case),
         method=method,
         title=title,
         parameters=tuple((one, given.get(one.name, one.default), one.name in given) for one in notebook.parameters),
@@ -124,6 +127,13 @@ def _run(study: Study, found: Found, case: Case, method: str) -> Run:
         outputs=tuple(dict.fromkeys(case.setting("outputs", ("html", "pdf")))),
         templates=dict(found.templates),
     )
+
+
+def _models(case: Case) -> str:
+    """Return the models of a case, each with its residual structure if it has one."""
+    residuals = case.residuals if len(case.residuals) == len(case.formulas) else [""] * len(case.formulas)
+    pairs = zip(case.formulas, residuals, strict=True)
+    return "; ".join(f"{formula}, residuals {residual}" if residual else formula for formula, residual in pairs)
 
 
 def declared(dataset: Dataset) -> dict[str, dict[str, Any]]:

@@ -30,6 +30,8 @@ OWN_KEYS = {
     "formula": "formula",
     "formulas": "formulas",
     "names": "names",
+    "residual": "residual",
+    "residuals": "residuals",
     "reml": "methods",
     "title": "title",
     "focal": "focal",

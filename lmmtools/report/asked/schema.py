@@ -51,6 +51,13 @@ class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             description="The rows used, such as \"age > 8 and Sex in ['Male']\". Filters of all levels hold together."
         ),
     ] = UNSET
+    residual: Annotated[
+        str | UnsetType,
+        Meta(
+            description="The structure of the residuals, such as \"ar1(time | g) * varident(f)\"; empty for "
+            "independent ones of one variance. With it a formula may be without random effects."
+        ),
+    ] = UNSET
     parameters: Annotated[
         dict[str, Value], Meta(description="Further parameters of the notebook; those of all levels are merged.")
     ] = {}
@@ -67,6 +74,10 @@ class Variant(_Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = UNSET
     names: Annotated[
         list[Name] | UnsetType, Meta(description="What the models of formulas are called, one name for each.")
+    ] = UNSET
+    residuals: Annotated[
+        list[str] | UnsetType,
+        Meta(description="The residual structure of each of formulas, where they differ; empty texts for none."),
     ] = UNSET
     title: Annotated[str, Meta(description="The report's title; data set and variant if left out.")] = ""
 

@@ -166,6 +166,7 @@ def _facts(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         ("Models", f"{len(compared)} compared by {numbers['compared_by']}" if compared else ""),
         ("Preferred", preferred),
         ("Model", "" if compared else str(record["formula"] or "")),
+        ("Residuals", str(numbers.get("residual") or "")),
         ("Method", str(record["method"] or "")),
         ("Rows used", f"{numbers['nobs']:,}" if "nobs" in numbers else ""),
         ("Groups", groups),
