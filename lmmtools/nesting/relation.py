@@ -150,7 +150,9 @@ def _as_correlation(design: Any) -> Correlation | None:
 
 def dimension(fit: Any) -> tuple[int, int]:
     """Dimensions of the means and of the covariances, σ² apart, that a model can take."""
-    return len(fit.beta), (fit.working.gram.rank if fit.design.terms else 0) + len(fit.phi)
+    residual = fit.design.residual
+    of_residual = 0 if residual is None else len(residual.names)
+    return len(fit.beta), (fit.working.gram.rank if fit.design.terms else 0) + of_residual
 
 
 def outside(small: Any, large: Any) -> tuple[str, ...]:

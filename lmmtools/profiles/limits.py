@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lmmtools.errors import ModelError
+from lmmtools.profiles.ends import Limit, at_wall, endless, on_bound, on_plateau, word
 from lmmtools.profiles.path import BelowTheFit, Path, Point
 
 __all__ = ["Limit", "curve", "limit"]
@@ -34,25 +35,6 @@ _SHORTENED = 8
 _AT_WALL = 1e-6
 # A profile that has risen by no more than this in ζ, over a tenfold change of the parameter, stays level.
 _LEVEL = 1e-4
-
-
-@dataclass(frozen=True)
-class Limit:
-    """One end of an interval.
-
-    Attributes
-    ----------
-    value : float
-        NaN where none was found.
-    reached : bool
-        Whether ζ reaches the cutoff there; else it is a bound of the parameter, or open.
-    why : str
-        Where not, a clause that says so.
-    """
-
-    value: float
-    reached: bool
-    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,16 +157,16 @@ def limit(path: Path, cutoff: float, side: int, known: tuple[Point, ...] = ()) -
     """
     s = _Side(path, side)
     if s.at_bound:
-        return Limit(path.estimate, False, _on_bound(path, side))
+        return Limit(path.estimate, False, on_bound(path, side))
     nodes = [s.start, *(s.node(p) for p in known if np.sign(p.value - path.estimate) == side)]
     try:
         if path.plateau is not None and path.plateau.zeta < cutoff:
-            return Limit(s.bound, False, _on_plateau(path))
+            return Limit(s.bound, False, on_plateau(path))
         return _search(s, cutoff, nodes)
     except BelowTheFit:
         raise
     except ModelError as error:
-        return Limit(np.nan, False, f"the {_word(side)} limit of {path.name} was not found: {str(error).rstrip('.')}")
+        return Limit(np.nan, False, f"the {word(side)} limit of {path.name} was not found: {str(error).rstrip('.')}")
 
 
 def _search(s: _Side, cutoff: float, nodes: list[_Node]) -> Limit:
@@ -206,9 +188,9 @@ def _search(s: _Side, cutoff: float, nodes: list[_Node]) -> Limit:
         if high is None and t >= s.wall:
             t = 0.5 * (low.t + s.wall)
             if s.wall - low.t <= _AT_WALL * max(1.0, s.wall):
-                return Limit(s.value(low.t), False, _at_wall(s))
+                return Limit(s.value(low.t), False, at_wall(s.path))
         if not np.isfinite(s.value(t)) or abs(s.value(t)) > _FAR * _size(s.path):
-            return Limit(s.side * np.inf, False, _endless(s))
+            return Limit(s.side * np.inf, False, endless(s.path, s.side))
         if high is not None and k % _PATIENCE == _PATIENCE - 1:
             # so slow an end may lie in another minimum's range, found from too far
             seen = s.node(s.path.at(high.point.value, (low.point,)))
@@ -238,7 +220,7 @@ def _search(s: _Side, cutoff: float, nodes: list[_Node]) -> Limit:
             high = node
         if high is not None and abs(high.t - low.t) <= _NARROW * max(1.0, abs(high.t)):
             return Limit(s.value(high.t), True)
-    return Limit(np.nan, False, f"the {_word(s.side)} limit of {s.path.name} was not found")
+    return Limit(np.nan, False, f"the {word(s.side)} limit of {s.path.name} was not found")
 
 
 def _attempt(s: _Side, t: float, nodes: list[_Node], outwards: bool) -> _Node | None:
@@ -294,7 +276,7 @@ def _bound(s: _Side, cutoff: float, low: _Node) -> _Node | Limit:
     node = _on(s, low)
     if node.z >= cutoff:
         return node
-    return Limit(s.bound, False, _on_bound(s.path, s.side))
+    return Limit(s.bound, False, on_bound(s.path, s.side))
 
 
 def _on(s: _Side, low: _Node) -> _Node:
@@ -320,30 +302,6 @@ def _towards_bound(s: _Side, low: _Node) -> _Node:
             return further
         node = further
     return node
-
-
-def _on_bound(path: Path, side: int) -> str:
-    bound = path.low if side < 0 else path.high
-    return f"{path.name} does not reach the cutoff before {bound:g}"
-
-
-def _on_plateau(path: Path) -> str:
-    return (
-        f"{path.name} reaches the cutoff nowhere: where one of its effects does not vary every correlation is as good, "
-        f"and ζ is {path.plateau.zeta:.2f} only"
-    )
-
-
-def _at_wall(s: _Side) -> str:
-    return f"{s.path.name} does not reach the cutoff before the last value that the structure allows"
-
-
-def _endless(s: _Side) -> str:
-    return f"{s.path.name} has no {_word(s.side)} limit: its profile rises too slowly to reach the cutoff"
-
-
-def _word(side: int) -> str:
-    return "lower" if side < 0 else "upper"
 
 
 def _size(path: Path) -> float:

@@ -76,7 +76,7 @@ class Profile(Frame):
         """Units of the parameters profiled, where the data know them."""
         design, found = self.origin.fit.design, {}
         for p in self.origin.parameters:
-            if p.name not in self.names or p.kind == "cor":
+            if p.name not in self.names or p.kind in ("cor", "residual"):
                 continue
             effect = design.terms[p.term].names[p.places[0]] if p.kind == "sd" else "Intercept"
             if p.kind == "coefficient":  # an interaction with indicators has the units of its covariate's slope

@@ -84,7 +84,8 @@ def _residuals(fit: Any) -> list[str]:
         return []
     said = [f"The residuals have {in_words(fit)} [@pinheiro2000]."]
     c = structure.correlation
-    if c is not None and c.kind == "us" and not fit.design.terms:
+    own_sd = any(p.kind == "varident" and set(p.variables) & set(c.variables) for p in structure.variances if c)
+    if c is not None and c.kind == "us" and own_sd and not fit.design.terms:
         said.append(
             "With a covariance of its own for each pair of occasions this is a mixed model for repeated measures, "
             "whose groups may lack occasions [@jennrich1986]."

@@ -35,8 +35,8 @@ INDEPENDENT = _Independent()
 
 # How near to its bounds a correlation is looked for, against half of what lies between them: there R is singular.
 _INSIDE = 1e-7
-# A share of nothing, so that its logit is a number; and what is nothing at the end of a search.
-_NO_SHARE, _SNAPPED = 1e-9, 1e-7
+# A share of nothing, so that its logit is a number.
+_NO_SHARE = 1e-9
 
 
 class ResidualForm:
@@ -58,12 +58,12 @@ class ResidualForm:
         self._names = tuple(residual.names)
         self.n_theta = len(self._parameters)
         low, high = self._each("low"), self._each("high")
-        is_open, is_log, is_share = (
-            np.array([p.measure == m for p in self._parameters], dtype=bool) for m in ("open", "log", "share")
+        is_open, is_log, is_share, is_rate = (
+            np.array([p.measure == m for p in self._parameters], dtype=bool) for m in ("open", "log", "share", "rate")
         )
         self._unit = np.ones(self.n_theta) if natural else self._each("unit")
-        self._log, self._between, self._share = (
-            which & (not natural) for which in (is_log, is_open, is_share)
+        self._log, self._between, self._share, self._rate = (
+            which & (not natural) for which in (is_log, is_open, is_share, is_rate)
         )
         # what the maps of the other parameters are given, so that each is a number
         self._middle, self._half = np.zeros(self.n_theta), np.ones(self.n_theta)
@@ -71,7 +71,8 @@ class ResidualForm:
         self._half[is_open] = 0.5 * (high[is_open] - low[is_open])
         inside = np.where(is_open, _INSIDE * self._half, 0.0)
         self._ends = low + inside, high - inside
-        self.lower, self.upper = (self.working_of(end) for end in self._ends)
+        ends = [self.working_of(end) for end in self._ends]
+        self.lower, self.upper = np.minimum(*ends), np.maximum(*ends)  # a rate falls where its range grows
 
     def _each(self, what: str) -> np.ndarray:
         return np.array([getattr(p, what) for p in self._parameters], dtype=float)
@@ -79,29 +80,43 @@ class ResidualForm:
     def natural(self, psi: np.ndarray) -> np.ndarray:
         """φ, shape (m,)."""
         psi = np.asarray(psi, dtype=float)
-        between = self._middle + self._half * np.tanh(np.where(self._between, psi, 0.0))
-        log = np.exp(np.where(self._log, psi, 0.0))
-        rest = np.where(self._share, np.maximum(_logistic(psi, self._share) - _NO_SHARE, 0.0), psi * self._unit)
-        return np.where(self._log, log, np.where(self._between, between, rest))
+        log = np.exp(np.where(self._log | self._rate, psi, 0.0))
+        return np.select(
+            [self._log, self._rate, self._between, self._share],
+            [
+                log,
+                np.exp(-log),
+                self._middle + self._half * np.tanh(np.where(self._between, psi, 0.0)),
+                np.maximum(_logistic(psi, self._share) - _NO_SHARE, 0.0),
+            ],
+            psi * self._unit,
+        )
 
     def working_of(self, phi: np.ndarray) -> np.ndarray:
         """ψ of φ, shape (m,)."""
         phi = np.asarray(phi, dtype=float)
-        between = np.arctanh(np.where(self._between, (phi - self._middle) / self._half, 0.0))
-        log = np.log(np.where(self._log, phi, 1.0))
         share = np.where(self._share, phi + _NO_SHARE, 0.5)
-        rest = np.where(self._share, np.log(share / (1.0 - share)), phi / self._unit)
-        return np.where(self._log, log, np.where(self._between, between, rest))
+        return np.select(
+            [self._log, self._rate, self._between, self._share],
+            [
+                np.log(np.where(self._log, phi, 1.0)),
+                np.log(-np.log(np.where(self._rate, phi, 0.5))),
+                np.arctanh(np.where(self._between, (phi - self._middle) / self._half, 0.0)),
+                np.log(share / (1.0 - share)),
+            ],
+            phi / self._unit,
+        )
 
     def _slopes(self, psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First and second derivative of each φ in its ψ."""
         phi = self.natural(psi)
-        tanh = np.tanh(np.where(self._between, psi, 0.0))
-        share = _logistic(psi, self._share)
-        rest = np.where(self._share, share * (1.0 - share), self._unit)
-        first = np.where(self._log, phi, np.where(self._between, self._half * (1.0 - tanh**2), rest))
-        bent = np.where(self._between, -2.0 * tanh * first, np.where(self._share, first * (1.0 - 2.0 * share), 0.0))
-        return first, np.where(self._log, phi, bent)
+        tanh, share = np.tanh(np.where(self._between, psi, 0.0)), _logistic(psi, self._share)
+        rate = np.exp(np.where(self._rate, psi, 0.0))
+        open_, part = self._half * (1.0 - tanh**2), share * (1.0 - share)
+        which = [self._log, self._rate, self._between, self._share]
+        first = np.select(which, [phi, -rate * phi, open_, part], self._unit)
+        bent = [phi, rate * phi * (rate - 1.0), -2.0 * tanh * open_, part * (1.0 - 2.0 * share)]
+        return first, np.select(which, bent, 0.0)
 
     def factor(self, psi: np.ndarray) -> np.ndarray:
         """φ on a diagonal, shape (m, m)."""
@@ -173,14 +188,16 @@ class ResidualForm:
         return self._inside(self._each("generic") * (1.0 + 0.05 * np.arange(self.n_theta) / max(self.n_theta, 4)))
 
     def inert(self, psi: np.ndarray) -> np.ndarray:
-        """A range beside a nugget that leaves no correlation."""
-        whole = self._share & (self.on_bound(psi) > 0)
-        return np.append(whole[1:], False) if self.n_theta else whole
+        """A range beside a nugget that leaves no correlation, and a nugget beside a range that leaves none."""
+        side, out = self.on_bound(psi), np.zeros(self.n_theta, dtype=bool)
+        for k in np.flatnonzero([p.measure == "share" for p in self._parameters]):
+            out[k - 1], out[k] = side[k] > 0, side[k - 1] < 0
+        return out
 
     def snap(self, psi: np.ndarray) -> np.ndarray:
-        """ψ, on a bound where it is there to rounding."""
-        psi = np.clip(psi, self.lower, self.upper)
-        return np.where(self._share & (self.natural(psi) < _SNAPPED), self.lower, psi)
+        """ψ, at the lower end of φ where it is as good as there."""
+        psi, low = np.clip(psi, self.lower, self.upper), self.working_of(self._ends[0])
+        return np.where(self.natural(psi) <= self._each("nothing"), low, psi)
 
     def on_bound(self, psi: np.ndarray) -> np.ndarray:
         """−1 on a lower bound, 1 on an upper one, else 0."""

@@ -11,6 +11,10 @@ __all__ = ["FAR", "Parameter", "parameters_of"]
 
 # Logarithms of ratios and constants are looked for up to so much either way.
 FAR = 25.0
+# A correlation that is none, and the least φ whose powers are numbers.
+_NOTHING, _LEAST = 1e-8, 1e-60
+# Distance over range at which a spatial correlation is none.
+_NO_CORRELATION = {"exp": 18.4, "gaus": 4.3, "spher": 1.0, "ratio": 1e4}
 # Partial autocorrelations from which starts of autoregressions and moving averages of higher order are made.
 _PARTIAL = ((0.3, 0.2), (0.7, -0.3), (-0.4, 0.3), (0.9, 0.1), (0.5, 0.5), (0.2, -0.6), (-0.7, -0.3))
 
@@ -24,8 +28,8 @@ class Parameter:
     low, high : float
         Its ends.
     measure : str
-        ``open`` between ends at which R is singular, ``log`` for what is positive, ``share`` for what may be zero but is
-        searched by its logit, ``linear``.
+        ``open`` between ends at which R is singular; ``log`` for what is positive; ``rate`` for a φ = e^(−1/range), by
+        the logarithm of that; ``share`` for what may be zero but is searched by its logit; ``linear``.
     start : float
         Of residuals that are all but independent with equal variances.
     others : tuple of float, length 7
@@ -38,6 +42,8 @@ class Parameter:
         How far, as the search measures it, starts at random lie from one of `others`.
     can_run_off : bool
         Whether its ends stand for zero and infinity.
+    nothing : float
+        What is as good as its lower end: R is the same to rounding.
     """
 
     low: float
@@ -49,10 +55,13 @@ class Parameter:
     unit: float = 1.0
     spread: float = 0.7
     can_run_off: bool = False
+    nothing: float = -np.inf
 
 
 # Beside a range that grows without end a nugget vanishes in proportion: by logarithms both do so along a line.
-_NUGGET = Parameter(0.0, 1.0 - 1e-7, "share", 0.1, (0.1, 0.3, 0.05, 0.6, 0.2, 0.4, 0.02), 0.2, spread=1.5)
+_NUGGET = Parameter(
+    0.0, 1.0 - 1e-7, "share", 0.1, (0.1, 0.3, 0.05, 0.6, 0.2, 0.4, 0.02), 0.2, spread=1.5, nothing=1e-7
+)
 
 
 def parameters_of(residual: Any) -> tuple[Parameter, ...]:
@@ -67,7 +76,11 @@ def parameters_of(residual: Any) -> tuple[Parameter, ...]:
 
 def _of_correlation(c: Any) -> list[Parameter]:
     if c.kind == "car1" or (c.kind == "ar1" and _only_even(c)):
-        return [Parameter(0.0, 1.0, "open", 0.3, (0.3, 0.7, 0.1, 0.9, 0.2, 0.6, 0.8), 0.5)]
+        shortest = _distances(c)[0]
+        others = tuple(x ** (1.0 / shortest) for x in (0.3, 0.7, 0.1, 0.9, 0.2, 0.6, 0.8))
+        ends = max(_LEAST, _NOTHING ** (2.0 / shortest)), 1.0 - 1e-7
+        nothing = _NOTHING ** (1.0 / shortest)
+        return [Parameter(*ends, "rate", 0.3 ** (1.0 / shortest), others, 0.5 ** (1.0 / shortest), nothing=nothing)]
     if c.kind == "ar1":
         return [_correlation(-1.0)]
     if c.kind == "cs":
@@ -137,12 +150,14 @@ def _from_partial(r: np.ndarray) -> np.ndarray:
 
 
 def _range(c: Any) -> Parameter:
-    """From a small part of the shortest distance within a group to thousands of times the longest."""
+    """From where even neighbours are uncorrelated to millions of times the longest distance within a group."""
     shortest, longest = _distances(c)
     shares = (0.1, 0.3, 0.6, 1.0, 0.05, 0.2, 1.5)
     others = tuple(shortest ** (1.0 - share) * longest**share for share in shares)
-    ends = shortest * np.exp(-3.0), longest * np.exp(9.0)
-    return Parameter(*ends, "log", shortest**0.75 * longest**0.25, others, shortest**0.3 * longest**0.7)
+    nothing = shortest / _NO_CORRELATION[c.kind]
+    ends = 0.5 * nothing, longest * np.exp(16.0)
+    start, generic = shortest**0.75 * longest**0.25, shortest**0.3 * longest**0.7
+    return Parameter(*ends, "log", start, others, generic, nothing=nothing)
 
 
 def _distances(c: Any) -> tuple[float, float]:
