@@ -213,7 +213,9 @@ def _held(criterion: Criterion, working: np.ndarray, found: Optimality) -> list[
     said = [f"{listed(ends)} {are} at the end of what the structure allows"] if ends else []
     for (k, i), name in names.items():
         if k >= len(w.terms):
-            upper = bool(w.residual.form.on_bound(working[w.places[k]])[i] > 0)
+            form, here = w.residual.form, working[w.places[k]]
+            other = form.lower if form.on_bound(here)[i] > 0 else form.upper
+            upper = bool(form.natural(here)[i] > form.natural(other)[i])
             said.append(f"`{name}` is {limit_of(name, upper=upper)}")
     return said
 

@@ -93,11 +93,11 @@ def residual_structures(
         Of a fit, what it was fitted to.
     structures : sequence of str or None, optional
         Residual structures as `fit_lmm` takes them; None or ``"independent"`` is R = W⁻¹. By default candidates over
-        `time` within `group`: independent residuals, compound symmetry, an autoregression, and with up to eight occasions
-        Toeplitz and unstructured correlations, these and equal ones with a standard deviation for each occasion.
+        `time` within `group`: independent residuals, compound symmetry, an autoregression, and with up to eight
+        occasions Toeplitz and unstructured correlations, and some with a standard deviation for each occasion.
     time, group : str, optional
-        Columns for the candidates; of a fit, those of its correlation by default. A single grouping factor of the random
-        effects is the group where none is named.
+        Columns for the candidates; of a fit, those of its correlation by default. A single grouping factor of the
+        random effects is the group where none is named.
     reml : bool, optional
         REML by default, or as the fit. Criteria of REML compare residual structures, since the means are the same.
     **options
@@ -109,8 +109,8 @@ def residual_structures(
         With ``.table``, ``.fits``, ``.failures``, ``.name`` and ``.best``. The table has a row a structure:
         ``npar, loglik, aic, aicc, bic, delta, weight, against, chisq, df, p_value, reference, note``. `delta` and
         `weight` (Akaike's) are of AIC. `against` is the largest structure that is nested in it, which the likelihood
-        ratio tests it against; empty where there is none. `note` is the certificate. A structure that could not be fitted
-        stays without numbers; the notes and `.failures` say why.
+        ratio tests it against; empty where there is none. `note` is the certificate. A structure that could not be
+        fitted stays without numbers; the notes and `.failures` say why.
 
     Raises
     ------
@@ -123,12 +123,14 @@ def residual_structures(
 
     References
     ----------
-    Jennrich & Schluchter (1986), Unbalanced repeated-measures models with structured covariance matrices, Biometrics 42.
+    Jennrich & Schluchter (1986), Unbalanced repeated-measures models with structured covariance matrices,
+    Biometrics 42.
 
     Examples
     --------
     >>> import lmmtools as lt
-    >>> found = lt.residual_structures("distance ~ Sex * age", lt.load_dataset("Orthodont"), time="age", group="Subject")
+    >>> data = lt.load_dataset("Orthodont")
+    >>> found = lt.residual_structures("distance ~ Sex * age", data, time="age", group="Subject")
     >>> found.name, found.table.loc["us(age | Subject)", "against"]
     ('toep(age | Subject)', 'toep(age | Subject)')
     """
@@ -219,9 +221,9 @@ def _check_rows(fit: LMMFit, models: Models) -> None:
         equal = equal and ((a is None) == (b is None)) and (a is None or np.array_equal(a, b))
     if not equal:
         raise ModelError(
-            f"residual_structures: the fit has {counted(len(ours.y), 'row')}, and what was fitted to the data given has "
-            f"{counted(len(other.y), 'row')} or other values: give the data that the fit was made from, with the same "
-            "weights, offset and contrasts, and no missing values in the columns of the structures."
+            f"residual_structures: the fit has {counted(len(ours.y), 'row')}, and what was fitted to the data given "
+            f"has {counted(len(other.y), 'row')} or other values: give the data that the fit was made from, with the "
+            "same weights, offset and contrasts, and no missing values in the columns of the structures."
         )
 
 

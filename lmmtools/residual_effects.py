@@ -24,6 +24,7 @@ _NAMES = {
     "residual": "Residual df",
     "normal": "Normal",
 }
+_INITIALS = {"satterthwaite": "S", "kenward-roger": "KR", "residual": "R", "normal": "N"}
 _TAKEN = ["std_error", "df", "p_value", "ci_low", "ci_high"]
 _SHOWN = ("std_error", "df", "p_value")
 
@@ -181,14 +182,14 @@ def _shown(
         mine = long[long["method"] == method]
         for column in _SHOWN:
             table[f"{column} | {method}"] = mine[column].to_numpy()
-    words = {"std_error": "std. error", "df": "df", "p_value": "p"}
-    headings = {f"{c} | {m}": f"{_NAMES[m]} {words[c]}" if c == _SHOWN[0] else words[c] for m in ddf for c in _SHOWN}
+    words = {"std_error": "SE", "df": "df", "p_value": "p"}
+    headings = {f"{c} | {m}": f"{words[c]} ({_INITIALS[m]})" for m in ddf for c in _SHOWN}
     formats = {f"{c} | {m}": form for m in ddf for c, form in zip(_SHOWN, ("sig4", "fixed1", "p"), strict=True)}
     best = structures.best
     made = frame(
         table,
-        caption=f"Fixed effects under each residual structure ({best.method}); references: "
-        f"{listed(REFERENCE[m][0] for m in ddf)}",
+        caption=f"Fixed effects under each residual structure ({best.method}). "
+        + "; ".join(f"{_INITIALS[m]}: {REFERENCE[m][0]}" for m in ddf),
         label="tbl-structure-effects",
         notes=tuple(_missing(m, names, why, len(structures.fits)) for (m, why), names in refused.items()),
         headings={"coefficient": "Coefficient", "structure": "Residuals", "estimate": "Estimate", **headings},

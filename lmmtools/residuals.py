@@ -23,7 +23,8 @@ def residuals(fit: Any, kind: str = "response") -> pd.Series:
         y − fitted; y − Xβ̂ − offset; y − fitted over the residual's own standard deviation, which is σ̂ times its
         multiplier, over √w with weights; the same decorrelated, L⁻¹(y − fitted)/σ̂ with R = LL'. L is lower triangular
         in the order of residual group and position: each residual less what those before it in its group say of it. Of
-        a model whose residuals are uncorrelated these are the same numbers as ``"pearson"``.
+        a model whose residuals are uncorrelated these are the same numbers as ``"pearson"``. nlme's are the same but
+        for compound symmetry, where it takes an orthogonal basis in place of a triangular one.
 
     Raises
     ------

@@ -32,6 +32,9 @@ ALIKE = tuple(name for name in EVERY if name not in LOWER)
 # glmmTMB includes the uncertainty of the covariance parameters; fits by sex, arm or diet were made one by one.
 WITH_ERRORS = [name for name in ALIKE if structured()[name]["se"] and "glmmTMB" not in structured()[name]["engine"]]
 
+# The criterion of ENDLESS falls without end, which the fit says.
+pytestmark = pytest.mark.filterwarnings("ignore:The fit is as good as any")
+
 every_fit = pytest.mark.parametrize("name", EVERY)
 alike_fit = pytest.mark.parametrize("name", ALIKE)
 
@@ -72,7 +75,8 @@ def test_optimum_is_no_worse_than_theirs(name):
     if name in FITTED:  # a fixed point: no optimum in the parameters its fitted values depend on
         return
     assert fit.criterion <= reference["objective"] + slack(name)
-    assert name in ENDLESS or fit.certificate.status.startswith("certified")
+    status = fit.certificate.status
+    assert status == "flat direction" if name in ENDLESS else status.startswith("certified")
     assert (fit.nobs, fit.npar) == (reference["n"], reference["npar"])
 
 

@@ -57,8 +57,8 @@ def exact_lrt(
     Raises
     ------
     ModelError
-        If the fit has a residual structure, the term has more than one (co)variance parameter, its effects are too many, the model is by ML and has other
-        random terms, or fixed effects are tested by REML.
+        If the fit has a residual structure, the term more than one (co)variance parameter or too many effects, if the
+        model is by ML and has other random terms, or if fixed effects are tested by REML.
     LMMError
         If there is no such term or coefficient, `n` is no whole number of at least 1,000, or `rng` gives no random
         numbers.

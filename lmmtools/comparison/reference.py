@@ -28,9 +28,9 @@ BOUNDARY = (
     "Stram & Lee 1994) for a large number of groups; p is that of the mixture."
 )
 _REFUSED = (
-    "No p-value where the smaller model has a variance at zero itself, a parameter of the larger means nothing in it, or "
-    "the ways off the boundary are not known: no χ² or mixture of them holds there. bootstrap_lrt(smaller, larger, n, "
-    "rng) gives one by simulation."
+    "No p-value where the smaller model has a variance at zero itself, where a parameter of the larger has no part in it, "
+    "or where the ways off the boundary are not known: no χ² or mixture of them holds there. "
+    "bootstrap_lrt(smaller, larger, n, rng) gives one by simulation."
 )
 _AT_BOUND = "a correlation is at its bound"
 _ZERO = 1e-12

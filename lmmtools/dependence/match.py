@@ -27,16 +27,17 @@ class CovarianceMatch(Frame):
     ----------
     occasions : tuple of str
         In order.
-    variable, group, unit, response : str
-        What occasions are of, what is seen at them, in what units, and what was fitted.
+    variable, group, unit, response, scale : str
+        What occasions are of, what is seen at them, in what units, what was fitted, and its units.
     """
 
-    _metadata: ClassVar[list[str]] = [*Frame._metadata, "occasions", "variable", "group", "unit", "response"]
+    _metadata: ClassVar[list[str]] = [*Frame._metadata, "occasions", "variable", "group", "unit", "response", "scale"]
     occasions: tuple[str, ...] = ()
     variable: str = ""
     group: str = ""
     unit: str = ""
     response: str = ""
+    scale: str = ""
 
     @property
     def _constructor(self) -> type[CovarianceMatch]:
@@ -213,6 +214,7 @@ def _shown(
     )  # fmt: skip
     made.occasions, made.variable, made.group = places.names, places.axis, places.group
     made.unit, made.response = fit.design.units.get(places.axis, ""), fit.response
+    made.scale = fit.design.units.get(fit.response, "")
     return made
 
 

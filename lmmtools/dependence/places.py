@@ -337,7 +337,7 @@ def _uncommon(places: Places, why: str) -> Occasions:
         caption="Where the rows stand",
         label="tbl-occasions",
         notes=(f"There is no table of pairs of occasions: {why}.",),
-        headings={"what": "", "value": ""},
+        headings={"what": "What", "value": "How many"},
         index=False,
         cls=Occasions,
     )

@@ -142,10 +142,11 @@ def _as_correlation(design: Any) -> Correlation | None:
     (term,), n = design.terms, len(design.y)
     if term.matrix.shape[1] != 1 or term.known_root is not None or not is_constant(term.matrix[:, 0]):
         return None
+    codes, none = np.asarray(term.codes, dtype=np.intp), np.zeros(n, dtype=np.intp)
+    levels, nowhere = pd.Index(term.levels), np.zeros((n, 0))
     return Correlation(
-        "cs", term.label, term.factor, np.asarray(term.codes, dtype=np.intp), pd.Index(term.levels), np.zeros((n, 0)), (),
-        (), np.zeros(0), (0, 0), False, "", np.zeros(n, dtype=np.intp), ("",),
-    )  # fmt: skip
+        "cs", term.label, term.factor, codes, levels, nowhere, (), (), np.zeros(0), (0, 0), False, "", none, ("",)
+    )
 
 
 def dimension(fit: Any) -> tuple[int, int]:

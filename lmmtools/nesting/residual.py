@@ -134,7 +134,7 @@ def _all_even(c: Any) -> bool:
 
 
 def _in_classes(small: Any, large: Any, ours: Pairs, theirs: Pairs, place: np.ndarray) -> Within:
-    """In a structure with a parameter for each class of pairs: one correlation in each class, none where it has none."""
+    """In a structure with a parameter for each class of pairs: one correlation in each, none where it has none."""
     key = np.where(place >= 0, ours.key[place], -1) if len(ours.key) else np.full(len(place), -1)
     if np.any(key[theirs.key < 0] >= 0):
         return Within(False, why=f"correlates residuals, `{small.label}`, at distances where the other has none")
@@ -153,15 +153,14 @@ def _in_family(small: Any, large: Any, ours: Pairs, theirs: Pairs) -> Within:
     alike = np.allclose(ours.distance, theirs.distance, rtol=_EQUAL, atol=0.0)
     scaled = alike or _proportional(ours.distance, theirs.distance)
     a, b = small.kind, large.kind
-    more = len(large.by_levels)
-    if a in ("car1", "exp") and b in ("car1", "exp") and scaled:
-        return no if small.nugget and not large.nugget else Within(True, rays=more * (large.nugget and not small.nugget))
-    if is_spatial(a) and a == b and scaled:
-        return no if small.nugget and not large.nugget else Within(True, rays=more * (large.nugget and not small.nugget))
+    with_nugget = Within(True, rays=len(large.by_levels) * (large.nugget and not small.nugget))
+    same = (a == b and is_spatial(a)) or {a, b} <= {"car1", "exp"}
+    if same and scaled:
+        return no if small.nugget and not large.nugget else with_nugget
     if not alike:
         return no
     if a == "ar1" and b in ("car1", "exp") and _all_even(small):
-        return Within(True, rays=more * large.nugget)
+        return with_nugget
     if b == "ar1" and a in ("ar1", "car1"):
         return Within(True)
     if b == "arma":
@@ -174,7 +173,7 @@ def _in_arma(small: Any, large: Any, no: Within) -> Within:
     if p > large.order[0] or q > large.order[1]:
         return no
     if p < large.order[0] and q < large.order[1]:
-        return Within(True, unknown=f"the further parameters of `{large.label}` can cancel each other in the smaller model")
+        return Within(True, unknown=f"the further parameters of `{large.label}` can cancel each other")
     return Within(True)
 
 

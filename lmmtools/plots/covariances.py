@@ -28,6 +28,7 @@ def _extract(fit: Any, **kw: Any) -> PlotData:
     facts = {name: found.matrix(name).to_numpy() for name in ("empirical_cor", "fitted_cor", "z", "groups")}
     facts |= {f"sd_{name}": np.sqrt(np.diagonal(found.matrix(name).to_numpy())) for name in ("empirical", "fitted")}
     facts |= {"names": found.occasions, "group": found.group, "response": found.response,
+              "scale": with_unit("Standard deviation", found.scale),
               "axis": with_unit(found.variable, found.unit)}  # fmt: skip
     return PlotData(pd.DataFrame(found), facts=MappingProxyType(facts))
 
@@ -135,5 +136,5 @@ def _deviations(ax: Any, facts: Any) -> None:
     ax.set_xticks(x[::stride], names, rotation=90 if turned else 0, parse_math=False, fontsize=8)
     ax.set_ylim(0.0, 1.1 * float(np.nanmax([facts["sd_empirical"], facts["sd_fitted"]])))
     ax.set_xlim(-0.5, len(x) - 0.5)
-    ax.set_title("Standard deviation", loc="left", fontsize=9.5)
+    ax.set_title(shortened(facts["scale"], 40), loc="left", fontsize=9.5, parse_math=False)
     ax.set_xlabel(shortened(facts["axis"], 40), parse_math=False)

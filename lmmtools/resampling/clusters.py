@@ -53,8 +53,8 @@ def main_factor(design: Any) -> tuple[str, bool]:
     owners = _groups(design)
     if not owners:
         raise LMMError(
-            "bootstrap: this model has neither random effects nor residuals that are correlated within groups, so there "
-            "are no clusters to draw or to leave out: its rows are independent."
+            "bootstrap: this model has neither random effects nor residuals that are correlated within groups, so "
+            "there are no clusters to draw or to leave out: its rows are independent."
         )
     for name, top in sorted(owners.items(), key=lambda item: len(item[1].levels)):
         if all(parents(t.codes, len(t.levels), top.codes) is not None for t in owners.values()):

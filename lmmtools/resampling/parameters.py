@@ -38,7 +38,7 @@ class Parameters:
     Attributes
     ----------
     names : tuple of str
-        Of the coefficients, then ``sd(g, x)``, ``cor(g, x, z)``, …, ``sigma``, then of the residual structure's parameters.
+        Of the coefficients, then ``sd(g, x)``, ``cor(g, x, z)``, …, ``sigma``, then of the residuals' parameters.
     elements : tuple of (ndarray, ndarray)
         Rows and columns of each term's covariance matrix that are named.
     """

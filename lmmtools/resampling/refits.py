@@ -175,8 +175,8 @@ def refit_design(fit: Any, design: Any) -> Refit:
 def failed(fit: Any, design: Any, reason: str) -> Refit:
     """What stands for a refit that went wrong."""
     Lambda = tuple(np.full((len(t.names),) * 2, np.nan) for t in design.terms)
-    beta, theta = np.full(design.X.shape[1], np.nan), np.full(0, np.nan)
-    return Refit(fit, design, fit.reml, beta, np.nan, Lambda, theta, np.full_like(fit.phi, np.nan), np.nan, False, reason)
+    beta, theta, phi = np.full(design.X.shape[1], np.nan), np.full(0, np.nan), np.full_like(fit.phi, np.nan)
+    return Refit(fit, design, fit.reml, beta, np.nan, Lambda, theta, phi, np.nan, False, reason)
 
 
 def _refit(fit: Any, design: Any, working: Working, sizes: list[np.ndarray]) -> Refit:

@@ -115,7 +115,8 @@ def triangulate(
     if cluster is None and len(fit.ngroups) == 1:
         cluster = next(iter(fit.ngroups))
     name = parameter or _first(fit)
-    asked = Asked(fit, name, _null(fit, name, float(null)), level, cluster, n, rng, workers, progress, _checked(made, fit))
+    null = _null(fit, name, float(null))
+    asked = Asked(fit, name, null, level, cluster, n, rng, workers, progress, _checked(made, fit))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LMMWarning)  # of refits, which are not what is looked at
         said = list(_ask(asked))
@@ -164,8 +165,8 @@ def _ask(asked: Asked) -> Any:
     known = [*coefficients, *deviations, *of_residuals]
     if asked.name not in deviations:
         raise LMMError(
-            f"triangulate: `{asked.name}` is no coefficient or standard deviation of this model, and no parameter of its residuals"
-            f"{nearest(str(asked.name), known)}; it has {quoted(known)}."
+            f"triangulate: `{asked.name}` is no coefficient or standard deviation of this model, and no parameter of "
+            f"its residuals{nearest(str(asked.name), known)}; it has {quoted(known)}."
         )
     if asked.null:
         raise LMMError("triangulate: a standard deviation is tested against zero; leave null out.")

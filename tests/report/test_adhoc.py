@@ -47,6 +47,29 @@ def test_more_formulas_are_compared_too_and_equal_ones_are_one(data):
     assert given(runs[2])["formulas"] == [SLOPE, LEVEL] and given(runs[2])["names"] == ["model 1", "model 2"]
 
 
+def test_each_formula_is_fitted_with_each_residual_structure(data):
+    us, cs = "us(age | Subject)", "cs(Subject)"
+    one, two, compared = expand(*adhoc_study(data, ["distance ~ age"], residuals=[us, cs, us]))
+    assert given(one)["residual"] == us and given(one)["title"] == f"my: distance ~ age, residuals {us}"
+    assert two.formula == f"distance ~ age, residuals {cs}"
+    assert given(compared)["formulas"] == ["distance ~ age"] * 2 and given(compared)["residuals"] == [us, cs]
+    assert "residual" not in given(compared)
+
+
+@pytest.mark.parametrize(
+    ("residuals", "expected"),
+    [
+        (["cs(Subjekt)"], '--residual: my has no column "Subjekt"; did you mean "Subject"?'),
+        (["cs(Subject", "cs(Subject)"], "--residual 'cs(Subject': "),
+        ([], "--formula: distance ~ age has no random effects; add at least one, such as (1 | group), or the key residual"),
+    ],
+)
+def test_mistakes_of_residual_structures_have_their_option(data, residuals, expected):
+    with pytest.raises(StudyError) as caught:
+        adhoc_study(data, ["distance ~ age"], residuals=residuals)
+    assert expected in str(caught.value)
+
+
 def test_shipped_data_need_no_file():
     (run,) = expand(*adhoc_study("Orthodont", [SLOPE]))
     assert run.name == "orthodont-model-reml" and run.source is None

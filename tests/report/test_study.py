@@ -534,6 +534,26 @@ RICH_MISTAKES = {
         'notebook = "model_report.ipynb"\nformula = "y ~ x"',
         "variants[1].formula: y ~ x has no random effects; add at least one",
     ),
+    "residual structure that cannot be read": (
+        'name = "own"',
+        'name = "own"\nnotebook = "model_report.ipynb"\nresidual = "ar2(x | g)"',
+        "variants[1].residual: `ar2` is not a residual structure",
+    ),
+    "residual structure of a column that is not there": (
+        'name = "own"',
+        'name = "own"\nnotebook = "model_report.ipynb"\nresidual = "ar1(xx | g)"',
+        'variants[1].residual: two has no column "xx"; did you mean "x"?',
+    ),
+    "residual structure among the parameters": (
+        'name = "own"',
+        'name = "own"\nnotebook = "model_report.ipynb"\nparameters = { residual = "cs(g)" }',
+        "variants[1].parameters.residual: is not set here but by the key residual",
+    ),
+    "residual structure for a notebook that has none": (
+        'name = "own"',
+        'name = "own"\nresidual = "cs(g)"',
+        "variants[1].residual: ",
+    ),
     "name that is empty": (
         'name = "own"',
         'name = ""',
@@ -625,6 +645,57 @@ parameters.weights = "age"
     assert {one.name: value for one, value, _ in comparison.parameters}["weights"] == "age"
     with pytest.raises(StudyError, match=r"toml:4: datasets\[1\].compare: the variants have different weights; only"):
         read_study(study_file(text.removesuffix('parameters.weights = "age"\n')))
+
+
+def test_models_with_residual_structures_of_their_own_are_compared(study_file):
+    text = """
+[[datasets]]
+name = "Orthodont"
+compare = true
+explore = true
+residual = "cs(Subject)"
+[[datasets.variants]]
+name = "all alike"
+formula = "distance ~ age"
+[[datasets.variants]]
+name = "pairs"
+formula = "distance ~ age"
+residual = "us(age | Subject)"
+[[datasets.variants]]
+name = "again"
+formula = "distance ~ age"
+residual = "us(age | Subject)"
+[[datasets.variants]]
+name = "effects"
+formula = "distance ~ age + (1 | Subject)"
+residual = ""
+"""
+    runs = {run.variant: run for run in expand(*read_study(study_file(text)))}
+    given = {name: {one.name: value for one, value, _ in run.parameters} for name, run in runs.items()}
+    assert [given[name].get("residual") for name in ("all alike", "pairs", "effects")] == [
+        "cs(Subject)", "us(age | Subject)", "",
+    ]  # fmt: skip
+    compared = given["comparison"]
+    assert compared["names"] == ["all alike", "pairs", "effects"] and compared["residual"] == ""
+    assert compared["residuals"] == ["cs(Subject)", "us(age | Subject)", ""]
+    assert runs["pairs"].formula == "distance ~ age, residuals us(age | Subject)"
+    with pytest.raises(StudyError, match=r"variants\[4\].formula: distance ~ age has no random effects"):
+        read_study(study_file(text.replace("distance ~ age + (1 | Subject)", "distance ~ age")))
+    several = """
+[[datasets]]
+name = "Orthodont"
+[[datasets.variants]]
+name = "both"
+notebook = "model_comparison.ipynb"
+formulas = ["distance ~ age", "distance ~ age"]
+residuals = ["cs(Subject)", ""]
+"""
+    (run,) = expand(*read_study(study_file(several)))
+    assert run.formula == "distance ~ age, residuals cs(Subject); distance ~ age"
+    with pytest.raises(StudyError, match="residuals: 1 residual structures for 2 formulas"):
+        read_study(study_file(several.replace(', ""]', "]")))
+    with pytest.raises(StudyError, match=r"residuals\[2\]: Orthodont has no column"):
+        read_study(study_file(several.replace(', ""]', ', "cs(Subjct)"]')))
 
 
 def test_models_that_are_compared_have_names_of_their_own(study_file):

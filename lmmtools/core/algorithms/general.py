@@ -116,7 +116,7 @@ class _Runs:
         return self._nowhere(theta)[0] if solution is None else solution.value
 
     def _nowhere(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        """In place of value and slope: where R is not positive definite, a slope back, which a line search can follow."""
+        """In place of value and slope; where R is not positive definite, a slope back that a line search can follow."""
         if self.criterion.working.residual is None or self.lowest is None:
             return _NOWHERE, np.zeros(len(theta))
         back = np.nan_to_num(theta - self.lowest[0])

@@ -62,8 +62,8 @@ def refuse_residual(criterion: Criterion, method: str) -> None:
     if criterion.working.residual is None:
         return
     raise LMMError(
-        f'minimize: method="{method}" is made for independent residuals, R = W⁻¹, and has no step for the parameters of '
-        f'`{criterion.design.residual.text}`; use "newton", "bfgs", "nelder-mead" or "cobyqa".'
+        f'minimize: method="{method}" is made for independent residuals, R = W⁻¹, and has no step for the parameters '
+        f'of `{criterion.design.residual.text}`; use "newton", "bfgs", "nelder-mead" or "cobyqa".'
     )
 
 

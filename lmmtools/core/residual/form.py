@@ -37,6 +37,8 @@ INDEPENDENT = _Independent()
 _INSIDE = 1e-7
 # A share of nothing, so that its logit is a number.
 _NO_SHARE = 1e-9
+# A constant beside the least power it is added to that is nothing.
+_NO_CONSTANT = 1e-8
 
 
 class ResidualForm:
@@ -197,7 +199,11 @@ class ResidualForm:
     def snap(self, psi: np.ndarray) -> np.ndarray:
         """ψ, at the lower end of φ where it is as good as there."""
         psi, low = np.clip(psi, self.lower, self.upper), self.working_of(self._ends[0])
-        return np.where(self.natural(psi) <= self._each("nothing"), low, psi)
+        phi, nothing = self.natural(psi), self._each("nothing")
+        for k, p in enumerate(self._parameters):
+            if p.span is not None:  # the power is the next parameter
+                nothing[k] = _NO_CONSTANT * np.exp(min(phi[k + 1] * end for end in p.span))
+        return np.where(phi <= nothing, low, psi)
 
     def on_bound(self, psi: np.ndarray) -> np.ndarray:
         """−1 on a lower bound, 1 on an upper one, else 0."""
@@ -210,8 +216,9 @@ class ResidualForm:
         return False
 
     def run_off(self, psi: np.ndarray) -> list[int]:
-        """Ratios and constants that have run off to zero or infinity."""
-        return [k for k, p in enumerate(self._parameters) if p.can_run_off and abs(psi[k]) >= FAR - 1.0]
+        """Ratios that have run off to zero or infinity, and constants to infinity: a power alone is a model."""
+        far = [abs(psi[k]) >= FAR - 1.0 and not (p.span and psi[k] < 0) for k, p in enumerate(self._parameters)]
+        return [k for k, p in enumerate(self._parameters) if p.can_run_off and far[k]]
 
 
 def _logistic(psi: np.ndarray, which: np.ndarray) -> np.ndarray:

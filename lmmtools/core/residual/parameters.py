@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ __all__ = ["FAR", "Parameter", "parameters_of"]
 # Logarithms of ratios and constants are looked for up to so much either way.
 FAR = 25.0
 # A correlation that is none, and the least φ whose powers are numbers.
-_NOTHING, _LEAST = 1e-8, 1e-60
+_NOTHING, _LEAST = 1e-6, 1e-60
 # Distance over range at which a spatial correlation is none.
-_NO_CORRELATION = {"exp": 18.4, "gaus": 4.3, "spher": 1.0, "ratio": 1e4}
+_NO_CORRELATION = {"exp": 14.0, "gaus": 3.75, "spher": 1.0, "ratio": 1e3}
 # Partial autocorrelations from which starts of autoregressions and moving averages of higher order are made.
 _PARTIAL = ((0.3, 0.2), (0.7, -0.3), (-0.4, 0.3), (0.9, 0.1), (0.5, 0.5), (0.2, -0.6), (-0.7, -0.3))
 
@@ -44,6 +44,9 @@ class Parameter:
         Whether its ends stand for zero and infinity.
     nothing : float
         What is as good as its lower end: R is the same to rounding.
+    span : tuple of float, or None
+        Of a constant that a power is added to, the least and largest logarithm of what is raised: beside a large power
+        a small constant is nothing.
     """
 
     low: float
@@ -56,6 +59,7 @@ class Parameter:
     spread: float = 0.7
     can_run_off: bool = False
     nothing: float = -np.inf
+    span: tuple[float, float] | None = None
 
 
 # Beside a range that grows without end a nugget vanishes in proportion: by logarithms both do so along a line.
@@ -107,7 +111,8 @@ def _of_variance(part: Any) -> list[Parameter]:
     power = Parameter(-np.inf, np.inf, "linear", 0.0, tuple(unit * size for size in sizes), 0.5 * unit, unit)
     if part.kind != "varconstpower":
         return [power] * strata
-    return [_positive((1.0, 0.1, 10.0, 1.0, 0.3, 3.0, 0.01), 0.8), power] * strata
+    constant = _positive((1.0, 0.1, 10.0, 1.0, 0.3, 3.0, 0.01), 0.8)
+    return [replace(constant, span=(float(values.min()), float(values.max()))), power] * strata
 
 
 def _correlation(low: float) -> Parameter:
