@@ -32,6 +32,7 @@ _HOME = {
     "build_design": "design",
     "certify": "certificate",
     "coefficients": "models",
+    "column": "dependence",
     "compare": "comparison",
     "compare_algorithms": "algorithms",
     "conditional_aic": "inference.conditional_aic",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmmtools.comparison import compare, likelihood_ratio, reference_notes
+from lmmtools.comparison import compare, likelihood_ratio, own_fitted, reference_notes
 from lmmtools.design.frame import take
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import counted
@@ -240,13 +240,13 @@ def _table(models: Models, names: Sequence[str]) -> Frame:
     table = pd.DataFrame.from_dict(rows, orient="index")
     table = table.astype({"npar": "Int64", "df": "Int64", "chisq": float, "p_value": float})
     told = [f"{name} is not fitted: {_plain(models.failures[name])}" for name in names if name not in models.fits]
-    method = next(iter(models.fits.values())).method
+    fits = list(models.fits.values())
     return frame(
         table,
-        caption=f"Residual structures of {next(iter(models.formulas.values()))} ({method} fits of "
+        caption=f"Residual structures of {next(iter(models.formulas.values()))} ({fits[0].method} fits of "
         f"{counted(models.nobs, 'row')})",
         label="tbl-residual-structures",
-        notes=(*map(_sentence, models.messages), *told, *reference_notes(table["reference"])),
+        notes=(*map(_sentence, models.messages), *told, *reference_notes(table["reference"]), *own_fitted(fits)),
         headings={"npar": "Parameters", "loglik": "log-lik.", "aic": "AIC", "aicc": "AICc", "bic": "BIC",
                   "delta": "ΔAIC", "weight": "Weight", "against": "Tested against", "chisq": "χ²", "df": "df",
                   "p_value": "p", "reference": "Reference", "note": "Note"},

@@ -36,7 +36,8 @@ def test_it_is_whole_for_every_design(design):
     assert len(set(there)) == len(there)
     assert set(re.findall(r"(?<![\\\w])@((?:tbl|fig)-[\w-]+)", prose(shown))) <= set(there)
     wanted = {"tbl-occasions", "tbl-residual-structures", "fig-residual-structures", "fig-semivariogram-normalized",
-              "fig-semivariogram-pearson", "tbl-structure-effects", "fig-structure-effects", "tbl-crosscheck"}  # fmt: skip
+              "fig-semivariogram-pearson", "tbl-structure-effects", "fig-structure-effects",
+              "tbl-crosscheck"}  # fmt: skip
     assert wanted <= set(there)
     assert ("fig-covariance-match" in there) == ("fig-autocorrelation-normalized" in there) == (design != "any times")
     assert shown[-1][0][RECORD]["status"] in ("ok", "singular")

@@ -134,3 +134,29 @@ def test_the_model_report_says_what_its_tables_show():
         places = len(number.partition(".")[2])
         shown_as = {rounded(cell, places) for cell in re.findall(r"\d+\.\d+", tables)}
         assert number in shown_as or number in shares
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["model_report", "inference_report", "model_comparison"])
+@pytest.mark.parametrize(
+    ("formula", "residual"),
+    [
+        ("distance ~ age * Sex", "us(age | Subject) * varident(age)"),
+        ("distance ~ age * Sex + (1 | Subject)", "varident(Sex)"),
+    ],
+)
+def test_it_reports_models_with_residual_structures(name, formula, residual):
+    notebook = read(next(path for path in NOTEBOOKS if path.stem == name))
+    values = {"formula": formula, "formulas": [formula, "distance ~ age + (1 | Subject)"], "residual": residual}
+    outputs = list(shown(notebook, {**values, "replicates": 0, "title": "with a residual structure"}))
+    html = "\n".join(output.get("text/html", "") for output in outputs)
+    prose = "\n".join(output[MARKED] for output in outputs if MARKED in output)
+    assert 'id="tbl-residual"' in html and ('id="tbl-residual-matrix"' in html) is residual.startswith("us")
+    assert ('id="tbl-ranova"' in html) is (name == "inference_report" and "|" in formula)
+    referred = set(re.findall(r"(?<![\\\w])@(tbl-[\w-]+)", prose))
+    assert {f'id="{label}"' in html for label in referred} == {True}
+    record = outputs[-1]["application/vnd.lmmtools.record+json"]
+    assert record["status"] == "ok" and record["numbers"]["residual"] == residual
+    assert [check["engine"] for check in record["cross_checks"]] == (
+        [] if name == "inference_report" else ["the definition, evaluated densely"]
+    )

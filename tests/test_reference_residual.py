@@ -32,9 +32,6 @@ ALIKE = tuple(name for name in EVERY if name not in LOWER)
 # glmmTMB includes the uncertainty of the covariance parameters; fits by sex, arm or diet were made one by one.
 WITH_ERRORS = [name for name in ALIKE if structured()[name]["se"] and "glmmTMB" not in structured()[name]["engine"]]
 
-# The criterion of ENDLESS falls without end, which the fit says.
-pytestmark = pytest.mark.filterwarnings("ignore:The fit is as good as any")
-
 every_fit = pytest.mark.parametrize("name", EVERY)
 alike_fit = pytest.mark.parametrize("name", ALIKE)
 

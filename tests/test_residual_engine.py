@@ -17,7 +17,8 @@ from tests.oracle import dense_model, derivatives
 STRUCTURES = (
     "ar1(t | g)", "car1(s | g)", "arma(t | g, 2, 1)", "arma(t | g, 0, 2)", "cs(g)", "toep(t | g)", "toep(t | g, 2)",
     "us(t | g) * varident(t)", "exp(s | g, nugget=True)", "gaus(s + x | g)", "spher(s | g)",
-    "ratio(s | g, nugget=True)", "ar1(t | g, by=f) * varident(f)", "varident(k)", "varpower(w | f)", "varexp(w) * cs(g)",
+    "ratio(s | g, nugget=True)", "ar1(t | g, by=f) * varident(f)", "varident(k)", "varpower(w | f)",
+    "varexp(w) * cs(g)",
     "varconstpower(w) * car1(s | g)", "varfixed(w) * ar1(t | g)", "cs(g:h)",
 )  # fmt: skip
 RANDOM = ("", "(1 | g)", "(x | g)", "(1 | g/h)", "(1 | g) + (1 | c)", "(0 + x | c) + (x || g)", "cs(0 + k | g)")

@@ -13,7 +13,7 @@ from lmmtools.comparison.ratio import likelihood_ratio, lrt
 from lmmtools.comparison.reference import BOUNDARY, is_plain, reference_notes
 from lmmtools.comparison.resampled import bootstrap_lrt
 from lmmtools.comparison.simulated import SimulatedTest
-from lmmtools.comparison.together import criteria_of, named_fits, why_not_comparable
+from lmmtools.comparison.together import criteria_of, named_fits, own_fitted, why_not_comparable
 
 __all__ = [
     "BOUNDARY",
@@ -26,6 +26,7 @@ __all__ = [
     "likelihood_ratio",
     "lrt",
     "named_fits",
+    "own_fitted",
     "ranova",
     "reference_notes",
     "why_not_comparable",

@@ -9,7 +9,7 @@ directions explain of it; fixed effects are orthogonal to all of these.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from lmmtools.comparison.cones import Cone, NoCone, tangent_cone
 from lmmtools.comparison.mixture import Mixture, Shares, mixture_of, shares_of
 from lmmtools.core.algorithms.points import log_det_alone
 from lmmtools.core.covariance import cholesky_psd
+from lmmtools.errors import ModelError
+from lmmtools.inference.blocks import blocks
 from lmmtools.nesting import Embedding, dimension
 
 __all__ = ["efficient_information", "null_distribution", "tangent_cones"]
@@ -75,8 +77,6 @@ def null_distribution(
         raise NoCone("variances are tested together with a correlation that has no value where they are zero")
     if rays == 1 and not blocks:  # whatever its length, a ray is half a line
         return mixture_of(np.eye(1), 1, (), shift=shift, draws=draws, rng=rng)
-    if len(large.phi):
-        raise NoCone("how several variances of zero stand to the residuals' parameters is not worked out")
     if not all(cone.complete for cone in cones):
         raise NoCone("how the other covariances move is not known for a structure of the user's own")
     ways = _over_working(found, cones, large)
@@ -144,26 +144,50 @@ def efficient_information(
     factors : tuple of ndarray, shape (q, q)
         Λ of each term at the point.
     directions, nuisance : ndarray, shape (m, R, R), (k, R, R)
-        Over the working columns of the fit.
+        Over the working columns of the fit. Parameters of its residual structure are nuisances besides.
 
     Returns
     -------
     ndarray, shape (m, m)
     """
-    products = fit.working.products.exact
-    solution = products.solve(fit.working.own_factor(factors), reml=False)
-    d = products.derivatives(log_det_alone(solution))
-    both = np.concatenate([directions, nuisance])
-    trace = np.einsum("kab,ab->k", both, d.gradient)
-    information = 0.5 * (-d.hessian(both) - np.outer(trace, trace) / products.n)
-    m = len(directions)
-    if m == len(both):
-        return information[:m, :m]
+    both, m = np.concatenate([directions, nuisance]), len(directions)
+    information = _written_out(fit, factors, both) if len(fit.phi) else _of_products(fit, factors, both)
+    if m == len(information):
+        return information
     size = np.sqrt(np.maximum(np.diagonal(information)[m:], 0.0))
     size[size == 0.0] = 1.0
     other = information[m:, m:] / np.outer(size, size)
     across = information[:m, m:] / size
     return information[:m, :m] - across @ np.linalg.pinv(other, rcond=_NONE, hermitian=True) @ across.T
+
+
+def _of_products(fit: Any, factors: tuple[np.ndarray, ...], both: np.ndarray) -> np.ndarray:
+    """½tr(V⁻¹dV_iV⁻¹dV_j) less σ²'s part, from the derivatives of log|V|, in which V is linear."""
+    products = fit.working.products.exact
+    solution = products.solve(fit.working.own_factor(factors, fit.phi), reml=False)
+    d = products.derivatives(log_det_alone(solution))
+    trace = np.einsum("kab,ab->k", both, d.gradient)
+    return 0.5 * (-d.hessian(both) - np.outer(trace, trace) / products.n)
+
+
+def _written_out(fit: Any, factors: tuple[np.ndarray, ...], both: np.ndarray) -> np.ndarray:
+    """The same with the parameters of the residuals, at the fit's φ, after the directions; from V cluster by cluster."""
+    try:
+        found = blocks(fit, "the mixture's weights", "bootstrap_lrt")
+    except ModelError as error:
+        raise NoCone("the rows that hang together are too many") from error
+    found = replace(found, Lambda=fit.working.own_factor(factors, fit.phi))
+    k, R = len(both) + len(fit.phi), found.products.columns
+    gram, trace = np.zeros((k, k)), np.zeros(k)
+    for block in found:
+        K = found.whitening(block)
+        KZ = K @ block.Z
+        B = [KZ @ found.spread(block.stack, D[:R, :R]) @ KZ.transpose(0, 2, 1) for D in both]
+        B = np.array([*B, *(K @ M @ K.transpose(0, 2, 1) for M in block.M)])
+        flat = B.reshape(k, -1)
+        gram += flat @ flat.T
+        trace += np.einsum("kjaa->k", B)
+    return 0.5 * (gram - np.outer(trace, trace) / fit.nobs)
 
 
 def shift_of(small_dimension: tuple[int, int], large: Any, cones: list[Cone]) -> int:

@@ -13,6 +13,7 @@ from lmmtools.comparison.reference import DRAWS, reference, reference_notes
 from lmmtools.comparison.together import (
     criteria_of,
     labels_of,
+    own_fitted,
     recoded,
     require_comparable,
     require_fits,
@@ -93,7 +94,11 @@ def lrt(*fits: Any, draws: int = DRAWS, rng: np.random.Generator | int | None = 
         pd.DataFrame(rows, index=labels_of(ordered)),
         caption=f"Likelihood-ratio tests ({ordered[0].method} fits); each row against the one above",
         label="tbl-lrt",
-        notes=(*reference_notes(row["reference"] for row in rows), *recoded(ordered, criteria)),
+        notes=(
+            *reference_notes(row["reference"] for row in rows),
+            *recoded(ordered, criteria),
+            *own_fitted(ordered),
+        ),
         headings={"npar": "Parameters", "loglik": "log-lik.", "deviance": "−2 log-lik.", "chisq": "χ²",
                   "df": "df", "p_value": "p", "reference": "Reference"},
         formats=_FORMATS | {"npar": "int", "df": "int", "reference": "text"},

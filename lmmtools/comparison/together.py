@@ -16,6 +16,7 @@ __all__ = [
     "labels_of",
     "named",
     "named_fits",
+    "own_fitted",
     "recoded",
     "require_comparable",
     "require_fits",
@@ -26,6 +27,11 @@ __all__ = [
 _RECODED = (
     "The models code the same mean in different columns, on which REML's criterion depends; all are given for the "
     "columns of the first.",
+)
+
+_OWN_FITTED = (
+    "Where variances are functions of the fitted values, a likelihood is that given the fit's own: ratios of such "
+    "likelihoods, and criteria, are compared as nlme does, but they are not those of nested families."
 )
 
 
@@ -65,6 +71,12 @@ def recoded(fits: Sequence[Any], criteria: Sequence[float]) -> tuple[str, ...]:
     """The note that criteria are not those of the fits' own columns, where they are not."""
     same = all(fit.criterion == criterion for fit, criterion in zip(fits, criteria, strict=True))
     return () if same else _RECODED
+
+
+def own_fitted(fits: Sequence[Any]) -> tuple[str, ...]:
+    """The note that likelihoods are those given each fit's own fitted values, where variances are functions of them."""
+    structures = [fit.design.residual for fit in fits if fit.design.residual is not None]
+    return (_OWN_FITTED,) if any(part.fitted for one in structures for part in one.variances) else ()
 
 
 def require_fits(name: str, fits: tuple[Any, ...], *, at_least: int) -> None:

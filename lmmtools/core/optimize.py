@@ -173,6 +173,8 @@ def _promising(criterion: Criterion, points: list[np.ndarray], best: Optimum) ->
     """
     if criterion.working.residual is None:
         return points
+    if len(best.working) == 1:
+        points = points[:_FEW_STARTS]
     values = [np.inf if (found := _attempt(criterion, theta)) is None else criterion.total(found) for theta in points]
     below = np.inf if len(best.working) > 1 else best.value
     lowest = np.argsort(values)[:_FEW_STARTS]

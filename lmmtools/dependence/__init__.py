@@ -6,7 +6,7 @@ responses drawn from it, so that a semivariogram and an autocorrelation can be h
 
 from lmmtools.dependence.autocorrelation import Autocorrelation, autocorrelation
 from lmmtools.dependence.match import CovarianceMatch, covariance_match
-from lmmtools.dependence.places import Occasions, occasions
+from lmmtools.dependence.places import Occasions, column, occasions
 from lmmtools.dependence.semivariogram import Semivariogram, semivariogram
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Occasions",
     "Semivariogram",
     "autocorrelation",
+    "column",
     "covariance_match",
     "occasions",
     "semivariogram",

@@ -115,7 +115,7 @@ def autocorrelation(
     >>> data = lt.load_dataset("Orthodont")
     >>> found = lt.autocorrelation(fit, time="age", group=data["Subject"], n=0)
     >>> round(float(found.loc[found["lag"] == 2, "autocorrelation"].iloc[0]), 4)
-    0.6297
+    0.6766
     """
     what = "autocorrelation"
     check_kind(kind, what)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from lmmtools.design.frame import take
 from lmmtools.design.residual import ROUNDING
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import counted, nearest, quoted, spread, with_unit
@@ -19,6 +20,7 @@ __all__ = [
     "MOST_OCCASIONS",
     "Occasions",
     "Places",
+    "column",
     "distinct",
     "occasions",
     "places_of",
@@ -153,6 +155,28 @@ def places_of(fit: Any, time: Any, group: Any, what: str) -> Places:
     codes, levels, name = _groups(design, correlation, group, what)
     positions, variables, labels = _positions(design, correlation, time, what)
     return Places(codes, levels, name, positions, variables, labels)
+
+
+def column(data: Any, name: str) -> pd.Series | None:
+    """A column of the data by name, for `time` and `group`.
+
+    Parameters
+    ----------
+    data : frame
+        Any frame narwhals understands.
+    name : str
+        Empty for none.
+
+    Returns
+    -------
+    Series, or None for an empty name
+
+    Raises
+    ------
+    DataError
+        If there is no such column.
+    """
+    return take(data, [name]).series[name] if name else None
 
 
 def _groups(design: Any, correlation: Any, group: Any, what: str) -> tuple[np.ndarray, pd.Index, str]:

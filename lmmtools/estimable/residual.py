@@ -26,7 +26,7 @@ __all__ = ["refuse_confounded_residual"]
 # Clusters of more rows than the first are not written out, nor more rows in all than the second: nothing is said then.
 _MOST_ROWS, _MOST_IN_ALL = 300, 20_000
 # Clusters that are looked at before asking whether they tell everything apart.
-_AT_ONCE = 40
+_AT_ONCE = 8
 # Relative eigenvalue below which directions are dependent: those of R are smooth functions, not rounding.
 _DEPENDENT = 1e-10
 
@@ -40,8 +40,11 @@ def refuse_confounded_residual(criterion: Criterion) -> None:
         Naming the parameters.
     """
     w = criterion.working
+    residual = criterion.design.residual
     if w.residual is None or not w.residual.n_theta:
         return
+    if not w.terms and len(residual.variances) + (residual.correlation is not None) < 2:
+        return  # a single structure: what it needs was looked for in the data
     names, gram = _names(criterion), None
     for more in _grams(criterion):
         gram = more if gram is None else gram + more

@@ -68,11 +68,13 @@ _NO_OPTIMUM = (
 )
 _LINEAR = (
     "KR (linear): the parameters are the variances and covariances of the response, in which its covariance is linear, "
-    "so that Kenward and Roger's formula holds no second derivatives."
+    "so that Kenward and Roger's formula holds no second derivatives. The information about them is the expected one, "
+    "as in their paper; SAS PROC MIXED takes the observed one, and its degrees of freedom differ."
 )
 _CURVED = (
     "The covariance of the response is not linear in {}: Kenward and Roger's formula of 1997 holds its second "
-    "derivatives, and what it gives depends on the parameters the covariance is written in, here these, σ² and σ²T."
+    "derivatives, and what it gives depends on the parameters the covariance is written in, here these, σ² and σ²T. "
+    "The information about them is the expected one, as in their paper; SAS PROC MIXED takes the observed one."
 )
 _NO_F = (
     "Kenward and Roger's F is missing where no F distribution has the mean and variance that they find for it, as with "

@@ -8,7 +8,7 @@ import numpy as np
 
 from lmmtools.design.residual import SPATIAL, Correlation
 
-__all__ = ["LINEAR", "Pairs", "aligned", "pairs_of"]
+__all__ = ["LINEAR", "Pairs", "Shifted", "aligned", "is_spatial", "pairs_of"]
 
 # Correlations that are parameters themselves, one for each class of pairs.
 LINEAR = ("cs", "toep", "us")
@@ -44,8 +44,33 @@ class Pairs:
         return Pairs(self.ids[places], self.distance[places], self.key[places], self.by[places])
 
 
-def pairs_of(c: Correlation) -> Pairs | None:
+@dataclass(frozen=True)
+class Shifted:
+    """What a random intercept and correlated residuals amount to together: (τ² + ρ)/(τ² + 1) within the groups.
+
+    Attributes
+    ----------
+    groups : Correlation
+        Compound symmetry.
+    own : Correlation
+        Of the residuals.
+    """
+
+    groups: Correlation
+    own: Correlation
+
+    kind = "shifted"
+
+    @property
+    def label(self) -> str:
+        """Both, as written."""
+        return f"{self.groups.label} + {self.own.label}"
+
+
+def pairs_of(c: Correlation | Shifted) -> Pairs | None:
     """All pairs of a correlation structure; None where they are too many to be written out."""
+    if isinstance(c, Shifted):
+        return _shifted(pairs_of(c.groups), pairs_of(c.own))
     n = len(c.codes)
     sizes = np.bincount(c.codes)
     if float(np.sum(sizes.astype(float) ** 2)) > 2.0 * _MOST:
@@ -65,6 +90,18 @@ def pairs_of(c: Correlation) -> Pairs | None:
     a, b = a[at], b[at]
     distance = np.sqrt(((c.positions[a] - c.positions[b]) ** 2).sum(axis=1))
     return Pairs(ids[at], distance, _keys(c, a, b, distance), c.by_codes[a])
+
+
+def _shifted(groups: Pairs | None, own: Pairs | None) -> Pairs | None:
+    """Pairs of either: within the groups zero is a correlation like any other, for it is shifted too."""
+    if groups is None or own is None:
+        return None
+    ids = np.union1d(groups.ids, own.ids)
+    inside = np.isin(ids, groups.ids, assume_unique=True)
+    key = np.full(len(ids), -1)
+    key[np.searchsorted(ids, own.ids)] = own.key
+    beyond = np.where(key < 0, -1, key + int(key.max(initial=0)) + 2)
+    return Pairs(ids, np.zeros(len(ids)), np.where(inside, key + 1, beyond), np.zeros(len(ids), dtype=int))
 
 
 def _keys(c: Correlation, a: np.ndarray, b: np.ndarray, distance: np.ndarray) -> np.ndarray:

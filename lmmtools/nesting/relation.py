@@ -22,6 +22,7 @@ from lmmtools.design.residual import Correlation
 from lmmtools.formats import listed
 from lmmtools.nesting.directions import Space, same_groups, space_of
 from lmmtools.nesting.members import examples, hull, is_cone, is_covariance, is_known
+from lmmtools.nesting.pairs import Shifted
 from lmmtools.nesting.residual import SAME, Within, residual_within
 
 __all__ = ["Joint", "Nesting", "dimension", "nesting", "outside"]
@@ -135,18 +136,24 @@ def _without_terms(small: Any, large: Any, fixed: tuple[str, ...], df: int) -> N
     return Nesting(inside, False, df, fixed, () if R.inside else (terms[0].label,), R.decided, R)
 
 
-def _as_correlation(design: Any) -> Correlation | None:
-    """The compound symmetry that a random intercept with independent, equal residuals is; None for other models."""
-    if len(design.terms) != 1 or design.weights is not None or design.residual is not None:
+def _as_correlation(design: Any) -> Correlation | Shifted | None:
+    """What a random intercept with residuals of equal variance is: compound symmetry, with theirs if they have one.
+
+    None for other models.
+    """
+    own = None if design.residual is None else design.residual.correlation
+    equal = design.residual is None or not design.residual.variances
+    if len(design.terms) != 1 or design.weights is not None or not equal:
         return None
     (term,), n = design.terms, len(design.y)
     if term.matrix.shape[1] != 1 or term.known_root is not None or not is_constant(term.matrix[:, 0]):
         return None
     codes, none = np.asarray(term.codes, dtype=np.intp), np.zeros(n, dtype=np.intp)
     levels, nowhere = pd.Index(term.levels), np.zeros((n, 0))
-    return Correlation(
+    groups = Correlation(
         "cs", term.label, term.factor, codes, levels, nowhere, (), (), np.zeros(0), (0, 0), False, "", none, ("",)
     )
+    return groups if own is None else Shifted(groups, own)
 
 
 def dimension(fit: Any) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.nesting.pairs import LINEAR, Pairs, aligned, is_spatial, pairs_of
+from lmmtools.nesting.pairs import LINEAR, Pairs, Shifted, aligned, is_spatial, pairs_of
 
 __all__ = ["SAME", "Within", "residual_within"]
 
@@ -101,6 +101,8 @@ def _correlations(small: Any, large: Any) -> Within:
         return Within(False, why=f"correlates residuals, `{small.label}`, that the other leaves uncorrelated")
     if large.kind in LINEAR:
         return _in_classes(small, large, ours, theirs, place)
+    if isinstance(small, Shifted):
+        return Within(False, decided=False, why=f"has `{small.label}` for its correlation, which is not looked for")
     if np.any(place < 0):
         return Within(False, why=f"leaves residuals uncorrelated, `{small.label}`, that the other correlates")
     return _in_family(small, large, ours.taken(place[kept]), theirs.taken(kept))
@@ -192,10 +194,6 @@ def _proportional(a: np.ndarray, b: np.ndarray) -> bool:
 def _variances(small: Sequence[Any], large: Sequence[Any], n: int) -> Within:
     if len(small) == len(large) and all(_same_variance(a, b) for a, b in zip(small, large, strict=True)):
         return SAME
-    fitted = [part.label for part in (*small, *large) if part.fitted]
-    if any(part.fitted for part in small) and any(part.fitted for part in large):
-        why = f"has variances that are functions of its own fitted values (`{fitted[0]}`), which are not the other's"
-        return Within(False, decided=False, why=why)
     ours, theirs, rays, unknown = _matched(list(small), list(large))
     if ours is None:
         return Within(False, why=f"has the variance function `{theirs}`, which the other cannot express")
@@ -214,12 +212,22 @@ def _variances(small: Sequence[Any], large: Sequence[Any], n: int) -> Within:
 
 
 def _same_variance(a: Any, b: Any) -> bool:
-    return a.kind == b.kind and np.array_equal(a.codes, b.codes) and np.array_equal(a.values, b.values)
+    """Whether two variance functions are the same; of fitted values, each has its own fit's."""
+    given = (a.fitted and b.fitted) or np.array_equal(a.values, b.values)
+    return a.kind == b.kind and np.array_equal(a.codes, b.codes) and given
 
 
 def _matched(small: list[Any], large: list[Any]) -> tuple[list[Any] | None, Any, int, str]:
-    """Without constants plus powers: those of the larger matched with the smaller's, or with its powers."""
+    """Without constants plus powers: those of the larger matched with the smaller's, or with its powers.
+
+    Nor with functions of the fitted values that both have: their covariates differ from fit to fit.
+    """
     rays, unknown = 0, ""
+    for part in [one for one in large if one.fitted and one.kind != "varconstpower"]:
+        equal = next((one for one in small if _same_variance(one, part)), None)
+        if equal is not None:
+            small.remove(equal)
+            large.remove(part)
     for part in [one for one in large if one.kind == "varconstpower"]:
         large.remove(part)
         equal = next((one for one in small if _same_variance(one, part)), None)
@@ -236,7 +244,8 @@ def _matched(small: list[Any], large: list[Any]) -> tuple[list[Any] | None, Any,
 
 
 def _same_covariate(a: Any, b: Any) -> bool:
-    return np.array_equal(a.codes, b.codes) and np.array_equal(np.abs(a.values), np.abs(b.values))
+    given = (a.fitted and b.fitted) or np.array_equal(np.abs(a.values), np.abs(b.values))
+    return np.array_equal(a.codes, b.codes) and given
 
 
 def _log_s(parts: Sequence[Any], n: int) -> tuple[np.ndarray, np.ndarray]:

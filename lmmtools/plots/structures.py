@@ -11,7 +11,7 @@ import pandas as pd
 from lmmtools.errors import ModelError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, listed, shortened, shown, visible
-from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, panels, plot
+from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, plot, tiles
 from lmmtools.residual_choice import ResidualStructures
 from lmmtools.residual_effects import StructureEffects
 
@@ -20,7 +20,8 @@ __all__ = ["residual_structures", "structure_effects"]
 _LONGEST = 38
 # Beyond this the differences are drawn on a scale that is linear up to ten and logarithmic from there.
 _WIDE = 60.0
-_TALLEST, _ROW, _BOTH, _AROUND = 8.4, 0.25, 0.22, 0.72
+_TALLEST, _ROW, _BOTH, _AROUND = 8.4, 0.25, 0.26, 0.78
+_COLUMNS = 3
 _STYLES = (
     {"color": BLUE, "marker": "o", "markersize": 4.6},
     {"color": VERMILLION, "marker": "s", "markersize": 4.6, "markerfacecolor": "none", "markeredgewidth": 1.1},
@@ -107,7 +108,7 @@ def _effects(found: Any) -> PlotData:
     rows = found.intervals
     names, structures, methods = (list(dict.fromkeys(rows[c])) for c in ("coefficient", "structure", "method"))
     methods = methods[: len(_STYLES)]
-    fit_in = max(int((_TALLEST - 0.2) / (_AROUND + _BOTH * len(structures))), 1)
+    fit_in = _COLUMNS * max(int((_TALLEST - 0.2) / (_AROUND + _BOTH * len(structures))), 1)
     rows = rows[rows["method"].isin(methods)]
     rows = rows.assign(panel=rows["coefficient"].map(names.index), row=rows["structure"].map(structures.index),
                        of=rows["method"].map(methods.index))  # fmt: skip
@@ -140,7 +141,7 @@ def _describe_effects(data: PlotData) -> Description:
         label="fig-structure-effects",
         alt=f"Estimates and intervals of {counted(len(names), 'coefficient')} under "
         f"{counted(len(facts['structures']), 'residual structure')}. {'; '.join(said)}.",
-        size=(6.4, 0.2 + len(names) * (_AROUND + _BOTH * len(facts["structures"]))),
+        size=(6.4, 0.2 + -(-len(names) // _COLUMNS) * (_AROUND + _BOTH * len(facts["structures"]))),
     )
 
 
@@ -165,7 +166,8 @@ def structure_effects(data: PlotData, ax: Any) -> Any:
         If `effects` is something else.
     """
     facts = data.facts
-    axes = panels(ax, len(facts["names"]), 1)
+    columns = min(len(facts["names"]), _COLUMNS)
+    axes = tiles(ax, len(facts["names"]), columns, sharey=True)
     apart = 0.17 if len(facts["methods"]) > 1 else 0.0
     for (panel, part), here in zip(data.table.groupby("panel"), axes, strict=True):
         for of, shift in zip(range(len(facts["methods"])), (-apart, apart), strict=False):
@@ -175,9 +177,12 @@ def structure_effects(data: PlotData, ax: Any) -> Any:
             here.hlines(at, mine["low"], mine["high"], color=style["color"], linewidth=heavy)
             here.plot(mine["estimate"], at, linestyle="none", **({"markeredgewidth": 0} | style))
         _zero(here, part)
-        here.set_title(shortened(facts["names"][panel], 60), loc="left", parse_math=False)
+        here.set_title(shortened(facts["names"][panel], 60 // columns), loc="left", parse_math=False)
         here.set_xlabel(visible(facts["units"].get(facts["names"][panel]) or ""), parse_math=False)
-        _name_rows(here, facts["structures"])
+        here.locator_params(axis="x", nbins=4 if columns > 2 else 6)
+        here.tick_params(axis="y", length=0)
+    for first in axes[::columns]:
+        _name_rows(first, facts["structures"])
     return ax if len(axes) == 1 else ax.figure
 
 

@@ -213,7 +213,7 @@ class Path:
             Lambda = np.zeros((len(o.working.stacked(o.fit.working_theta)), 1))
             factors = tuple(np.zeros_like(L) for L in o.factors)
         else:
-            optimum = minimize(criterion, start)
+            optimum = minimize(criterion, np.clip(start, *criterion.bounds))
             if np.abs(optimum.working).max(initial=0.0) > _LOST:
                 raise ModelError(
                     f"profile: with {self.name} = {shown(value)} the residual variance is lost in rounding beside "

@@ -137,8 +137,8 @@ def profile(fit: Any, which: str | Sequence[str] | None = None) -> Profile:
     fit : LMMFit
         One by REML is refitted by ML.
     which : str or sequence of str, optional
-        Parameters by the names of `confint`'s rows: coefficients, ``sd(g, x)``, ``cor(g, x, z)``, ``sigma``; all by
-        default.
+        Parameters by the names of `confint`'s rows: coefficients, ``sd(g, x)``, ``cor(g, x, z)``, ``sigma``, and those of
+        the residual structure as `residual_params` names them; all by default.
 
     Returns
     -------
@@ -291,9 +291,15 @@ def _one_by_one(paths: Sequence[Path], what: str) -> Iterator[Path]:
 
 
 def _flat(paths: Sequence[Path]) -> list[str]:
-    """What the data do not determine, and what its profile is then."""
-    flat = paths[0].origin.fit.certificate.flat if paths else ()
-    return [f"Not determined by the data, so that a profile stays level: {'; '.join(flat)}."] if flat else []
+    """What the data do not determine, and what its profile is then; and what else is held."""
+    if not paths:
+        return []
+    fit = paths[0].origin.fit
+    flat, residual = fit.certificate.flat, fit.design.residual
+    told = [f"Not determined by the data, so that a profile stays level: {'; '.join(flat)}."] if flat else []
+    if residual is not None and any(part.fitted for part in residual.variances):
+        told.append("The fitted values that the residuals' variances depend on are held at those of the fit.")
+    return told
 
 
 def _ends(paths: Sequence[Path], curves: Mapping[str, tuple[Point, ...]]) -> list[str]:

@@ -48,6 +48,7 @@ CURVED = (
     "varconstpower(v)",
 )
 RANDOM = ("", "", "(1 | g)", "(1 + x | g)", "(x || g)", "(1 | h)", "(0 + x | g) + (1 | h)")
+EXAMPLES = settings(max_examples=40)
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def cases(draw, structures, *, reml=None):
     """A fit that is an optimum inside the bounds of its residual parameters, or no example."""
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
     structure, random = draw(st.sampled_from(structures)), draw(st.sampled_from(RANDOM))
+    # in so few rows a function of a covariate beside a random slope often has its optimum at infinity
+    assume(not (structure.startswith(("varpower", "varexp", "varconstpower")) and "x" in random))
     weights = draw(st.sampled_from([None, None, "w"]))
     data = drawn(rng)
     reml = draw(st.booleans()) if reml is None else reml
@@ -142,16 +145,19 @@ def check_kenward_roger(case: Case, seed: int, *, linear: bool) -> None:
     np.testing.assert_allclose(found.f_test(L[: p // 2 + 1]), expected.f_test(L[: p // 2 + 1]), rtol=1e-6)
 
 
+@EXAMPLES
 @given(cases(LINEAR, reml=True), st.integers(0, 2**31))
 def test_kenward_roger_in_linear_parameters(case, seed):
     check_kenward_roger(case, seed, linear=True)
 
 
+@EXAMPLES
 @given(cases(CURVED, reml=True), st.integers(0, 2**31))
 def test_kenward_roger_with_second_derivatives(case, seed):
     check_kenward_roger(case, seed, linear=False)
 
 
+@EXAMPLES
 @given(cases((*LINEAR, *CURVED)), st.integers(0, 2**31))
 def test_satterthwaite(case, seed):
     fit = case.fit
@@ -161,7 +167,7 @@ def test_satterthwaite(case, seed):
     np.testing.assert_allclose(found.f_test(L[:2]), expected.f_test(L[:2]), rtol=1e-6)
 
 
-@settings(max_examples=40)
+@EXAMPLES
 @given(cases((*LINEAR, *CURVED)), st.sampled_from(["CR0", "CR1", "CR2"]), st.booleans())
 def test_robust_covariances(case, kind, larger):
     """By residual group, and by clusters of several."""
@@ -175,7 +181,7 @@ def test_robust_covariances(case, kind, larger):
     np.testing.assert_allclose(found.df, df, rtol=1e-6)
 
 
-@settings(max_examples=40)
+@EXAMPLES
 @given(cases((*LINEAR, *CURVED)))
 def test_conditional_aic(case):
     fit = case.fit

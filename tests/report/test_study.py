@@ -692,7 +692,7 @@ residuals = ["cs(Subject)", ""]
 """
     (run,) = expand(*read_study(study_file(several)))
     assert run.formula == "distance ~ age, residuals cs(Subject); distance ~ age"
-    with pytest.raises(StudyError, match="residuals: 1 residual structures for 2 formulas"):
+    with pytest.raises(StudyError, match="residuals: 1 residual structure for 2 formulas"):
         read_study(study_file(several.replace(', ""]', "]")))
     with pytest.raises(StudyError, match=r"residuals\[2\]: Orthodont has no column"):
         read_study(study_file(several.replace(', ""]', ', "cs(Subjct)"]')))

@@ -519,3 +519,11 @@ def test_an_autocorrelation_of_very_many_pairs_is_exact_at_its_lags():
     near = lt.autocorrelation(fit, max_lag=3, n=0, most_pairs=int(exact["pairs"].sum()) + 1)
     assert near["pairs"].tolist() == exact["pairs"].tolist()
     assert near["autocorrelation"].tolist() == pytest.approx(exact["autocorrelation"].tolist(), rel=1e-12)
+
+
+def test_a_column_by_name_or_none():
+    data = longitudinal()
+    assert lt.column(data, "") is None
+    pd.testing.assert_series_equal(lt.column(data, "t"), data["t"])
+    with pytest.raises(lt.DataError, match="tt"):
+        lt.column(data, "tt")

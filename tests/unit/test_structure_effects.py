@@ -127,6 +127,10 @@ def test_many_structures_leave_room_for_fewer_coefficients(compared):
     found = lt.structure_effects(compared)
     many = found.intervals
     found.intervals = pd.concat(
-        [many.assign(structure=many["structure"] + "x" * k) for k in range(9)], ignore_index=True
+        [
+            many.assign(structure=many["structure"] + "x" * k, coefficient=many["coefficient"] + "x" * (k % 4))
+            for k in range(12)
+        ],
+        ignore_index=True,
     )
-    assert "The first 1 of 3 coefficients." in lt.figure(lt.plots.structure_effects, found).caption
+    assert "The first 3 of 12 coefficients." in lt.figure(lt.plots.structure_effects, found).caption

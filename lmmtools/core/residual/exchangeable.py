@@ -32,7 +32,7 @@ class Exchangeable:
     def at(self, phi: np.ndarray) -> ExchangeableAt:
         """C at ρ."""
         rho = float(phi[0])
-        if not (rho < 1.0 and 1.0 + (self.sizes.max() - 1) * rho > 0.0):
+        if not (rho < 1.0 and 1.0 + (self.sizes.max(initial=1) - 1) * rho > 0.0):
             raise np.linalg.LinAlgError("a common correlation lies between −1/(n − 1) and 1")
         return ExchangeableAt(self, rho)
 
@@ -84,6 +84,8 @@ class ExchangeableAt:
         return out
 
     def _apply(self, alpha: float, beta: np.ndarray, H: np.ndarray) -> np.ndarray:
+        if not len(H):
+            return H
         sums = np.add.reduceat(H, self._law.starts, axis=0)
         return alpha * H - np.repeat(beta[:, None] * sums, self._law.sizes, axis=0)
 

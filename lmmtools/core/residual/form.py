@@ -41,6 +41,48 @@ _NO_SHARE = 1e-9
 _NO_CONSTANT = 1e-8
 
 
+
+def _logistic(psi: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-psi))
+
+
+def _slopes_of_rate(psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rate = np.exp(psi)
+    phi = np.exp(-rate)
+    return -rate * phi, rate * phi * (rate - 1.0)
+
+
+def _slopes_of_share(psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    share = _logistic(psi)
+    return share * (1.0 - share), share * (1.0 - share) * (1.0 - 2.0 * share)
+
+
+def _slopes_of_tanh(psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    tanh = np.tanh(psi)
+    return 1.0 - tanh**2, -2.0 * tanh * (1.0 - tanh**2)
+
+
+# The measures of `parameters`: φ of ψ, ψ of φ, and derivatives; an open one between −1 and 1.
+_NATURAL = {
+    "log": np.exp,
+    "rate": lambda psi: np.exp(-np.exp(psi)),
+    "share": lambda psi: np.maximum(_logistic(psi) - _NO_SHARE, 0.0),
+    "open": np.tanh,
+}
+_WORKING = {
+    "log": np.log,
+    "rate": lambda phi: np.log(-np.log(phi)),
+    "share": lambda phi: np.log((phi + _NO_SHARE) / (1.0 - phi - _NO_SHARE)),
+    "open": np.arctanh,
+}
+_SLOPES = {
+    "log": lambda psi: (np.exp(psi), np.exp(psi)),
+    "rate": _slopes_of_rate,
+    "share": _slopes_of_share,
+    "open": _slopes_of_tanh,
+}
+
+
 class ResidualForm:
     """φ as a `Form`: bounds, starts, and the map from the search's coordinates ψ to φ.
 
@@ -60,18 +102,16 @@ class ResidualForm:
         self._names = tuple(residual.names)
         self.n_theta = len(self._parameters)
         low, high = self._each("low"), self._each("high")
-        is_open, is_log, is_share, is_rate = (
-            np.array([p.measure == m for p in self._parameters], dtype=bool) for m in ("open", "log", "share", "rate")
-        )
+        measures = [p.measure for p in self._parameters]
+        which = {m: np.flatnonzero([found == m for found in measures]) for m in _NATURAL}
         self._unit = np.ones(self.n_theta) if natural else self._each("unit")
-        self._log, self._between, self._share, self._rate = (
-            which & (not natural) for which in (is_log, is_open, is_share, is_rate)
-        )
-        # what the maps of the other parameters are given, so that each is a number
-        self._middle, self._half = np.zeros(self.n_theta), np.ones(self.n_theta)
-        self._middle[is_open] = 0.5 * (low[is_open] + high[is_open])
-        self._half[is_open] = 0.5 * (high[is_open] - low[is_open])
-        inside = np.where(is_open, _INSIDE * self._half, 0.0)
+        self._measured = [] if natural else [(m, at) for m, at in which.items() if len(at)]
+        at = which["open"]
+        inside = np.zeros(self.n_theta)
+        inside[at] = 0.5 * _INSIDE * (high[at] - low[at])
+        self._open = at[:0] if natural else at
+        self._middle = 0.5 * (low[self._open] + high[self._open])
+        self._half = 0.5 * (high[self._open] - low[self._open])
         self._ends = low + inside, high - inside
         ends = [self.working_of(end) for end in self._ends]
         self.lower, self.upper = np.minimum(*ends), np.maximum(*ends)  # a rate falls where its range grows
@@ -81,44 +121,28 @@ class ResidualForm:
 
     def natural(self, psi: np.ndarray) -> np.ndarray:
         """φ, shape (m,)."""
-        psi = np.asarray(psi, dtype=float)
-        log = np.exp(np.where(self._log | self._rate, psi, 0.0))
-        return np.select(
-            [self._log, self._rate, self._between, self._share],
-            [
-                log,
-                np.exp(-log),
-                self._middle + self._half * np.tanh(np.where(self._between, psi, 0.0)),
-                np.maximum(_logistic(psi, self._share) - _NO_SHARE, 0.0),
-            ],
-            psi * self._unit,
-        )
+        phi = np.asarray(psi, dtype=float) * self._unit
+        for measure, which in self._measured:
+            phi[which] = _NATURAL[measure](phi[which])
+        phi[self._open] = self._middle + self._half * phi[self._open]
+        return phi
 
     def working_of(self, phi: np.ndarray) -> np.ndarray:
         """ψ of φ, shape (m,)."""
-        phi = np.asarray(phi, dtype=float)
-        share = np.where(self._share, phi + _NO_SHARE, 0.5)
-        return np.select(
-            [self._log, self._rate, self._between, self._share],
-            [
-                np.log(np.where(self._log, phi, 1.0)),
-                np.log(-np.log(np.where(self._rate, phi, 0.5))),
-                np.arctanh(np.where(self._between, (phi - self._middle) / self._half, 0.0)),
-                np.log(share / (1.0 - share)),
-            ],
-            phi / self._unit,
-        )
+        psi = np.array(phi, dtype=float)
+        psi[self._open] = (psi[self._open] - self._middle) / self._half
+        for measure, which in self._measured:
+            psi[which] = _WORKING[measure](psi[which])
+        return psi / self._unit
 
     def _slopes(self, psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First and second derivative of each φ in its ψ."""
-        phi = self.natural(psi)
-        tanh, share = np.tanh(np.where(self._between, psi, 0.0)), _logistic(psi, self._share)
-        rate = np.exp(np.where(self._rate, psi, 0.0))
-        open_, part = self._half * (1.0 - tanh**2), share * (1.0 - share)
-        which = [self._log, self._rate, self._between, self._share]
-        first = np.select(which, [phi, -rate * phi, open_, part], self._unit)
-        bent = [phi, rate * phi * (rate - 1.0), -2.0 * tanh * open_, part * (1.0 - 2.0 * share)]
-        return first, np.select(which, bent, 0.0)
+        at = np.asarray(psi, dtype=float) * self._unit
+        first, second = self._unit.copy(), np.zeros(self.n_theta)
+        for measure, which in self._measured:
+            first[which], second[which] = _SLOPES[measure](at[which])
+        first[self._open], second[self._open] = self._half * first[self._open], self._half * second[self._open]
+        return first, second
 
     def factor(self, psi: np.ndarray) -> np.ndarray:
         """φ on a diagonal, shape (m, m)."""
@@ -219,10 +243,6 @@ class ResidualForm:
         """Ratios that have run off to zero or infinity, and constants to infinity: a power alone is a model."""
         far = [abs(psi[k]) >= FAR - 1.0 and not (p.span and psi[k] < 0) for k, p in enumerate(self._parameters)]
         return [k for k, p in enumerate(self._parameters) if p.can_run_off and far[k]]
-
-
-def _logistic(psi: np.ndarray, which: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-np.where(which, psi, 0.0)))
 
 
 class ResidualTerm(Term):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Protocol
 
@@ -128,23 +129,33 @@ class Strata:
     def at(self, phi: np.ndarray) -> StrataAt:
         """C at φ: the parameters of the first stratum, then of the second."""
         parts = np.split(phi, np.cumsum([law.m for law in self.laws])[:-1])
-        return StrataAt(tuple(law.at(part) for law, part in zip(self.laws, parts, strict=True)), self.rows)
+        at = tuple(law.at(part) for law, part in zip(self.laws, parts, strict=True))
+        return StrataAt(at, self.rows, [law.m for law in self.laws])
 
 
 class StrataAt:
     """`Strata` at one φ."""
 
-    def __init__(self, parts: Sequence[Correlated], rows: Sequence[np.ndarray]) -> None:
+    def __init__(self, parts: Sequence[Correlated], rows: Sequence[np.ndarray], sizes: Sequence[int]) -> None:
         self._parts, self._rows = parts, rows
-        ends = np.cumsum([0, *(len(part.slope) for part in parts)])
-        self._where = [(i, k) for i, part in enumerate(parts) for k in range(len(part.slope))]
+        ends = np.cumsum([0, *sizes])
+        self._where = [(i, k) for i, size in enumerate(sizes) for k in range(size)]
         self._places = [slice(a, b) for a, b in pairwise(ends)]
         self.logdet = float(sum(part.logdet for part in parts))
-        self.slope = np.concatenate([part.slope for part in parts])
         self.smallest = min(getattr(part, "smallest", np.inf) for part in parts)
-        self.bend = np.zeros((ends[-1], ends[-1]))
-        for part, at in zip(parts, self._places, strict=True):
-            self.bend[at, at] = part.bend
+
+    @cached_property
+    def slope(self) -> np.ndarray:
+        """∂ log|C|, shape (m,)."""
+        return np.concatenate([part.slope for part in self._parts])
+
+    @cached_property
+    def bend(self) -> np.ndarray:
+        """∂² log|C|, shape (m, m)."""
+        out = np.zeros((self._places[-1].stop,) * 2)
+        for part, at in zip(self._parts, self._places, strict=True):
+            out[at, at] = part.bend
+        return out
 
     def inverse(self, H: np.ndarray) -> np.ndarray:
         """C⁻¹H."""

@@ -11,6 +11,7 @@ in φ have the same form (Jones & Boadi-Boateng 1991, Biometrics 47, for the con
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,24 +47,39 @@ class MarkovAt:
     """`Markov` at one φ."""
 
     def __init__(self, law: Markov, phi: float) -> None:
-        self._first = law.first
-        follows, gap = ~law.first, law.gap
-        a = np.where(follows, np.power(phi, gap, where=follows, out=np.zeros_like(gap)), 0.0)
-        a1 = _power_slope(phi, gap, follows)
-        a2 = _power_bend(phi, gap, follows)
+        self._law, self._phi = law, phi
+        a = np.where(law.first, 0.0, np.power(phi, law.gap, where=~law.first, out=np.zeros_like(law.gap)))
         w = 1.0 / (1.0 - a * a)
         if not np.all(np.isfinite(w)):
             raise np.linalg.LinAlgError("neighbours are perfectly correlated to rounding")
         self._a, self._w = a, w
+        self._zeroth = 1.0 + _both(a * a * w), -a * w
+        self.logdet = -float(np.log(w).sum())
+
+    @cached_property
+    def _orders(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """First and second derivatives of f and g in φ."""
+        a, w, a1, a2 = self._a, self._w, *self._powers
         f1, g1 = 2.0 * a * w**2, -w - 2.0 * a**2 * w**2
         f2, g2 = 2.0 * w**2 + 8.0 * a**2 * w**3, -6.0 * a * w**2 - 8.0 * a**3 * w**3
-        self._zeroth = 1.0 + _both(a * a * w), -a * w
-        self._slopes = _both(f1 * a1), g1 * a1
-        self._bends = _both(f2 * a1**2 + f1 * a2), g2 * a1**2 + g1 * a2
-        d1, d2 = -2.0 * a * w, -2.0 * w - 4.0 * a**2 * w**2
-        self.logdet = -float(np.log(w).sum())
-        self.slope = np.array([float(d1 @ a1)])
-        self.bend = np.array([[float(d2 @ a1**2 + d1 @ a2)]])
+        return _both(f1 * a1), g1 * a1, _both(f2 * a1**2 + f1 * a2), g2 * a1**2 + g1 * a2
+
+    @cached_property
+    def _powers(self) -> tuple[np.ndarray, np.ndarray]:
+        """First and second derivatives of a = φ^Δ."""
+        follows = ~self._law.first
+        return _power_slope(self._phi, self._law.gap, follows), _power_bend(self._phi, self._law.gap, follows)
+
+    @cached_property
+    def slope(self) -> np.ndarray:
+        """∂ log|C|, shape (1,)."""
+        return np.array([float(-2.0 * self._a * self._w @ self._powers[0])])
+
+    @cached_property
+    def bend(self) -> np.ndarray:
+        """∂² log|C|, shape (1, 1)."""
+        a, w, a1, a2 = self._a, self._w, *self._powers
+        return np.array([[float((-2.0 * w - 4.0 * a**2 * w**2) @ a1**2 - 2.0 * a * w @ a2)]])
 
     def inverse(self, H: np.ndarray) -> np.ndarray:
         """C⁻¹H."""
@@ -71,11 +87,11 @@ class MarkovAt:
 
     def first(self, k: int, H: np.ndarray, U: np.ndarray) -> np.ndarray:
         """∂C⁻¹H."""
-        return _tridiagonal(*self._slopes, H)
+        return _tridiagonal(*self._orders[:2], H)
 
     def second(self, H: np.ndarray, U: np.ndarray, contract: Any) -> np.ndarray:
         """contract of H and ∂²C⁻¹H, shape (1, 1, c)."""
-        return contract(H[None], _tridiagonal(*self._bends, H)[None])
+        return contract(H[None], _tridiagonal(*self._orders[2:], H)[None])
 
     def whiten(self, H: np.ndarray) -> np.ndarray:
         """What each row adds to the one before it, over its standard deviation."""
@@ -86,7 +102,7 @@ class MarkovAt:
     def colour(self, H: np.ndarray) -> np.ndarray:
         """Rows from independent ones: in the order of time, all groups at once."""
         out = H / np.sqrt(self._w)[:, None]
-        starts = np.flatnonzero(self._first)
+        starts = np.flatnonzero(self._law.first)
         length = np.diff(np.append(starts, len(H)))
         for step in range(1, int(length.max(initial=1))):
             rows = starts[length > step] + step

@@ -198,11 +198,11 @@ def _reordered(part: Any, order: np.ndarray) -> _Reordered:
 
 def _law(c: Any, order: np.ndarray, rows: np.ndarray) -> Law:
     codes, positions = c.codes[order], c.positions[order]
-    first = np.append(True, codes[1:] != codes[:-1])
+    first = np.append(True, codes[1:] != codes[:-1])[: len(codes)]
     starts = np.flatnonzero(first)
     sizes = np.diff(np.append(starts, len(codes)))
     if c.kind in ("ar1", "car1"):
-        gap = np.where(first, 0.0, np.append(0.0, np.diff(positions[:, 0])))
+        gap = np.where(first, 0.0, np.append(0.0, np.diff(positions[:, 0]))[: len(codes)])
         return Markov(gap, first)
     if c.kind == "cs":
         return Exchangeable(starts, sizes)

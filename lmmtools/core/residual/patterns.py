@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,68 +64,91 @@ class PatternedAt:
 
     Attributes
     ----------
+    logdet : float
+        log|C|.
     smallest : float
         The smallest eigenvalue of C where that is watched, else infinite.
     """
 
     def __init__(self, law: Patterned, phi: np.ndarray) -> None:
-        values = law.shape.at(phi)
-        self._parts = []
-        self.smallest = np.inf
-        self.logdet, self.slope, self.bend = 0.0, np.zeros(law.m), np.zeros((law.m, law.m))
+        self._law, self._values = law, law.shape.at(phi)
+        self.smallest, self.logdet, self._parts = np.inf, 0.0, []
         for pattern in law.patterns:
-            C, C1, C2 = values.matrices(pattern.index)
+            C = self._values.matrix(pattern.index)
             L = np.linalg.cholesky(C)
-            root = np.linalg.solve(L, np.eye(len(C)))
-            inverse = root.T @ root
+            root = np.linalg.inv(L)
             if law.shape.watched:
                 self.smallest = min(self.smallest, float(np.linalg.eigvalsh(C)[0]))
-            K = len(pattern.rows)
-            turned = np.matmul(inverse, C1)  # C⁻¹C_k
-            self.logdet += 2.0 * K * float(np.log(np.diagonal(L)).sum())
-            self.slope += K * np.trace(turned, axis1=1, axis2=2)
-            flat = turned.reshape(law.m, C.size)
-            self.bend -= K * (flat @ turned.transpose(0, 2, 1).reshape(law.m, C.size).T)
+            self.logdet += 2.0 * len(pattern.rows) * float(np.log(np.diagonal(L)).sum())
+            self._parts.append((pattern.rows, L, root.T @ root))
+
+    @cached_property
+    def _derivatives(self) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """Slopes and bends of C, pattern by pattern."""
+        return [self._values.derivatives(pattern.index) for pattern in self._law.patterns]
+
+    @cached_property
+    def _turned(self) -> list[np.ndarray]:
+        """C⁻¹C_k, pattern by pattern."""
+        pairs = zip(self._parts, self._derivatives, strict=True)
+        return [np.matmul(inverse, C1) for (_, _, inverse), (C1, _) in pairs]
+
+    @cached_property
+    def slope(self) -> np.ndarray:
+        """∂ log|C|, shape (m,)."""
+        out = np.zeros(self._law.m)
+        for (rows, *_), turned in zip(self._parts, self._turned, strict=True):
+            out += len(rows) * np.trace(turned, axis1=1, axis2=2)
+        return out
+
+    @cached_property
+    def bend(self) -> np.ndarray:
+        """∂² log|C|, shape (m, m)."""
+        m = self._law.m
+        out = np.zeros((m, m))
+        for (rows, _, inverse), turned, (_, C2) in zip(self._parts, self._turned, self._derivatives, strict=True):
+            flat = turned.reshape(m, inverse.size)
+            out -= len(rows) * (flat @ turned.transpose(0, 2, 1).reshape(m, inverse.size).T)
             if C2 is not None:
-                self.bend += K * np.tensordot(C2, inverse)
-            self._parts.append((pattern.rows, L, inverse, C1, C2))
+                out += len(rows) * np.tensordot(C2, inverse)
+        return out
 
     def inverse(self, H: np.ndarray) -> np.ndarray:
         """C⁻¹H."""
-        return self._apply([inverse for _, _, inverse, _, _ in self._parts], H)
+        return self._apply([inverse for _, _, inverse in self._parts], H)
 
     def first(self, k: int, H: np.ndarray, U: np.ndarray) -> np.ndarray:
         """∂_kC⁻¹H."""
-        return self._apply([-inverse @ C1[k] for _, _, inverse, C1, _ in self._parts], U)
+        return self._apply([-turned[k] for turned in self._turned], U)
 
     def second(self, H: np.ndarray, U: np.ndarray, contract: Any) -> np.ndarray:
         """contract of H and ∂_k∂_lC⁻¹H, shape (m, m, c); so many parameters at a time as memory likes."""
-        m = len(self.slope)
+        m = self._law.m
         step = max(1, _AT_ONCE // max(U.size, 1))
         parts = [slice(k, min(k + step, m)) for k in range(0, m, step)]
-        half = [[contract(self._turned(k, U), self.inverse(self._turned(l, U))) for l in parts] for k in parts]
+        half = [[contract(self._times(k, U), self.inverse(self._times(l, U))) for l in parts] for k in parts]
         out = np.concatenate([np.concatenate(row, axis=1) for row in half]) if m else contract(U[None][:0], U[None][:0])
         out = out + out.transpose(1, 0, 2)
-        if any(C2 is not None for *_, C2 in self._parts):
+        if any(C2 is not None for _, C2 in self._derivatives):
             for k in range(m):
-                bent = np.array([self._apply([C2[k, l] for *_, C2 in self._parts], U) for l in range(m)])
+                bent = np.array([self._apply([C2[k, l] for _, C2 in self._derivatives], U) for l in range(m)])
                 out[k] -= contract(U[None], bent)[0]
         return out
 
-    def _turned(self, some: slice, U: np.ndarray) -> np.ndarray:
+    def _times(self, some: slice, U: np.ndarray) -> np.ndarray:
         """C_kU of some parameters, shape (k, n, c)."""
         out = np.empty((some.stop - some.start, *U.shape))
-        for rows, _, _, C1, _ in self._parts:
+        for (rows, *_), (C1, _) in zip(self._parts, self._derivatives, strict=True):
             out[:, rows] = np.matmul(C1[some, None], U[rows])
         return out
 
     def whiten(self, H: np.ndarray) -> np.ndarray:
         """L⁻¹H."""
-        return self._apply([np.linalg.solve(L, np.eye(len(L))) for _, L, _, _, _ in self._parts], H)
+        return self._apply([np.linalg.inv(L) for _, L, _ in self._parts], H)
 
     def colour(self, H: np.ndarray) -> np.ndarray:
         """LH."""
-        return self._apply([L for _, L, _, _, _ in self._parts], H)
+        return self._apply([L for _, L, _ in self._parts], H)
 
     def _apply(self, matrices: Sequence[np.ndarray], H: np.ndarray) -> np.ndarray:
         out = np.empty_like(H)

@@ -17,20 +17,23 @@ from lmmtools.core.residual.arma import autocorrelations
 
 __all__ = ["Arma", "Linear", "Shape", "ShapeAt", "Spatial"]
 
-Matrices = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+Derivatives = tuple[np.ndarray, np.ndarray | None]
 
 
 class ShapeAt(Protocol):
     """Correlations at one φ."""
 
-    def matrices(self, index: np.ndarray) -> Matrices:
-        """C (n, n), its slopes (m, n, n) and its bends (m, m, n, n), None where all are zero.
+    def matrix(self, index: np.ndarray) -> np.ndarray:
+        """C, shape (n, n).
 
         Parameters
         ----------
         index : ndarray, shape (n, n)
             Of each pair of rows what the shape needs: a place among the parameters, a lag or a distance.
         """
+
+    def derivatives(self, index: np.ndarray) -> Derivatives:
+        """Slopes of C, shape (m, n, n), and bends (m, m, n, n), None where all are zero."""
 
 
 class Shape(Protocol):
@@ -67,9 +70,11 @@ class Linear:
 class _LinearAt:
     phi: np.ndarray
 
-    def matrices(self, index: np.ndarray) -> Matrices:
-        C = np.append(self.phi, [0.0, 1.0])[index]
-        return C, (index == np.arange(len(self.phi))[:, None, None]).astype(float), None
+    def matrix(self, index: np.ndarray) -> np.ndarray:
+        return np.append(self.phi, [0.0, 1.0])[index]
+
+    def derivatives(self, index: np.ndarray) -> Derivatives:
+        return (index == np.arange(len(self.phi))[:, None, None]).astype(float), None
 
 
 @dataclass(frozen=True)
@@ -86,19 +91,20 @@ class Arma:
         """Number of parameters."""
         return self.p + self.q
 
-    def at(self, phi: np.ndarray) -> _Lookup:
+    def at(self, phi: np.ndarray) -> _ArmaAt:
         """The correlations at φ."""
-        return _Lookup(*autocorrelations(phi[: self.p], phi[self.p :], self.longest))
+        return _ArmaAt(phi[: self.p], phi[self.p :], self.longest)
 
 
-@dataclass(frozen=True)
-class _Lookup:
-    value: np.ndarray
-    slopes: np.ndarray
-    bends: np.ndarray
+class _ArmaAt:
+    def __init__(self, phi: np.ndarray, theta: np.ndarray, longest: int) -> None:
+        self._known = autocorrelations(phi, theta, longest)
 
-    def matrices(self, index: np.ndarray) -> Matrices:
-        return self.value[index], self.slopes[:, index], self.bends[:, :, index]
+    def matrix(self, index: np.ndarray) -> np.ndarray:
+        return self._known[0][index]
+
+    def derivatives(self, index: np.ndarray) -> Derivatives:
+        return self._known[1][:, index], self._known[2][:, :, index]
 
 
 @dataclass(frozen=True)
@@ -133,20 +139,25 @@ class _SpatialAt:
     range: float
     nugget: float | None
 
-    def matrices(self, index: np.ndarray) -> Matrices:
+    def matrix(self, index: np.ndarray) -> np.ndarray:
+        C = _FALL[self.kind](index / self.range)[0]
+        if self.nugget is not None:
+            C = (1.0 - self.nugget) * C
+        C[np.diag_indices(len(C))] = 1.0
+        return C
+
+    def derivatives(self, index: np.ndarray) -> Derivatives:
         x = index / self.range
         h, h1, h2 = _FALL[self.kind](x)
-        # x = d/r: dx/dr = −x/r, d²x/dr² = 2x/r²
-        slope = -h1 * x / self.range
-        bend = (h2 * x * x + 2.0 * h1 * x) / self.range**2
         off = 1.0 - np.eye(len(index))
+        # x = d/r: dx/dr = −x/r, d²x/dr² = 2x/r²
+        slope = off * (-h1 * x / self.range)
+        bend = off * (h2 * x * x + 2.0 * h1 * x) / self.range**2
         if self.nugget is None:
-            return np.eye(len(index)) + off * h, (off * slope)[None], (off * bend)[None, None]
+            return slope[None], bend[None, None]
         share = 1.0 - self.nugget
-        C = np.eye(len(index)) + share * off * h
-        zero = np.zeros_like(C)
-        bends = np.array([[share * off * bend, -off * slope], [-off * slope, zero]])
-        return C, np.array([share * off * slope, -off * h]), bends
+        bends = np.array([[share * bend, -slope], [-slope, np.zeros_like(slope)]])
+        return np.array([share * slope, -off * h]), bends
 
 
 def _exponential(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from lmmtools.errors import StudyError
-from lmmtools.formats import listed
+from lmmtools.formats import counted, listed
 from lmmtools.report.asked.cases import COMPARISON, EXPLORATION, MODEL, Case, Key, cases, fits, included, stated
 from lmmtools.report.asked.data_checks import DataChecks
 from lmmtools.report.asked.expand import Found, safe_name
@@ -111,7 +111,8 @@ def _of_notebook(case: Case, notebook: Notebook, name: str) -> Iterator[Mistake]
         yield Mistake((*key, "names"), f"{len(variant.names)} names for {len(variant.formulas)} formulas")
     if variant.residuals is not UNSET and variant.formulas is not UNSET and key[-1] != "compare":
         if len(variant.residuals) != len(variant.formulas):
-            text = f"{len(variant.residuals)} residual structures for {len(variant.formulas)} formulas"
+            given = counted(len(variant.residuals), "residual structure")
+            text = f"{given} for {counted(len(variant.formulas), 'formula')}"
             yield Mistake((*key, "residuals"), text)
     names = [] if variant.names is UNSET else variant.names
     if twice := [one for one in dict.fromkeys(names) if names.count(one) > 1]:
