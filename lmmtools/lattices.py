@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from lmmtools.comparison import criteria_of, likelihood_ratio, reference_notes, why_not_comparable
+from lmmtools.comparison import criteria_of, likelihood_ratio, own_fitted, reference_notes, why_not_comparable
 from lmmtools.errors import ModelError
 from lmmtools.formats import listed, shown
 from lmmtools.frames import Frame, frame
@@ -210,7 +210,7 @@ def _notes(
     notes = []
     if not edges:
         notes.append("No model here is a special case of another, so there is nothing to test.")
-    notes += reference_notes(references)
+    notes += (*reference_notes(references), *own_fitted(list(fits.values())))
     for group in found.same:
         notes.append(f"{listed(group)} are the same model, written differently; {group[0]} stands for all of them.")
         gap = np.ptp(criteria_of([fits[name] for name in group]))

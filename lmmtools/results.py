@@ -348,10 +348,9 @@ def _at_optimum(design: Design, *, reml: bool, start: np.ndarray | None = None) 
         refuse_confounded_residual(criterion)
     optimum = minimize(criterion, start)
     for _ in range(_UNITS):
-        if (log_unit := criterion.better_unit(optimum)) is None:
+        if (other := criterion.in_better_unit(optimum.working)) is None:
             break
-        criterion = Criterion(design, reml=reml, working=criterion.working.with_unit(log_unit))
-        again = minimize(criterion, optimum.theta)
+        criterion, again = other, minimize(other, optimum.theta)
         optimum = dataclasses.replace(again, n_evaluations=optimum.n_evaluations + again.n_evaluations)
     return summarize(criterion, optimum)
 

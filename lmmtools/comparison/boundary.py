@@ -171,7 +171,7 @@ def _of_products(fit: Any, factors: tuple[np.ndarray, ...], both: np.ndarray) ->
 
 
 def _written_out(fit: Any, factors: tuple[np.ndarray, ...], both: np.ndarray) -> np.ndarray:
-    """The same with the parameters of the residuals, at the fit's φ, after the directions; from V cluster by cluster."""
+    """The same with the residuals' parameters, at the fit's φ, after the directions; from V cluster by cluster."""
     try:
         found = blocks(fit, "the mixture's weights", "bootstrap_lrt")
     except ModelError as error:

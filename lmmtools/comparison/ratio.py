@@ -65,6 +65,12 @@ def lrt(*fits: Any, draws: int = DRAWS, rng: np.random.Generator | int | None = 
     Monte-Carlo error of p. These hold for many groups; with few, `exact_lrt` and `bootstrap_lrt` are the better tests.
     Where a variance of the smaller model is itself estimated at zero none of this holds: p is then missing.
 
+    Residual structures are nested as their covariances are, whatever they are called: compound symmetry in Toeplitz and
+    unstructured correlations of the same occasions, an autoregression in ARMA(p, q), equal standard deviations in every
+    variance function, a random intercept in free correlations. Tests of them refer to χ², but to ½χ²_{q−1} + ½χ²_q
+    where the smaller model has one parameter on its bound (a nugget of zero, independence where a correlation cannot be
+    negative); where a parameter of the larger has no part in the smaller (a range without correlation) p is missing.
+
     References
     ----------
     Self, S. G., Liang, K.-Y. (1987). Asymptotic properties of maximum likelihood estimators and likelihood ratio tests

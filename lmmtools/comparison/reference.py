@@ -28,8 +28,8 @@ BOUNDARY = (
     "Stram & Lee 1994) for a large number of groups; p is that of the mixture."
 )
 _REFUSED = (
-    "No p-value where the smaller model has a variance at zero itself, where a parameter of the larger has no part in it, "
-    "or where the ways off the boundary are not known: no χ² or mixture of them holds there. "
+    "No p-value where the smaller model has a variance at zero itself, where a parameter of the larger has no part in "
+    "it, or where the ways off the boundary are not known: no χ² or mixture of them holds there. "
     "bootstrap_lrt(smaller, larger, n, rng) gives one by simulation."
 )
 _AT_BOUND = "a correlation is at its bound"

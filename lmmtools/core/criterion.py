@@ -10,6 +10,7 @@ import numpy as np
 
 from lmmtools.core.charts import Chart, own_chart
 from lmmtools.core.covariance import theta_names
+from lmmtools.core.residual.around import in_unit, multiplier
 from lmmtools.core.solution import Products, Solution, TDerivatives
 from lmmtools.core.working import Working, working_model
 from lmmtools.errors import LMMError
@@ -113,13 +114,16 @@ class Criterion:
         found._holds = tuple(holds)
         return found
 
-    def better_unit(self, optimum: Any) -> float | None:
-        """Logarithm of the multipliers' mean where they have grown far from their unit; None where that will do."""
+    def in_better_unit(self, theta: np.ndarray) -> Criterion | None:
+        """The same criterion with standard deviations over the mean of the residuals' where these are far from σ.
+
+        None where σ will do at working parameters θ̃.
+        """
         w = self.working
-        if w.residual is None or not w.terms:
+        away = float(np.log(multiplier(w, theta))) if w.terms else 0.0
+        if abs(away) <= _FAR_FROM_UNIT:
             return None
-        away = float(np.log(w.multiplier(optimum.working)))
-        return w.products.noise.log_unit + away if abs(away) > _FAR_FROM_UNIT else None
+        return Criterion(self.design, reml=self.reml, working=in_unit(w, w.products.noise.log_unit + away))
 
     def differentiate(self, solution: Solution, products: Products | None = None) -> TDerivatives:
         """Derivatives in T at a solution of the same cross-products."""

@@ -201,8 +201,6 @@ def _doubtful(criterion: Criterion, optimum: Optimum) -> bool:
     if np.abs(optimum.working).max() > _LARGE:
         return True
     w = criterion.working
-    if w.residual is not None and np.any(w.residual.form.on_bound(optimum.working[w.places[-1]])):
-        return True
     if w.products.n > _FEW_ROWS:
         return False
     parts = zip(w.parts, w.places, strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lmmtools.core.criterion import Criterion
+from lmmtools.core.residual.around import multiplier
 from lmmtools.core.residual.unbounded import refuse_unbounded
 from lmmtools.errors import ModelError
 
@@ -17,7 +18,7 @@ _INFINITE = 3e7
 def runs_off(criterion: Criterion, theta: np.ndarray) -> bool:
     """Whether some parameter has run off, beside residuals of the standard deviation they have on average."""
     largest = float(np.abs(theta).max())
-    return not largest <= _INFINITE and not largest <= _INFINITE * criterion.working.multiplier(theta)
+    return not largest <= _INFINITE and not largest <= _INFINITE * multiplier(criterion.working, theta)
 
 
 def refuse_runaway(criterion: Criterion, theta: np.ndarray) -> None:

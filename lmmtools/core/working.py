@@ -15,7 +15,7 @@ X and Z are centred and scaled, y is replaced by its least-squares residual e, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -164,24 +164,6 @@ class Working:
     def gram(self) -> Gram:
         """Inner products of the directions in which V can move."""
         return self.products.gram(self.covariance_map)
-
-    def multiplier(self, working: np.ndarray) -> float:
-        """Standard deviation of the residuals over σ, in the geometric mean of the rows."""
-        if self.residual is None:
-            return 1.0
-        phi = self.residual.own(working[self.places[-1]])
-        return float(np.exp(self.products.noise.at(phi).multipliers.log_s.mean()))
-
-    def with_unit(self, log_unit: float) -> Working:
-        """The same model with the multipliers of its residuals' standard deviations taken over another unit."""
-        change = np.exp(log_unit - self.products.noise.log_unit)
-        noise = replace(self.products.noise, log_unit=log_unit)
-        return replace(
-            self,
-            products=replace(self.products, noise=noise),
-            terms=tuple(replace(t, K=t.K / change, scale=t.scale / change) for t in self.terms),
-            noise_scale=self.noise_scale / change,
-        )
 
     def own_factor(self, factors: tuple[np.ndarray, ...], phi: np.ndarray | None = None) -> np.ndarray:
         """Λ̃ of shape (R, Σq) from Λ of each term in its own columns, a factor's terms side by side, then φ if given."""

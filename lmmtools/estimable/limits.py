@@ -6,15 +6,16 @@ __all__ = ["limit_of"]
 
 # By what the parameter is called: at its lower bound, at its upper one.
 _LIMITS = {
-    "ar1.phi": ("minus one, the limit of stationarity", "one, the limit of stationarity"),
+    "ar1.phi": ("minus one to seven digits, the limit of stationarity",
+                "one to seven digits, the limit of stationarity"),
     "car1.phi": ("zero, where rows at different times are uncorrelated",
-                 "one, where residuals of a group are all the same"),
+                 "one to seven digits, where residuals of a group are all the same"),
     "arma.phi": ("at the limit of stationarity", "at the limit of stationarity"),
     "arma.theta": ("at the limit of invertibility", "at the limit of invertibility"),
     "cs.rho": ("the lowest correlation that residuals of the largest group can have",
-               "one, where residuals of a group are all the same"),
-    "toep.rho": ("minus one, the least a correlation can be", "one, the most a correlation can be"),
-    "us.cor": ("minus one, the least a correlation can be", "one, the most a correlation can be"),
+               "one to seven digits, where residuals of a group are all the same"),
+    "toep.rho": ("minus one to seven digits, the least there is", "one to seven digits, the most there is"),
+    "us.cor": ("minus one to seven digits, the least there is", "one to seven digits, the most there is"),
     ".range": ("so short that no two rows are correlated", "so long that rows of a group are all correlated alike"),
     ".nugget": ("zero, where residuals of near rows are the same", "one, where no two rows are correlated"),
     ".const": ("zero, where the power alone is left", "so large that the residual sd is the same everywhere"),
@@ -34,7 +35,7 @@ def limit_of(name: str, *, upper: bool) -> str:
     Examples
     --------
     >>> limit_of("ar1.phi[M]", upper=True)
-    'one, the limit of stationarity'
+    'one to seven digits, the limit of stationarity'
     """
     for what, sides in _LIMITS.items():
         if (name.startswith(what) or what.startswith(".")) and what in name.partition("[")[0]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from lmmtools.design.residual import SPATIAL, Correlation
 
-__all__ = ["LINEAR", "Pairs", "Shifted", "aligned", "is_spatial", "pairs_of"]
+__all__ = ["LINEAR", "Pairs", "Shifted", "aligned", "distinct_groups", "is_spatial", "pairs_of"]
 
 # Correlations that are parameters themselves, one for each class of pairs.
 LINEAR = ("cs", "toep", "us")
@@ -90,6 +91,33 @@ def pairs_of(c: Correlation | Shifted) -> Pairs | None:
     a, b = a[at], b[at]
     distance = np.sqrt(((c.positions[a] - c.positions[b]) ** 2).sum(axis=1))
     return Pairs(ids[at], distance, _keys(c, a, b, distance), c.by_codes[a])
+
+
+def distinct_groups(a: Any, b: Any) -> tuple[Any, Any] | None:
+    """Two structures on the rows of groups of which no two are alike; None where they do not group the rows alike.
+
+    What holds for one group holds for all with the same positions and levels of `by`.
+    """
+    if isinstance(a, Shifted) or isinstance(b, Shifted) or not _same_partition(a.codes, b.codes):
+        return None
+    order = np.lexsort([*b.positions.T, *a.positions.T, a.codes])
+    ends = np.flatnonzero(np.diff(a.codes[order])) + 1
+    kept: dict[bytes, np.ndarray] = {}
+    for rows in np.split(order, ends):
+        parts = (a.positions[rows], b.positions[rows], a.by_codes[rows], b.by_codes[rows])
+        kept.setdefault(b"|".join(part.tobytes() for part in parts), rows)
+    rows = np.sort(np.concatenate(list(kept.values())))
+    return _of_rows(a, rows), _of_rows(b, rows)
+
+
+def _same_partition(a: np.ndarray, b: np.ndarray) -> bool:
+    pairs = len(np.unique(a.astype(np.int64) * (int(b.max()) + 1) + b))
+    return pairs == len(np.unique(a)) == len(np.unique(b))
+
+
+def _of_rows(c: Correlation, rows: np.ndarray) -> Correlation:
+    codes = np.unique(c.codes[rows], return_inverse=True)[1].astype(np.intp)
+    return replace(c, codes=codes, positions=c.positions[rows], by_codes=c.by_codes[rows])
 
 
 def _shifted(groups: Pairs | None, own: Pairs | None) -> Pairs | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.nesting.pairs import LINEAR, Pairs, Shifted, aligned, is_spatial, pairs_of
+from lmmtools.nesting.pairs import LINEAR, Pairs, Shifted, aligned, distinct_groups, is_spatial, pairs_of
 
 __all__ = ["SAME", "Within", "residual_within"]
 
@@ -93,6 +93,8 @@ def _correlations(small: Any, large: Any) -> Within:
     if _identical(small, large):
         return SAME
     ours, theirs = pairs_of(small), pairs_of(large)
+    if (ours is None or theirs is None) and (fewer := distinct_groups(small, large)):
+        ours, theirs = map(pairs_of, fewer)
     if ours is None or theirs is None:
         return Within(False, decided=False, why="has residual groups of too many pairs of rows to compare")
     place, left = aligned(ours, theirs)

@@ -137,8 +137,8 @@ def profile(fit: Any, which: str | Sequence[str] | None = None) -> Profile:
     fit : LMMFit
         One by REML is refitted by ML.
     which : str or sequence of str, optional
-        Parameters by the names of `confint`'s rows: coefficients, ``sd(g, x)``, ``cor(g, x, z)``, ``sigma``, and those of
-        the residual structure as `residual_params` names them; all by default.
+        Parameters by the names of `confint`'s rows: coefficients, ``sd(g, x)``, ``cor(g, x, z)``, ``sigma``, and those
+        of the residual structure as `residual_params` names them; all by default.
 
     Returns
     -------

@@ -246,3 +246,15 @@ def test_many_visits_of_hundreds_of_subjects():
     assert fit.kenward_roger.linear
     df = fit.kenward_roger.df(np.eye(14))
     assert np.all((150 < df) & (df < 198.0001))
+
+
+@pytest.mark.parametrize("mean", [1e3, 1e6])
+def test_slopes_far_from_zero_change_nothing(mean):
+    """The definition with V written out loses these digits."""
+    data = growth(16, 3, missing=9).assign(x=np.random.default_rng(4).normal(size=55))
+    slopes = pd.Series(np.linspace(-2.0, 2.0, 16), index=sorted(set(data["g"])))
+    data["y"] = data["y"] + data["x"] * data["g"].map(slopes)
+    near = lt.fit_lmm("y ~ x + (x | g)", data, residual="varident(arm)").kenward_roger
+    far = lt.fit_lmm("y ~ x + (x | g)", data.assign(x=data["x"] + mean), residual="varident(arm)").kenward_roger
+    np.testing.assert_allclose(far.df([0, 1]), near.df([0, 1]), rtol=1e-6)
+    np.testing.assert_allclose(far.covariance[1, 1], near.covariance[1, 1], rtol=1e-6)

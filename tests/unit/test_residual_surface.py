@@ -259,6 +259,10 @@ def test_a_parameter_on_a_bound_is_said_with_what_it_means():
     assert "`car1.phi` is zero, where rows at different times are uncorrelated" in fit.certificate.sentence
     assert fit.messages[-1] == fit.certificate.sentence
     assert not fit.is_singular
+    data = alternating()
+    far = np.random.default_rng(1).normal(size=20)[data["g"]] * 1e5
+    with_far = lt.fit_gls("y ~ 1", data.assign(y=data["y"] + far), residual="ar1(t | g)")
+    assert "`ar1.phi` is one to seven digits, the limit of stationarity" in with_far.certificate.sentence
 
 
 @pytest.mark.parametrize("residual", STRUCTURES, ids=str)
@@ -268,7 +272,7 @@ def test_every_parameter_has_words_for_its_bounds(residual):
         low, high = limit_of(name, upper=False), limit_of(name, upper=True)
         unbounded = name.startswith(("varpower", "varexp")) or name.endswith(".power")
         assert ("at the end of" in low + high) is unbounded, name
-    assert limit_of("ar1.phi[M]", upper=True) == "one, the limit of stationarity"
+    assert limit_of("ar1.phi[M]", upper=True) == "one to seven digits, the limit of stationarity"
 
 
 def test_a_flat_direction_of_the_residuals_alone():

@@ -12,7 +12,7 @@ from lmmtools.core.residual.clusters import Grouping
 from lmmtools.core.residual.form import INDEPENDENT, ResidualForm, ResidualTerm
 from lmmtools.core.terms import Term
 
-__all__ = ["about", "groupings", "structure_of", "with_residual"]
+__all__ = ["about", "groupings", "in_unit", "multiplier", "structure_of", "with_residual"]
 
 
 def structure_of(design: Any) -> Any:
@@ -48,3 +48,23 @@ def with_residual(structure: Any, terms: tuple[Term, ...]) -> tuple[Term, tuple[
         replace(t, K=np.vstack([t.K, np.zeros((m, t.q))]), S=np.vstack([t.S, np.zeros((m, t.q))])) for t in terms
     ]
     return ResidualTerm("residual", own, own, np.ones(m), np.ones(m), form), tuple(below)
+
+
+def multiplier(working: Any, theta: np.ndarray) -> float:
+    """Standard deviation of the residuals over σ at working parameters θ̃, in the geometric mean of the rows."""
+    if working.residual is None:
+        return 1.0
+    phi = working.residual.own(theta[working.places[-1]])
+    return float(np.exp(working.products.noise.at(phi).multipliers.log_s.mean()))
+
+
+def in_unit(working: Any, log_unit: float) -> Any:
+    """The same working model with the multipliers of the residuals' standard deviations taken over another unit."""
+    change = np.exp(log_unit - working.products.noise.log_unit)
+    noise = replace(working.products.noise, log_unit=log_unit)
+    return replace(
+        working,
+        products=replace(working.products, noise=noise),
+        terms=tuple(replace(t, K=t.K / change, scale=t.scale / change) for t in working.terms),
+        noise_scale=working.noise_scale / change,
+    )

@@ -142,7 +142,11 @@ class StrataAt:
         self._where = [(i, k) for i, size in enumerate(sizes) for k in range(size)]
         self._places = [slice(a, b) for a, b in pairwise(ends)]
         self.logdet = float(sum(part.logdet for part in parts))
-        self.smallest = min(getattr(part, "smallest", np.inf) for part in parts)
+
+    @property
+    def smallest(self) -> float:
+        """The smallest eigenvalue of C where it may vanish, else infinite."""
+        return min(getattr(part, "smallest", np.inf) for part in self._parts)
 
     @cached_property
     def slope(self) -> np.ndarray:

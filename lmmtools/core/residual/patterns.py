@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.linalg.lapack import dpotri
 
 from lmmtools.core.residual.shapes import Shape
 
@@ -18,6 +19,8 @@ __all__ = ["Patterned", "PatternedAt", "patterns_of"]
 
 # Numbers in a stack of rows, one for each of some parameters.
 _AT_ONCE = 20_000_000
+# From this size on a matrix is inverted by the routine that knows it is symmetric.
+_LARGE = 64
 
 
 @dataclass(frozen=True)
@@ -66,21 +69,22 @@ class PatternedAt:
     ----------
     logdet : float
         log|C|.
-    smallest : float
-        The smallest eigenvalue of C where that is watched, else infinite.
     """
 
     def __init__(self, law: Patterned, phi: np.ndarray) -> None:
         self._law, self._values = law, law.shape.at(phi)
-        self.smallest, self.logdet, self._parts = np.inf, 0.0, []
+        self.logdet, self._parts = 0.0, []
         for pattern in law.patterns:
-            C = self._values.matrix(pattern.index)
-            L = np.linalg.cholesky(C)
-            root = np.linalg.inv(L)
-            if law.shape.watched:
-                self.smallest = min(self.smallest, float(np.linalg.eigvalsh(C)[0]))
+            L, inverse = _factorised(self._values.matrix(pattern.index))
             self.logdet += 2.0 * len(pattern.rows) * float(np.log(np.diagonal(L)).sum())
-            self._parts.append((pattern.rows, L, root.T @ root))
+            self._parts.append((pattern.rows, L, inverse))
+
+    @cached_property
+    def smallest(self) -> float:
+        """The smallest eigenvalue of C where it may vanish, else infinite."""
+        if not self._law.shape.watched:
+            return np.inf
+        return min(float(np.linalg.eigvalsh(L @ L.T)[0]) for _, L, _ in self._parts)
 
     @cached_property
     def _derivatives(self) -> list[tuple[np.ndarray, np.ndarray | None]]:
@@ -97,8 +101,8 @@ class PatternedAt:
     def slope(self) -> np.ndarray:
         """∂ log|C|, shape (m,)."""
         out = np.zeros(self._law.m)
-        for (rows, *_), turned in zip(self._parts, self._turned, strict=True):
-            out += len(rows) * np.trace(turned, axis1=1, axis2=2)
+        for (rows, _, inverse), (C1, _) in zip(self._parts, self._derivatives, strict=True):
+            out += len(rows) * np.tensordot(C1, inverse)
         return out
 
     @cached_property
@@ -119,7 +123,7 @@ class PatternedAt:
 
     def first(self, k: int, H: np.ndarray, U: np.ndarray) -> np.ndarray:
         """∂_kC⁻¹H."""
-        return self._apply([-turned[k] for turned in self._turned], U)
+        return -self.inverse(self._apply([C1[k] for C1, _ in self._derivatives], U))
 
     def second(self, H: np.ndarray, U: np.ndarray, contract: Any) -> np.ndarray:
         """contract of H and ∂_k∂_lC⁻¹H, shape (m, m, c); so many parameters at a time as memory likes."""
@@ -155,6 +159,18 @@ class PatternedAt:
         for (rows, *_), matrix in zip(self._parts, matrices, strict=True):
             out[..., rows, :] = np.matmul(matrix, H[..., rows, :])
         return out
+
+
+def _factorised(C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """L with C = LL', and C⁻¹."""
+    L = np.linalg.cholesky(C)
+    if len(C) < _LARGE:
+        root = np.linalg.inv(L)
+        return L, root.T @ root
+    inverse, failed = dpotri(L, lower=1)
+    if failed:
+        raise np.linalg.LinAlgError("a correlation matrix is singular")
+    return L, np.tril(inverse) + np.tril(inverse, -1).T
 
 
 def patterns_of(index: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> tuple[Pattern, ...]:
