@@ -95,9 +95,7 @@ def _multiplier(fit: Any, newdata: Any, value: np.ndarray) -> np.ndarray | float
     residual = fit.design.residual
     if residual is None or not residual.variances:
         return 1.0
-    parts = tuple(
-        replace(part, values=value) if part.fitted else part for part in residual_rows(fit.design, newdata)
-    )
+    parts = tuple(replace(part, values=value) if part.fitted else part for part in residual_rows(fit.design, newdata))
     phi = fit.phi[residual.slices[0].stop :] if residual.correlation is not None else fit.phi
     try:
         return np.exp(Multiplying(parts, len(value)).at(phi).log_s)

@@ -213,9 +213,11 @@ def _models(models: Models) -> Iterator[dict[str, Any]]:
         structure = models[name].design.residual if known else None
         residual = None if structure is None else structure.text
         told = {"name": name, "formula": formula, "residual": residual, "status": status}
-        yield told | {"reason": " ".join(reasons) or None} | {
-            key: row[key] if known else None for key in ("npar", "loglik", "aic", "aicc", "bic", "delta", "weight")
-        }
+        yield (
+            told
+            | {"reason": " ".join(reasons) or None}
+            | {key: row[key] if known else None for key in ("npar", "loglik", "aic", "aicc", "bic", "delta", "weight")}
+        )
 
 
 def _of_exploration(found: Any) -> dict[str, Any]:

@@ -43,6 +43,9 @@ MODELS = [
     ("y ~ x + (1 | g)", "varexp(v)"),
     ("y ~ x + (x | g)", "ar1(t | g)"),
 ]
+# Of the others every part is checked elsewhere; here the whole takes seconds each.
+QUICK = [pytest.param(*m, marks=() if m[1] in ("ar1(t | g)", "varexp(v)") and "x |" not in m[0] else pytest.mark.slow)
+         for m in MODELS]  # fmt: skip
 
 
 def fitted(formula, residual, data=DATA, **options):
@@ -89,9 +92,7 @@ def brute_force(model, parameter, value, before, start):
     return D(at)
 
 
-@pytest.mark.parametrize(
-    ("formula", "residual"), [pytest.param(*m, marks=pytest.mark.slow if m[1][:2] == "us" else ()) for m in MODELS]
-)
+@pytest.mark.parametrize(("formula", "residual"), QUICK)
 def test_a_point_is_the_lowest_deviance_with_the_parameter_held(formula, residual):
     fit = fitted(formula, residual)
     origin, model = Origin(fit), dense_model(fit.design, reml=False)
@@ -135,7 +136,7 @@ def test_deviance_and_slope_are_those_of_the_point(formula, residual):
         assert point.slope == pytest.approx(numeric, rel=1e-3, abs=1e-4)
 
 
-@pytest.mark.parametrize(("formula", "residual"), MODELS)
+@pytest.mark.parametrize(("formula", "residual"), QUICK)
 def test_the_cutoff_is_reached_at_the_limits(formula, residual):
     fit = fitted(formula, residual)
     table = profile_confint(fit)
