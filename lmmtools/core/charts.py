@@ -303,7 +303,7 @@ def _linear(term: Term, theta: np.ndarray, reduced: bool) -> _Part:
     pivots = np.abs(np.diagonal(Lambda))
     if not reduced and pivots.min() > _SAFE_PIVOT * np.abs(Lambda).max():
         return _Part(Lambda, factor_basis("us", q), False, True, structure)
-    L, order = _pivoted_cholesky(Lambda @ Lambda.T, ZERO**2 if reduced else -1.0)
+    L, order = _pivoted_cholesky(Lambda @ Lambda.T, ZERO**2 if reduced else -np.inf)
     s = L.shape[1]
     places = [(order[i], j) for j in range(s) for i in range(j, q)]
     E = np.zeros((len(places), q, s))

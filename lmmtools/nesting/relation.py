@@ -118,8 +118,8 @@ def nesting(small: Any, large: Any) -> Nesting:
         return Nesting(True, True, df, fixed, (), True, R)
     found = Joint(space_of((*theirs, *ours), large.design.weights), theirs, ours)
     beyond = found.beyond()
-    if beyond:
-        return Nesting(False, False, df, fixed, beyond)
+    if beyond:  # a correlation that only the larger has may express what its random effects do not
+        return Nesting(False, False, df, fixed, beyond, R.same or not _is_correlated(large.design), R)
     inside, boundary, decided = found.verdict()
     return Nesting(inside, boundary or R.rays > 0, df, fixed, (), decided, R)
 
@@ -128,12 +128,17 @@ def _without_terms(small: Any, large: Any, fixed: tuple[str, ...], df: int) -> N
     """A model with random effects in one without: where these are one correlation within groups, ρ = τ²/(τ² + 1)."""
     terms = small.design.terms
     as_residual = _as_correlation(small.design)
-    if as_residual is None or large.design.residual is None or large.design.residual.correlation is None:
-        decided = large.design.residual is None or large.design.residual.correlation is None
-        return Nesting(False, False, df, fixed, tuple(t.label for t in terms), decided)
+    if as_residual is None or not _is_correlated(large.design):
+        labels = tuple(t.label for t in terms)
+        return Nesting(False, False, df, fixed, labels, not _is_correlated(large.design))
     R = residual_within(small.design, large.design, correlation=as_residual)
     inside = not fixed and R.inside
     return Nesting(inside, False, df, fixed, () if R.inside else (terms[0].label,), R.decided, R)
+
+
+def _is_correlated(design: Any) -> bool:
+    """Whether residuals are correlated."""
+    return design.residual is not None and design.residual.correlation is not None
 
 
 def _as_correlation(design: Any) -> Correlation | Shifted | None:

@@ -190,6 +190,26 @@ def test_a_random_intercept_beside_correlated_residuals_lies_in_free_correlation
     assert not nesting(mixed, fits("arma(visit | Subject, 1, 1)")).decided
 
 
+def test_random_effects_that_a_correlation_of_the_larger_may_express_are_left_undecided(data):
+    frame = data.assign(half=np.arange(len(data)) % 2)
+    small = lt.fit_lmm(f"{MEAN} + (1 | Subject)", frame, reml=False)
+    large = lt.fit_lmm(f"{MEAN} + (1 | half)", frame, residual="cs(Subject)", reml=False)
+    found = nesting(small, large)
+    assert not found.inside and not found.decided
+    with pytest.raises(lt.ModelError, match="not known to be nested"):
+        lt.lrt(small, large)
+    plain = lt.fit_lmm(f"{MEAN} + (1 | half) + (1 | Subject:half)", frame, reml=False)
+    assert nesting(small, plain).decided
+
+
+def test_variances_and_residual_structures_are_tested_together(fits):
+    """One variance of zero with its covariance, and a ratio of standard deviations that is free."""
+    table = lt.lrt(fits("", f"{MEAN} + (1 | Subject)"), fits("varident(Sex)", f"{MEAN} + (age | Subject)"))
+    assert (table["df"].iloc[1], table["reference"].iloc[1]) == (3, "½ χ²(2) + ½ χ²(3)")
+    table = lt.lrt(fits(""), fits("exp(age | Subject)", f"{MEAN} + (1 | Subject)"))
+    assert table["reference"].iloc[1].startswith("none: variances of zero are tested together with parameters")
+
+
 def test_what_is_not_nested_is_said_with_the_structures(fits):
     with pytest.raises(lt.ModelError, match="same number of parameters"):
         lt.lrt(fits("cs(Subject)"), fits("ar1(visit | Subject)"))
