@@ -14,6 +14,7 @@ from lmmtools.core.optimality import Optimality, examine
 from lmmtools.core.solution import Solution, TDerivatives
 from lmmtools.errors import LMMError
 from lmmtools.estimable import flat_directions
+from lmmtools.estimable.endless import endless_ranges
 from lmmtools.estimable.limits import limit_of
 from lmmtools.formats import counted, format_value, listed, shown
 from lmmtools.tables import Column, Table
@@ -161,11 +162,12 @@ def certify_point(
     flat, flat_by = by_design, "design" if by_design else ""
     if found.flat and not by_design:
         flat, flat_by = tuple(_describe(criterion, terms) for terms in found.flat), "data"
+    endless = endless_ranges(criterion, working, solution)
+    if endless and not flat:
+        flat, flat_by = (_describe(criterion, (len(criterion.working.terms),)),), "data"
     status = _status(found, flat)
     if status == "flat direction":
-        sentence = _flat_by_design(flat) if flat_by == "design" else _flat_by_data(flat)
-        if flat_by == "data" and (ratio := np.abs(_of_terms(criterion, working)).max(initial=0.0)) > _OVERWHELMING:
-            sentence = _no_residual(float(ratio))
+        sentence = _flat_sentence(criterion, working, flat, flat_by, endless)
     else:
         zero, held = _zero(criterion, working, solution, found), _held(criterion, working, found)
         sentence = _sentence(status, found, zero, held)
@@ -179,6 +181,19 @@ def certify_point(
         flat,
         flat_by,
     )
+
+
+def _flat_sentence(
+    criterion: Criterion, working: np.ndarray, flat: tuple[str, ...], flat_by: str, endless: tuple[str, ...]
+) -> str:
+    """What is flat, and of what use the fit is."""
+    ratio = float(np.abs(_of_terms(criterion, working)).max(initial=0.0))
+    if flat_by == "data" and ratio > _OVERWHELMING:
+        return _no_residual(ratio)
+    if endless and flat_by == "data" and all(_OF_RESIDUALS in one and "(co)variances of" not in one for one in flat):
+        return f"The fit is as good as any, but not the only one: {'; '.join(endless)}."
+    sentence = _flat_by_design(flat) if flat_by == "design" else _flat_by_data(flat)
+    return " ".join([sentence, *(f"Besides, {one}." for one in endless)])
 
 
 def _of_terms(criterion: Criterion, working: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ class ModelError(LMMError):
 
 
 class UnboundedLikelihood(ModelError):
-    """The likelihood grows without bound, so that no estimate exists; found from dimensions and ranks, not by trying."""
+    """The likelihood grows without bound, so no estimate exists; found from dimensions and ranks, not by trying."""
 
 
 class NotYetSupported(LMMError):

@@ -26,6 +26,7 @@ __all__ = [
     "nearest",
     "quoted",
     "rounded",
+    "shared_unit",
     "shortened",
     "shown",
     "singular",
@@ -219,6 +220,12 @@ def rounded(text: str, decimals: int) -> str:
 def with_unit(name: str, unit: str | None) -> str:
     """``"age (years)"``; the name alone when no unit is known."""
     return f"{visible(name)} ({visible(unit)})" if unit else visible(name)
+
+
+def shared_unit(units: Mapping[str, str], names: Iterable[str]) -> str:
+    """The unit that several columns share, as coordinates do; empty where they have different ones, or one has none."""
+    found = {units.get(name, "") for name in names}
+    return found.pop() if len(found) == 1 else ""
 
 
 def effect_unit(units: Mapping[str, str], response: str, effect: str) -> str | None:

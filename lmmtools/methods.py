@@ -33,6 +33,13 @@ class InferenceMethods:
 
         return kenward_roger(self)
 
+    @cached_property
+    def kenward_roger_observed(self) -> Any:
+        """The same with the observed information about covariance parameters, as SAS PROC MIXED and mmrm take it."""
+        from lmmtools.inference.kenward_roger import kenward_roger
+
+        return kenward_roger(self, "observed")
+
     def coef_table(self, ddf: str = "satterthwaite", level: float = 0.95) -> Frame:
         """Estimates with tests and intervals; see `lmmtools.inference.wald.coef_table`."""
         return coef_table(self, ddf=ddf, level=level)

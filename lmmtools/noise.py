@@ -70,7 +70,19 @@ class ResidualCovariance:
 
 
 def residual_covariance(design: Any, phi: np.ndarray) -> ResidualCovariance:
-    """σ²R over σ² at φ, shape (k,), of a design's rows."""
+    """R at φ, of a design's rows.
+
+    Parameters
+    ----------
+    design : Design
+        With or without a residual structure.
+    phi : ndarray, shape (m,)
+        On the natural scale; empty without a structure.
+
+    Returns
+    -------
+    ResidualCovariance
+    """
     structure = design.residual or INDEPENDENT
     order = time_order(structure.correlation, len(design.y))
     at = noise_of(structure, order).at(phi)

@@ -11,7 +11,7 @@ import pandas as pd
 from lmmtools.arguments import check_level
 from lmmtools.core.modes import mode_sensitivity, random_variance
 from lmmtools.core.residual.multipliers import Multiplying
-from lmmtools.design.residual_rows import residual_rows
+from lmmtools.design.residual.rows import residual_rows
 from lmmtools.errors import DataError, LMMError
 
 __all__ = ["predict"]

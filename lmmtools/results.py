@@ -24,7 +24,7 @@ from lmmtools.core.working import Working
 from lmmtools.design import Design
 from lmmtools.effects import ranef, ranef_cov
 from lmmtools.errors import LMMError, LMMWarning
-from lmmtools.estimable import design_notes, refuse_confounded, refuse_confounded_residual
+from lmmtools.estimable import design_notes, lost_in_rounding, refuse_confounded, refuse_confounded_residual
 from lmmtools.frames import Frame
 from lmmtools.iteration import settled
 from lmmtools.methods import InferenceMethods
@@ -35,7 +35,6 @@ from lmmtools.simulate import simulate
 from lmmtools.varcorr import variance_table
 
 __all__ = ["LMMFit", "estimate", "summarize"]
-
 
 # Changes of the unit of residual standard deviations, each followed by a search from where the last one ended.
 _UNITS = 3
@@ -332,7 +331,7 @@ def estimate(design: Design, *, reml: bool = True) -> LMMFit:
     ------
     ModelError
         If a variance is confounded with the residual variance or with the residual structure, or the response is
-        reproduced exactly.
+        reproduced exactly; or if the search ends where the covariance of the response is singular to rounding.
     """
     if design.residual is not None and any(part.fitted for part in design.residual.variances):
         return settled(design, lambda one, start: _at_optimum(one, reml=reml, start=start))
@@ -357,12 +356,14 @@ def _at_optimum(design: Design, *, reml: bool, start: np.ndarray | None = None) 
 
 def summarize(criterion: Criterion, optimum: Optimum) -> LMMFit:
     """The fitted model at an optimum of its criterion, certificate and conditional modes included."""
-    design, w = criterion.design, criterion.working
+    design, w, exact = criterion.design, criterion.working, criterion.working.products.exact
     factors = w.factors(optimum.working)
-    exact = w.products.exact
     m = len(optimum.theta) - (0 if w.residual is None else w.residual.n_theta)
     theta, phi = optimum.theta[:m], optimum.theta[m:]
-    solution = criterion.solve(w.own_factor(factors, phi), exact)
+    try:
+        solution = criterion.solve(w.own_factor(factors, phi), exact)
+    except np.linalg.LinAlgError as error:
+        raise lost_in_rounding(criterion, optimum.theta) from error
     d = criterion.differentiate(solution, exact)
     certificate = certify_point(criterion, optimum.working, solution, d)
     R_inverse = np.linalg.inv(w.R) if w.products.p else w.R

@@ -75,6 +75,5 @@ def _kind(fit: Any) -> str:
 
 def _residual_groups(fit: Any) -> str:
     """How many groups the residuals are correlated in."""
-    structure = fit.design.residual
-    c = None if structure is None else structure.correlation
+    c = fit.design.correlation
     return f"{len(c.levels)} residual groups, the levels of {c.group}" if c is not None and c.group else ""

@@ -24,7 +24,7 @@ FLOORS = (
      "residual_parameters", "varcorr", "inference", "resampling", "profiles", "methods", "summary",
      "dependence"),
     ("results", "fit", "singular", "algorithms", "nesting", "comparison", "measures", "triangulation", "lattices",
-     "models", "variants", "residual_choice", "residual_effects", "growth"),
+     "models", "variants", "residual_choice", "growth"),
     ("explore", "plots", "prose", "crosscheck"),
     ("findings", "records", "report", "__main__"),
 )
@@ -139,7 +139,11 @@ def test_the_report_uses_public_names_only(path):
             assert own, f"{label(path)} imports {name}; a report knows models by public names alone"
 
 
-@pytest.mark.parametrize("name", ["bygroup", "dense", "derivatives", "layout", "rounding", "structures"])
+@pytest.mark.parametrize(
+    "name",
+    ("bygroup", "correlation_laws", "dense", "derivatives", "jets", "layout", "residual_laws", "rounding",
+     "structures"),
+)
 def test_what_checks_the_engine_shares_nothing_with_it(name):
     """Words and errors apart: `crosscheck` compares, and only its tables know both sides."""
     path = PACKAGE / "crosscheck" / f"{name}.py"

@@ -6,6 +6,7 @@ import numpy as np
 
 from lmmtools.core.charts import ZERO
 from lmmtools.core.covariance import combine, theta_of
+from lmmtools.core.residual.moments import moments
 from lmmtools.core.terms import Term
 from lmmtools.core.working import Working
 
@@ -26,7 +27,7 @@ def starts(working: Working) -> list[np.ndarray]:
     """
     first = minque0(working) if working.terms else np.zeros(0)
     if working.residual is not None:
-        first = np.append(first, working.residual.form.base)
+        first = np.append(first, _of_residuals(working))
     points = [first]
     if min((term.spread.min() for term in working.terms), default=1.0) >= _FAR_FROM_ZERO:
         return points
@@ -37,6 +38,15 @@ def starts(working: Working) -> list[np.ndarray]:
                 theta[part] = _larger_slopes(term, theta[part], size)
         points.append(theta)
     return points
+
+
+def _of_residuals(working: Working) -> np.ndarray:
+    """Of φ: residuals that are all but independent, or as least squares leave them where there is nothing else."""
+    form = working.residual.form
+    if working.terms:
+        return form.base
+    products = working.products
+    return form.inside(moments(products.noise, products.H[:, -1], form.natural(form.base)))
 
 
 def _larger_slopes(term: Term, theta: np.ndarray, size: float) -> np.ndarray:

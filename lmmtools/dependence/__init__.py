@@ -1,7 +1,9 @@
 """What the residuals of a fit say of its residual structure: by time, by distance, and by pairs of occasions.
 
-`places` says where each row stands, `pairs` which rows are compared, `reestimated` what the same model makes of
-responses drawn from it, so that a semivariogram and an autocorrelation can be held against what is expected of them.
+`places` says where each row stands, `pairs` which rows are compared, `laws` what correlation the structure has at a
+distance, `reestimated` what the same model makes of responses drawn from it: so a `semivariogram` and an
+`autocorrelation` are held against what is expected of them (`common`: what these two take and say alike). `match` puts
+empirical covariances of occasions beside the fitted ones.
 """
 
 from lmmtools.dependence.autocorrelation import Autocorrelation, autocorrelation

@@ -8,18 +8,27 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.arguments import check_count, check_level
+from lmmtools.dependence.common import (
+    KINDS,
+    check_kind,
+    check_length,
+    drawn_note,
+    generator_of,
+    plain_format,
+    simulated_note,
+)
 from lmmtools.dependence.laws import correlation_at
 from lmmtools.dependence.pairs import Pairs, pairs_of
 from lmmtools.dependence.places import MOST_LAGS, Places, distinct, places_of
-from lmmtools.dependence.reestimated import KINDS, Reestimated, check_kind, check_length, envelope, ranks_of
-from lmmtools.dependence.semivariogram import drawn_note, generator_of, plain_format, simulated_note
+from lmmtools.dependence.reestimated import Reestimated, envelope, ranks_of
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted
 from lmmtools.frames import Frame, frame
 
 __all__ = ["Autocorrelation", "autocorrelation"]
 
-MOST_PRODUCTS = 2_000_000
+# Pairs at the lags looked at: of more, a sample of about so many.
+_MOST_PAIRS = 2_000_000
 
 
 class Autocorrelation(Frame):
@@ -64,7 +73,7 @@ def autocorrelation(
     n: int = 199,
     level: float = 0.95,
     rng: Any = 1,
-    most_pairs: int = MOST_PRODUCTS,
+    most_pairs: int = _MOST_PAIRS,
 ) -> Autocorrelation:
     """Correlation of residuals of one group by the difference of their times, not of their rows.
 
@@ -182,8 +191,8 @@ def _statistic(r: np.ndarray, pairs: Pairs, codes: np.ndarray, lags: int) -> np.
 
 
 def _one_law(fit: Any) -> bool:
-    residual = fit.design.residual
-    return residual is None or residual.correlation is None or len(residual.correlation.by_levels) == 1
+    c = fit.design.correlation
+    return c is None or len(c.by_levels) == 1
 
 
 def _normal(level: float) -> float:

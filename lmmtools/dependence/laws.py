@@ -28,7 +28,7 @@ def correlation_at(fit: Any, distance: np.ndarray, level: int = 0) -> np.ndarray
         Of the factor whose levels have parameters of their own.
     """
     residual = fit.design.residual
-    c = None if residual is None else residual.correlation
+    c = fit.design.correlation
     if c is None:
         return np.zeros(len(distance))
     if c.kind == "us":
@@ -53,9 +53,14 @@ def correlation_curve(fit: Any, furthest: float) -> pd.DataFrame:
     """The fitted correlation up to a distance: ``level, distance, correlation``; no rows where there is none.
 
     Where there are random effects the residuals left over by these have another correlation, so there is no curve.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    furthest : float
+        The longest distance, in the units of the positions.
     """
-    residual = fit.design.residual
-    c = None if residual is None else residual.correlation
+    c = fit.design.correlation
     none = pd.DataFrame({"level": pd.Series(dtype=str), "distance": [], "correlation": []})
     if fit.design.terms or (c is not None and c.kind == "us"):
         return none

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.dependence.places import Places, places_of, refuse_uncommon
+from lmmtools.design.crossing import refines
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import counted
 from lmmtools.frames import Frame, frame
@@ -169,12 +170,10 @@ def _cuts(fit: Any, places: Places) -> Iterator[_Cut]:
 
 def _refuse_across(fit: Any, places: Places, what: str) -> None:
     """Refuse groups whose residuals are correlated with those of other groups."""
-    home = np.empty(int(fit.noise.groups.max()) + 1, dtype=np.intp)
-    home[fit.noise.groups] = places.codes
-    if np.any(home[fit.noise.groups] != places.codes):
+    if not refines(fit.noise.groups, places.codes):
         raise ModelError(
             f"{what}: residuals of `{fit.design.residual.text}` are correlated across levels of {places.group}; take "
-            f"groups that hold whole groups of correlated residuals."
+            "groups that hold whole groups of correlated residuals."
         )
 
 
@@ -196,7 +195,7 @@ def _shown(
         )  # fmt: skip
     never = int((table["groups"] == 0).sum())
     notes = (f"{counted(never, 'pair')} of occasions were never seen together.",) if never else ()
-    across = [term.factor for term in fit.design.terms if _crosses(term.codes, places.codes)]
+    across = [term.factor for term in fit.design.terms if not refines(term.codes, places.codes)]
     if across:
         shared = f"random effects of {', '.join(across)} are shared"
         notes += (f"Levels of {places.group} are not independent ({shared}), which standard errors do not allow for.",)
@@ -221,10 +220,3 @@ def _shown(
 def _correlation(E: np.ndarray) -> np.ndarray:
     sd = np.sqrt(np.diagonal(E))
     return E / np.outer(sd, sd)
-
-
-def _crosses(codes: np.ndarray, groups: np.ndarray) -> bool:
-    """Whether some level of a term has rows in several groups."""
-    home = np.empty(int(codes.max()) + 1, dtype=np.intp)
-    home[codes] = groups
-    return bool(np.any(home[codes] != groups))

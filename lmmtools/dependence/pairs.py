@@ -48,6 +48,22 @@ def pairs_of(
 
     A sample is drawn uniformly and without replacement from all pairs, whatever their number: a pair is a rank, from
     which its group and its two rows follow.
+
+    Parameters
+    ----------
+    places : Places
+    most : int
+    rng : numpy.random.Generator
+        For the sample.
+    what : str
+        The function that asks.
+    max_distance : float, optional
+        The longest distance of a pair; without a limit all pairs count.
+
+    Raises
+    ------
+    ModelError
+        If no group has two rows, or none so near to each other.
     """
     sizes = np.bincount(places.codes)
     if max_distance is not None and places.positions.shape[1] == 1 and (sizes * (sizes - 1) // 2).sum() > most:

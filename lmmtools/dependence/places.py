@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.design.frame import take
-from lmmtools.design.residual import ROUNDING
+from lmmtools.design.residual.variables import distinct as _distinct
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import counted, nearest, quoted, spread, with_unit
 from lmmtools.frames import Frame, frame
@@ -61,18 +61,18 @@ class Places:
     labels: tuple[str, ...] = ()
 
     @cached_property
-    def _distinct(self) -> tuple[np.ndarray, np.ndarray]:
+    def _times(self) -> tuple[np.ndarray, np.ndarray]:
         return distinct(self.positions[:, 0])
 
     @property
     def times(self) -> np.ndarray:
         """The different positions in order, shape (T,), where there is one position variable."""
-        return self._distinct[0]
+        return self._times[0]
 
     @property
     def occasion(self) -> np.ndarray:
         """Which of `times` each row has."""
-        return self._distinct[1]
+        return self._times[1]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -118,14 +118,8 @@ class Places:
 
 
 def distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The different values in order, and which each value is; what differs by rounding alone is one value."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    size = float(np.abs(values).max(initial=0.0))
-    new = np.append(True, np.diff(ordered) > 4 * ROUNDING * size)[: len(values)]
-    codes = np.empty(len(values), dtype=np.intp)
-    codes[order] = np.cumsum(new) - 1
-    return ordered[new], codes
+    """The different values in order, and which each value is; distances of rounded times are one value too."""
+    return _distinct(values, roundings=4.0)
 
 
 def places_of(fit: Any, time: Any, group: Any, what: str) -> Places:
@@ -151,7 +145,7 @@ def places_of(fit: Any, time: Any, group: Any, what: str) -> Places:
     design = getattr(fit, "design", None)
     if design is None:
         raise LMMError(f"{what}: takes a fit; got {type(fit).__name__}.")
-    correlation = None if design.residual is None else design.residual.correlation
+    correlation = design.correlation
     codes, levels, name = _groups(design, correlation, group, what)
     positions, variables, labels = _positions(design, correlation, time, what)
     return Places(codes, levels, name, positions, variables, labels)

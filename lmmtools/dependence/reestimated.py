@@ -11,18 +11,16 @@ at all, so that responses are drawn with β = 0 and σ = 1. Given θ̂ and φ̂ 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from lmmtools.arguments import check_count, check_level
+from lmmtools.design.crossing import refines
 from lmmtools.errors import LMMError, ModelError
 
-__all__ = ["KINDS", "Reestimated", "check_kind", "check_length", "envelope", "ranks_of"]
+__all__ = ["Reestimated", "envelope", "ranks_of"]
 
-# Kinds of residuals, and what they are called in a sentence.
-KINDS = {"normalized": "normalized", "pearson": "Pearson"}
 # Numbers held at a time, and in a whitened Z that has no pattern.
 _AT_ONCE = 4_000_000
 _DENSE = 20_000_000
@@ -93,7 +91,7 @@ def _whitened_effects(fit: Any, what: str) -> Any:
     n, parts = fit.nobs, []
     for term, Lambda in zip(fit.design.terms, fit.Lambda, strict=True):
         q, levels = len(Lambda), len(term.levels)
-        if _within(fit.noise.groups, term.codes):  # a level's own rows whiten among themselves: Z keeps its pattern
+        if refines(fit.noise.groups, term.codes):  # a level's own rows whiten among themselves: Z keeps its pattern
             Z = _blocks(fit.noise.whiten(term.matrix), term.codes, levels)
         elif n * levels * q <= _DENSE:
             Z = csr_array(fit.noise.whiten(_blocks(term.matrix, term.codes, levels).toarray()))
@@ -124,13 +122,6 @@ def _times_blocks(Z: Any, Lambda: np.ndarray, levels: int) -> Any:
     return Z @ kron(eye_array(levels, format="csr"), csr_array(Lambda), format="csr")
 
 
-def _within(groups: np.ndarray, codes: np.ndarray) -> bool:
-    """Whether every residual group lies in one level."""
-    home = np.empty(int(groups.max()) + 1, dtype=codes.dtype)
-    home[groups] = codes
-    return bool(np.all(home[groups] == codes))
-
-
 def ranks_of(n: int, level: float, what: str) -> tuple[int, float]:
     """Which of n ordered simulations bound an envelope, and its coverage.
 
@@ -157,28 +148,3 @@ def envelope(statistics: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np
     """k-th smallest, k-th largest and mean of each statistic over simulations, shape (n, bins)."""
     ordered = np.sort(statistics, axis=0)
     return ordered[k - 1], ordered[-k], ordered.mean(axis=0)
-
-
-def check_length(value: float | None, what: str) -> None:
-    """A longest distance.
-
-    Raises
-    ------
-    LMMError
-        If there is one and it is no positive number.
-    """
-    if value is not None and not (isinstance(value, Real) and value > 0):
-        raise LMMError(f"{what} must be a positive number; got {value!r}.")
-
-
-def check_kind(kind: str, what: str) -> str:
-    """A kind of residual.
-
-    Raises
-    ------
-    LMMError
-        If there is no such kind here.
-    """
-    if kind not in KINDS:
-        raise LMMError(f"{what}: kind={kind!r} is unknown; use {' or '.join(map(repr, KINDS))}.")
-    return kind

@@ -8,25 +8,26 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.arguments import check_count
+from lmmtools.dependence.common import (
+    KINDS,
+    check_kind,
+    check_length,
+    drawn_note,
+    generator_of,
+    plain_format,
+    simulated_note,
+)
 from lmmtools.dependence.laws import correlation_curve
 from lmmtools.dependence.pairs import Pairs, bins_of, pairs_of
 from lmmtools.dependence.places import Places, places_of
-from lmmtools.dependence.reestimated import KINDS, Reestimated, check_kind, check_length, envelope, ranks_of
-from lmmtools.formats import counted
+from lmmtools.dependence.reestimated import Reestimated, envelope, ranks_of
+from lmmtools.formats import counted, shared_unit
 from lmmtools.frames import Frame, frame
-from lmmtools.resampling.blocks import check_rng
 
-__all__ = [
-    "MOST_PAIRS",
-    "Semivariogram",
-    "drawn_note",
-    "generator_of",
-    "plain_format",
-    "semivariogram",
-    "simulated_note",
-]
+__all__ = ["Semivariogram", "semivariogram"]
 
-MOST_PAIRS = 200_000
+# Of more pairs a sample of so many is looked at.
+_MOST_PAIRS = 200_000
 # Pairs that are kept one by one, for a picture.
 _CLOUD = 3000
 
@@ -82,7 +83,7 @@ def semivariogram(
     n: int = 199,
     level: float = 0.95,
     rng: Any = 1,
-    most_pairs: int = MOST_PAIRS,
+    most_pairs: int = _MOST_PAIRS,
 ) -> Semivariogram:
     """Half squared differences of residuals of one group, by the distance of their times or places.
 
@@ -187,7 +188,7 @@ def _shown(
         curve = correlation_curve(fit, furthest)
         curve = curve.assign(semivariance=1.0 - curve["correlation"]).drop(columns="correlation")
     within = f" within {places.group}" if places.group else ""
-    unit = fit.design.units.get(places.variables[0], "") if len(set(places.variables)) else ""
+    unit = shared_unit(fit.design.units, places.variables)
     numbers = ("semivariance", "low", "high", "expected")
     made = frame(
         table,
@@ -205,31 +206,3 @@ def _shown(
     made.variable, made.group, made.unit, made.response = places.axis, places.group, unit, fit.response
     made.pairs, made.total = len(pairs.i), pairs.total
     return made
-
-
-def plain_format(values: pd.Series) -> str:
-    """The format of distances: as they are where that is short."""
-    return "data" if np.allclose(values, values.round(3), rtol=0.0, atol=1e-9) else "sig4"
-
-
-def drawn_note(pairs: Pairs) -> tuple[str, ...]:
-    """What is said where pairs are a sample."""
-    if not pairs.sampled:
-        return ()
-    return (f"Of {pairs.total:,} pairs within groups a random sample of {pairs.drawn:,} was looked at.",)
-
-
-def simulated_note(n: int, coverage: float) -> tuple[str, ...]:
-    """What an envelope is."""
-    if not n:
-        return ()
-    return (
-        f"Envelope: {100 * coverage:.3g} % of responses drawn from the fitted model, point by point, by {n:,} "
-        "simulations. Fixed effects, random effects and σ are estimated again from each, the other covariance "
-        "parameters are kept at their estimates.",
-    )
-
-
-def generator_of(rng: Any, what: str) -> np.random.Generator:
-    """A generator, of a seed or as given."""
-    return np.random.default_rng(check_rng(rng, what))

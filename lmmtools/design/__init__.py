@@ -5,9 +5,7 @@ those of autoregressions, `known` reads known covariances of levels, `terms` put
 what is wrong with the data, `crossing` how grouping factors stand to one another; `build` composes these, `newdata`
 repeats them on new rows.
 
-`residual` holds residual structures as values, which `residual_parts` makes: `residual_correlations` of
-`residual_positions` and `residual_pairs`, `residual_variances`; all read the data through `residual_variables`.
-`residual_checks` looks at a structure beside the rest of the model, `residual_rows` repeats it on new rows.
+`residual` holds all of it for residual structures.
 """
 
 from lmmtools.design.build import build_design

@@ -25,7 +25,7 @@ from lmmtools.formula.translate import columns as columns_of
 if TYPE_CHECKING:
     from lmmtools.design.matrices import Blueprint
     from lmmtools.design.residual import Residual
-    from lmmtools.design.residual_rows import ResidualRecipe
+    from lmmtools.design.residual.rows import ResidualRecipe
 
 __all__ = ["build_design"]
 
@@ -208,9 +208,9 @@ def _residual(
     """The residual structure beside the rest of the model, and how it was read."""
     if given.residual is None:
         return None, None
-    from lmmtools.design import residual_checks
-    from lmmtools.design.residual_parts import residual_of
-    from lmmtools.design.residual_rows import ResidualRecipe
+    from lmmtools.design.residual import checks as residual_checks
+    from lmmtools.design.residual.parts import residual_of
+    from lmmtools.design.residual.rows import ResidualRecipe
 
     learnt: dict = {}
     residual = residual_of(given.residual, columns, learnt, messages)

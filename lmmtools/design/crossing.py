@@ -14,7 +14,7 @@ import pandas as pd
 from lmmtools.design.levels import Levels
 from lmmtools.formats import counted, listed, quoted
 
-__all__ = ["crossing_notes", "is_within"]
+__all__ = ["crossing_notes", "is_within", "refines"]
 
 # Rows looked at before all are: mostly enough to see that factors cross, or that all levels are connected.
 _FIRST = 4096
@@ -54,9 +54,14 @@ def crossing_notes(groups: Mapping[tuple[str, ...], Levels], single: Mapping[str
 
 def is_within(fine: Levels, coarse: Levels) -> bool:
     """Whether all rows of each level of `fine` have one level of `coarse`."""
+    return refines(fine.codes, coarse.codes)
+
+
+def refines(fine: np.ndarray, coarse: np.ndarray) -> bool:
+    """Whether all rows with one code of `fine` have one code of `coarse`, both of shape (n,)."""
+    home = np.zeros(int(fine.max(initial=-1)) + 1, dtype=coarse.dtype)
     for rows in (slice(0, _FIRST), slice(None)):
-        inner, outer = fine.codes[rows], coarse.codes[rows]
-        home = np.zeros(len(fine.levels), dtype=outer.dtype)
+        inner, outer = fine[rows], coarse[rows]
         home[inner] = outer
         if not np.array_equal(home[inner], outer):
             return False

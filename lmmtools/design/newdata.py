@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lmmtools.core.rank import Dependence
     from lmmtools.design.matrices import Blueprint, Matrices
     from lmmtools.design.positions import Axis
-    from lmmtools.design.residual_rows import ResidualRecipe
+    from lmmtools.design.residual.rows import ResidualRecipe
     from lmmtools.design.value import Design, RandomTerm
     from lmmtools.formula import ParsedFormula
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import scipy.sparse
 
     from lmmtools.design.newdata import NewRows, Recipe
-    from lmmtools.design.residual import Residual, Variance
+    from lmmtools.design.residual import Correlation, Residual, Variance
 
 __all__ = ["Design", "RandomTerm", "freeze"]
 
@@ -155,6 +155,11 @@ class Design:
         )
 
     @property
+    def correlation(self) -> Correlation | None:
+        """The correlation of the residuals; None where they are uncorrelated."""
+        return None if self.residual is None else self.residual.correlation
+
+    @property
     def ngroups(self) -> dict[str, int]:
         """Number of levels of each grouping factor."""
         return {term.factor: len(term.levels) for term in self.terms}
@@ -190,8 +195,8 @@ class Design:
         return new_rows(self, newdata, unseen=unseen, groups=groups)
 
     def residual_rows(self, newdata: object) -> tuple[Variance, ...]:
-        """The variance functions at new rows; see `lmmtools.design.residual_rows.residual_rows`."""
-        from lmmtools.design.residual_rows import residual_rows
+        """The variance functions at new rows; see `lmmtools.design.residual.rows.residual_rows`."""
+        from lmmtools.design.residual.rows import residual_rows
 
         return residual_rows(self, newdata)
 

@@ -8,18 +8,18 @@ __all__ = ["limit_of"]
 _LIMITS = {
     "ar1.phi": ("minus one to seven digits, the limit of stationarity",
                 "one to seven digits, the limit of stationarity"),
-    "car1.phi": ("zero, where rows at different times are uncorrelated",
-                 "one to seven digits, where residuals of a group are all the same"),
+    "car1.phi": ("zero, so that rows at different times are uncorrelated",
+                 "one to seven digits, so that residuals of a group are all the same"),
     "arma.phi": ("at the limit of stationarity", "at the limit of stationarity"),
     "arma.theta": ("at the limit of invertibility", "at the limit of invertibility"),
     "cs.rho": ("the lowest correlation that residuals of the largest group can have",
-               "one to seven digits, where residuals of a group are all the same"),
+               "one to seven digits, so that residuals of a group are all the same"),
     "toep.rho": ("minus one to seven digits, the least there is", "one to seven digits, the most there is"),
     "us.cor": ("minus one to seven digits, the least there is", "one to seven digits, the most there is"),
     ".range": ("so short that no two rows are correlated", "so long that rows of a group are all correlated alike"),
-    ".nugget": ("zero, where residuals of near rows are the same", "one, where no two rows are correlated"),
-    ".const": ("zero, where the power alone is left", "so large that the residual sd is the same everywhere"),
-    "varident": ("zero, where these rows have no residuals", "infinite, where only these rows have residuals"),
+    ".nugget": ("zero, so that residuals of rows at one place are the same", "one, so that no two rows are correlated"),
+    ".const": ("zero, so that the power alone is left", "so large that the residual sd is the same everywhere"),
+    "varident": ("zero, so that these rows have no residuals", "infinite, so that only these rows have residuals"),
 }  # fmt: skip
 
 

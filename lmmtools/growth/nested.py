@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from lmmtools.errors import ModelError
 from lmmtools.frames import Frame, frame
+from lmmtools.growth.result import STRUCTURES, GmanovaFit
 
 __all__ = ["ratio_table"]
 
-_ORDER = ("scalar", "diagonal", "free")
 _INSIDE = 1e-8  # of a column of length one
 
 
-def ratio_table(smaller: Any, larger: Any) -> Frame:
+def ratio_table(smaller: GmanovaFit, larger: GmanovaFit) -> Frame:
     """Test a smaller model against a larger one.
 
     Parameters
@@ -41,7 +39,7 @@ def ratio_table(smaller: Any, larger: Any) -> Frame:
     from scipy.special import chdtrc
 
     for fit in (smaller, larger):
-        if type(fit).__name__ != "GmanovaFit":
+        if not isinstance(fit, GmanovaFit):
             raise ModelError(f"lrt: takes growth curve models; got {type(fit).__name__}.")
     if smaller.Y.shape != larger.Y.shape or not np.array_equal(smaller.Y, larger.Y):
         raise ModelError("lrt: the two models were fitted to different responses, or to these in another order.")
@@ -53,7 +51,7 @@ def ratio_table(smaller: Any, larger: Any) -> Frame:
         )
         if np.linalg.norm(small - large @ (large.T @ small), axis=0).max() > _INSIDE
     ]
-    if _ORDER.index(smaller.structure) > _ORDER.index(larger.structure):
+    if STRUCTURES.index(smaller.structure) > STRUCTURES.index(larger.structure):
         outside.append("sigma")
     if outside:
         raise ModelError(

@@ -35,7 +35,7 @@ def anova(fit: Any, *, type: int = 3, ddf: str = "satterthwaite") -> Frame:
     type : {1, 2, 3}
         1: a term beyond those before it. 2: beyond all terms that do not contain it. 3: averaged over the other
         factors with equal weights, covariates that a term lacks at zero. None depends on how factors are coded.
-    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}
+    ddf : {"satterthwaite", "kenward-roger", "kenward-roger-observed", "residual", "normal"}
         Denominator degrees of freedom; for the normal reference they are infinite, and F is χ²/num_df.
 
     Returns

@@ -36,12 +36,15 @@ __all__ = [
     "two_sided",
 ]
 
-DDF = ("satterthwaite", "kenward-roger", "residual", "normal")
+DDF = ("satterthwaite", "kenward-roger", "kenward-roger-observed", "residual", "normal")
+_OBSERVED = ", with the observed information, as SAS PROC MIXED and mmrm"
 # By `ddf`: what a caption says of the reference distribution, and what a note warns of.
 REFERENCE = {
     "satterthwaite": ("t with Satterthwaite's degrees of freedom", ""),
     "kenward-roger": (
         "t with Kenward and Roger's adjusted standard errors and degrees of freedom", ""),
+    "kenward-roger-observed": (
+        "t with Kenward and Roger's adjusted standard errors and degrees of freedom" + _OBSERVED, ""),
     "residual": ("t with n − rank(X) degrees of freedom", "Residual degrees of freedom count rows as if they were "
                  "independent: with few groups the intervals are too short and the p-values too small."),
     "normal": ("normal", "The normal reference treats the variance parameters as known: with few groups the intervals "
@@ -51,6 +54,7 @@ REFERENCE = {
 F_REFERENCE = {
     "satterthwaite": "Satterthwaite's degrees of freedom",
     "kenward-roger": "Kenward and Roger's scaled F",
+    "kenward-roger-observed": "Kenward and Roger's scaled F" + _OBSERVED,
     "residual": "residual degrees of freedom",
     "normal": "χ² in place of F",
 }
@@ -68,14 +72,32 @@ _NO_OPTIMUM = (
 )
 _LINEAR = (
     "KR (linear): the parameters are the variances and covariances of the response, in which its covariance is linear, "
-    "so that Kenward and Roger's formula holds no second derivatives. The information about them is the expected one, "
-    "as in their paper; SAS PROC MIXED takes the observed one, and its degrees of freedom differ."
+    "so that Kenward and Roger's formula holds no second derivatives. "
 )
 _CURVED = (
     "The covariance of the response is not linear in {}: Kenward and Roger's formula of 1997 holds its second "
     "derivatives, and what it gives depends on the parameters the covariance is written in, here these, σ² and σ²T. "
-    "The information about them is the expected one, as in their paper; SAS PROC MIXED takes the observed one."
 )
+# By `ddf`, of fits with a residual structure: which information it is, where V is linear and where it is not.
+_INFORMATION = {
+    "kenward-roger": (
+        "The information about them is the expected one, as in their paper; SAS PROC MIXED takes the observed one, and "
+        'its degrees of freedom differ: ddf="kenward-roger-observed" has those.',
+        "The information about them is the expected one, as in their paper; SAS PROC MIXED takes the observed one, as "
+        'ddf="kenward-roger-observed" does.'),
+    "kenward-roger-observed": (
+        "The information about them is the observed one, as SAS PROC MIXED takes it, and the R package mmrm "
+        '(vcov = "Kenward-Roger-Linear"); their paper has the expected one.',
+        "The information about them is the observed one, as SAS PROC MIXED and the R package mmrm take it; their paper "
+        "has the expected one. Degrees of freedom do not depend on the parameters, adjusted standard errors do: SAS "
+        "has variances where here are ratios of standard deviations."),
+}  # fmt: skip
+_OBSERVED_NOTE = (
+    "The information about the variances and covariances of random effects is the observed one, as SAS PROC MIXED "
+    "takes it; Kenward and Roger's paper, and the R package pbkrtest, have the expected one."
+)
+# By `ddf`, what of a fit has Kenward and Roger's inference.
+_KENWARD_ROGER = {"kenward-roger": "kenward_roger", "kenward-roger-observed": "kenward_roger_observed"}
 _NO_F = (
     "Kenward and Roger's F is missing where no F distribution has the mean and variance that they find for it, as with "
     "very few groups for the number of functions tested together."
@@ -132,9 +154,9 @@ def check_ddf(ddf: Any, fit: Any, what: str) -> str:
     if ddf not in DDF:
         names = ", ".join(f'"{name}"' for name in DDF)
         raise LMMError(f"{what}: ddf={ddf!r} is unknown{nearest(str(ddf), DDF)}; use one of {names}.")
-    if ddf == "kenward-roger" and not fit.reml:
+    if ddf in _KENWARD_ROGER and not fit.reml:
         raise ModelError(
-            f'{what}: ddf="kenward-roger" is defined for REML, whose covariance of the estimates it corrects, and this '
+            f'{what}: ddf="{ddf}" is defined for REML, whose covariance of the estimates it corrects, and this '
             'fit is by ML: use fit.refit(reml=True), or ddf="satterthwaite".'
         )
     return ddf
@@ -147,18 +169,19 @@ def linear_functions(fit: Any, L: np.ndarray, ddf: str) -> Functions:
     ----------
     fit : LMMFit
     L : ndarray, shape (k, p)
-    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}
+    ddf : {"satterthwaite", "kenward-roger", "kenward-roger-observed", "residual", "normal"}
     """
     check_ddf(ddf, fit, "linear_functions")
     L = np.atleast_2d(np.asarray(L, dtype=float))
     white = whitened(fit)
     rows = L @ white.root
     # through a root, since Var(β̂) itself cancels where a covariate is far from zero
-    covariance = rows @ (fit.kenward_roger.adjusted @ rows.T if ddf == "kenward-roger" else rows.T)
+    adjusting = _kenward_roger(fit, ddf)
+    covariance = rows @ (rows.T if adjusting is None else adjusting.adjusted @ rows.T)
     if ddf == "satterthwaite":
         df = fit.satterthwaite.df(L)
-    elif ddf == "kenward-roger":
-        df = fit.kenward_roger.df(L)
+    elif adjusting is not None:
+        df = adjusting.df(L)
     else:
         df = np.full(len(L), np.inf if ddf == "normal" else float(fit.nobs - len(fit.beta)))
     return Functions(L @ fit.beta, np.sqrt(np.diagonal(covariance)), df, covariance)
@@ -172,7 +195,7 @@ def f_test(fit: Any, L: np.ndarray, ddf: str) -> FTest:
     fit : LMMFit
     L : ndarray, shape (k, p)
         Rows that repeat others are left out: num_df is its rank.
-    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}
+    ddf : {"satterthwaite", "kenward-roger", "kenward-roger-observed", "residual", "normal"}
 
     References
     ----------
@@ -184,12 +207,17 @@ def f_test(fit: Any, L: np.ndarray, ddf: str) -> FTest:
     check_ddf(ddf, fit, "f_test")
     L = np.atleast_2d(np.asarray(L, dtype=float))
     scale = 1.0
-    if ddf == "kenward-roger":
-        value, q, df, scale = fit.kenward_roger.f_test(L)
+    if (adjusting := _kenward_roger(fit, ddf)) is not None:
+        value, q, df, scale = adjusting.f_test(L)
     else:
         value, q, df = fit.satterthwaite.f_test(L) if ddf == "satterthwaite" else _wald(fit, L, ddf)
     p_value = chdtrc(q, q * value) if np.isinf(df) else fdtrc(q, df, value)
     return FTest(float(value), int(q), float(df), float(p_value), float(scale))
+
+
+def _kenward_roger(fit: Any, ddf: str) -> Any:
+    """Kenward and Roger's inference of a fit where `ddf` is theirs, None where it is another."""
+    return getattr(fit, _KENWARD_ROGER[ddf]) if ddf in _KENWARD_ROGER else None
 
 
 def _wald(fit: Any, L: np.ndarray, ddf: str) -> tuple[float, int, float]:
@@ -251,9 +279,11 @@ def f_reference(fit: Any, ddf: str) -> str:
 
 def _form(fit: Any, ddf: str) -> str:
     """With a residual structure, which of Kenward and Roger's formulas it is."""
-    if ddf != "kenward-roger" or fit.design.residual is None:
+    if ddf not in _KENWARD_ROGER or fit.design.residual is None:
         return ""
-    return ", KR (linear)" if fit.kenward_roger.linear else ", the formula of 1997 in the residual parameters as named"
+    linear = _kenward_roger(fit, ddf).linear
+    said = "KR (linear)" if linear else "the formula of 1997 in the residual parameters as named"
+    return f"{', ' if ddf == 'kenward-roger' else '; '}{said}"
 
 
 def reference_notes(fit: Any, ddf: str, df: Any) -> tuple[str, ...]:
@@ -261,11 +291,15 @@ def reference_notes(fit: Any, ddf: str, df: Any) -> tuple[str, ...]:
     notes = [REFERENCE[ddf][1]] if REFERENCE[ddf][1] else []
     if ddf == "satterthwaite" and not fit.reml:
         notes.append(_BY_ML)
-    if ddf == "kenward-roger" and fit.design.residual is not None:
-        notes.append(_LINEAR if fit.kenward_roger.linear else _CURVED.format(quoted(fit.residual_params.index)))
+    if ddf in _KENWARD_ROGER and fit.design.residual is not None:
+        linear, (if_linear, if_curved) = _kenward_roger(fit, ddf).linear, _INFORMATION[ddf]
+        curved = _CURVED.format(quoted(fit.residual_params.index)) + if_curved
+        notes.append(_LINEAR + if_linear if linear else curved)
+    elif ddf == "kenward-roger-observed":
+        notes.append(_OBSERVED_NOTE)
     if np.isnan(np.asarray(df, dtype=float)).any():
         unstable = fit.certificate.status == "not an optimum"
-        notes.append(_NO_F if ddf == "kenward-roger" else _NO_OPTIMUM if unstable else _UNDETERMINED)
+        notes.append(_NO_F if ddf in _KENWARD_ROGER else _NO_OPTIMUM if unstable else _UNDETERMINED)
     return tuple(notes)
 
 

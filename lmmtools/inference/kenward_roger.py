@@ -131,8 +131,8 @@ def kenward_roger(fit: Any, information: str = "expected") -> KenwardRoger:
     ----------
     fit : LMMFit
     information : {"expected", "observed"}
-        About the covariance parameters. Kenward & Roger have the expected one, as pbkrtest has and every table of a
-        fit; SAS PROC MIXED and the R package mmrm invert the observed one.
+        About the covariance parameters. Kenward & Roger have the expected one, as pbkrtest has; SAS PROC MIXED and the
+        R package mmrm invert the observed one, as tables do that are asked for ``ddf="kenward-roger-observed"``.
 
     Returns
     -------
@@ -145,7 +145,8 @@ def kenward_roger(fit: Any, information: str = "expected") -> KenwardRoger:
     ModelError
         If the fit is by ML; if a term's covariance is not linear in its parameters (cs, ar1, hetar1 of more than two
         effects, a user's structure); if the fixed effects leave nothing to tell a variance by; if a parameter of the
-        residual structure is on a bound; if rows that hang together are too many to write their covariance out.
+        residual structure is on a bound; if rows that hang together are too many to write their covariance out. With
+        the observed information also if a variance is zero, where the likelihood has a slope, or the fit no optimum.
 
     References
     ----------
@@ -161,13 +162,14 @@ def kenward_roger(fit: Any, information: str = "expected") -> KenwardRoger:
     if fit.working.residual is None:
         parts = expected_in_T(fit)
     else:
-        _refuse_bounds(fit)
+        _refuse_bounds(fit, nugget=information == "observed")
         found = blocks(fit, "Kenward and Roger's method", 'ddf="satterthwaite"')
         linear = is_linear(fit, found)
         parts = expected_in_both(fit, found, linear=linear)
-    if information == "observed":
-        parts = replace(parts, info=observed_information(fit))
     half = _inverse_root(fit, parts)
+    if information == "observed":
+        _refuse_zero(fit)
+        half = _inverse_root(fit, replace(parts, info=observed_information(fit)), observed=True)
     moved = np.tensordot(half[1:].T, parts.P, axes=1)
     adjusted = np.eye(p) + 2.0 * (parts.quadratic(half[1:]) - np.sum(moved @ moved, axis=0))
     if parts.bent is not None:
@@ -177,7 +179,7 @@ def kenward_roger(fit: Any, information: str = "expected") -> KenwardRoger:
     return KenwardRoger(whitened(fit), adjusted, slopes, linear)
 
 
-def _inverse_root(fit: Any, parts: Expected) -> np.ndarray:
+def _inverse_root(fit: Any, parts: Expected, *, observed: bool = False) -> np.ndarray:
     """A root (1 + m, k) of the inverse of the information on the scale of V and its other directions.
 
     Directions along which V does not change are left out: P and Q are zero along them, and what is computed of a basis
@@ -187,11 +189,13 @@ def _inverse_root(fit: Any, parts: Expected) -> np.ndarray:
     ----------
     fit : LMMFit
     parts : Expected
+    observed : bool
+        Whether its information is the observed one, of parameters about which there is an expected one.
 
     Raises
     ------
     ModelError
-        If V changes along a direction, and the restricted likelihood does not.
+        If V changes along a direction, and the restricted likelihood does not; or does not bend down.
     """
     info, full = parts.info, parts.full
     size = np.sqrt(np.diagonal(full))
@@ -203,6 +207,8 @@ def _inverse_root(fit: Any, parts: Expected) -> np.ndarray:
     found = basis @ vectors
     _refuse_more(fit, len(values))
     unseen = 2.0 * values <= _NOTHING_LEFT * np.einsum("ik,ij,jk->k", found, full, found)
+    if np.any(unseen) and observed:
+        _refuse_unbent(fit)
     if np.any(unseen):
         _refuse_unseen(fit, found[1:, unseen].T)
     return found / np.sqrt(values)
@@ -251,18 +257,43 @@ def _refuse_more(fit: Any, k: int) -> None:
         )
 
 
-def _refuse_bounds(fit: Any) -> None:
-    """Refuse residual parameters on bounds at which R is singular, or beyond which nothing was looked for."""
+def _refuse_bounds(fit: Any, *, nugget: bool) -> None:
+    """Refuse residual parameters on bounds at which R is singular, or beyond which nothing was looked for.
+
+    At a nugget of zero R is regular: that is refused if asked for, where slopes matter.
+    """
     form = fit.working.residual.form
     side = form.on_bound(fit.working_theta[fit.working.places[-1]])
-    nugget = np.array([".nugget" in name for name in fit.residual_params.index], dtype=bool)
-    held = [f"{name} = {fit.residual_params[name]:.6g}" for name in fit.residual_params.index[(side != 0) & ~nugget]]
+    kept = np.array([".nugget" in name and not nugget for name in fit.residual_params.index], dtype=bool)
+    held = [f"{name} = {fit.residual_params[name]:.6g}" for name in fit.residual_params.index[(side != 0) & ~kept]]
     if held:
         raise ModelError(
-            "Kenward and Roger's method takes the expected information about every covariance parameter, and "
+            "Kenward and Roger's method takes the information about every covariance parameter, and "
             f"{listed(held)} is at the end of its range, where there is none or the covariance of the residuals is "
             'singular. Use ddf="satterthwaite", or a simpler residual structure.'
         )
+
+
+def _refuse_zero(fit: Any) -> None:
+    """Refuse the observed information at a variance of zero, where the restricted likelihood has a slope."""
+    if fit.is_singular:
+        zero = [f"{effect} in {group}" for group, effect in fit.zero_effects]
+        raise ModelError(
+            "Kenward and Roger's method with the observed information takes how the restricted likelihood bends at its "
+            f"maximum, and the variance of {listed(zero or ['a combination of random effects'])} is estimated as zero, "
+            'where it has a slope instead. Use ddf="kenward-roger", whose expected information is defined there, or '
+            "leave that effect out."
+        )
+
+
+def _refuse_unbent(fit: Any) -> None:
+    """Refuse an observed information that is not positive definite."""
+    raise ModelError(
+        "Kenward and Roger's method with the observed information takes how the restricted likelihood bends at its "
+        "maximum, and along some combination of the covariance parameters it does not bend down (the certificate says "
+        f'of this fit: {fit.certificate.status}). Use ddf="kenward-roger", whose information is the expected one, or a '
+        "simpler covariance."
+    )
 
 
 def _refuse_lost(adjusted: np.ndarray, linear: bool) -> None:

@@ -41,7 +41,7 @@ def contrast_tests(
         A matrix (k, p) or a vector (p,) over the coefficients in their order; a DataFrame with coefficients as
         columns; ``{"slope at 2": {"Days": 1, "Days:Sex": 2}}``, names of rows to the weights that are not zero; or
         names of coefficients, each tested.
-    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}
+    ddf : {"satterthwaite", "kenward-roger", "kenward-roger-observed", "residual", "normal"}
     joint : bool
         One F test of all rows, or a t test of each.
     rhs : float or array_like, shape (k,)

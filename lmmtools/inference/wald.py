@@ -29,7 +29,7 @@ def coef_table(fit: Any, *, ddf: str = "satterthwaite", level: float = 0.95) -> 
     Parameters
     ----------
     fit : LMMFit
-    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}
+    ddf : {"satterthwaite", "kenward-roger", "kenward-roger-observed", "residual", "normal"}
         Reference distribution of estimate/std_error; Kenward and Roger's standard errors are adjusted.
     level : float
         Confidence level.

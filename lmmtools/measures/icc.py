@@ -138,9 +138,8 @@ class _Shares:
 def _refuse_none(fit: Any) -> None:
     """Refuse fits without random effects."""
     if not fit.design.terms:
-        structure = fit.design.residual
-        hint = " The correlation of residuals within groups is in fit.residual_params." if (
-            structure is not None and structure.correlation is not None) else ""  # fmt: skip
+        told = " The correlation of residuals within groups is in fit.residual_params."
+        hint = "" if fit.design.correlation is None else told
         raise ModelError(f"icc: the fit has no random effects, so that no variance lies between groups.{hint}")
 
 

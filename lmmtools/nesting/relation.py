@@ -146,7 +146,7 @@ def _as_correlation(design: Any) -> Correlation | Shifted | None:
 
     None for other models.
     """
-    own = None if design.residual is None else design.residual.correlation
+    own = design.correlation
     equal = design.residual is None or not design.residual.variances
     if len(design.terms) != 1 or design.weights is not None or not equal:
         return None

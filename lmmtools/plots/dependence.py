@@ -10,7 +10,7 @@ import pandas as pd
 from lmmtools.dependence import Autocorrelation, Semivariogram
 from lmmtools.dependence import autocorrelation as _autocorrelation
 from lmmtools.dependence import semivariogram as _semivariogram
-from lmmtools.dependence.reestimated import KINDS
+from lmmtools.dependence.common import KINDS
 from lmmtools.figures import Description
 from lmmtools.formats import counted, format_value, listed, shown, spread, visible, with_unit
 from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, plot, points

@@ -61,7 +61,7 @@ class _Groups:
 
 def _residual_home(fit: Any, factor: str | None) -> _Groups:
     """The groups of correlated residuals; all rows as one where there are none."""
-    c = None if fit.design.residual is None else fit.design.residual.correlation
+    c = fit.design.correlation
     name = c.group if c is not None else ""
     if factor is not None and factor != name:
         known = f"; factor can be {quoted([name])}" if name else ""

@@ -27,7 +27,7 @@ def _residual(fit: Any) -> tuple[np.ndarray, str]:
     """Residuals to look at and their axis label: over their sd where that differs, decorrelated where they are not."""
     structure = fit.design.residual
     if structure is not None and structure.correlation is not None:
-        return fit.residuals("normalized").to_numpy(), "Normalised residual"
+        return fit.residuals("normalized").to_numpy(), "Normalized residual"
     if structure is not None:
         return fit.residuals("pearson").to_numpy(), "Pearson residual"
     if fit.design.weights is not None:
@@ -67,7 +67,7 @@ def residuals_fitted(data: PlotData, ax: Any) -> Any:
     Parameters
     ----------
     fit : LMMFit
-        With weights or a variance function, Pearson residuals are shown, of correlated residuals normalised ones.
+        With weights or a variance function, Pearson residuals are shown, of correlated residuals normalized ones.
     ax : matplotlib Axes, optional
 
     Returns
@@ -106,7 +106,7 @@ def qq_residuals(data: PlotData, ax: Any) -> Any:
     Parameters
     ----------
     fit : LMMFit
-        With weights or a variance function, Pearson residuals are shown, of correlated residuals normalised ones.
+        With weights or a variance function, Pearson residuals are shown, of correlated residuals normalized ones.
     ax : matplotlib Axes, optional
 
     Returns

@@ -12,8 +12,7 @@ from lmmtools.errors import ModelError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, listed, shortened, shown, visible
 from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, plot, tiles
-from lmmtools.residual_choice import ResidualStructures
-from lmmtools.residual_effects import StructureEffects
+from lmmtools.residual_choice import ResidualStructures, StructureEffects
 
 __all__ = ["residual_structures", "structure_effects"]
 
@@ -118,7 +117,8 @@ def _effects(found: Any) -> PlotData:
     return PlotData(rows[rows["panel"] < fit_in], facts=MappingProxyType(facts))
 
 
-_SAID = {"satterthwaite": "Satterthwaite's", "kenward-roger": "Kenward and Roger's", "residual": "residual",
+_SAID = {"satterthwaite": "Satterthwaite's", "kenward-roger": "Kenward and Roger's",
+         "kenward-roger-observed": "Kenward and Roger's observed-information", "residual": "residual",
          "normal": "infinite"}  # fmt: skip
 
 

@@ -87,7 +87,7 @@ def _rest_on(ddf: str, few: str, fit: Any) -> str:
     if ddf == "residual":
         short = f"; with {few} they are too short" if few else ""
         return f"from a t distribution that counts rows as if they were independent{short}"
-    if ddf == "kenward-roger":
+    if ddf in ("kenward-roger", "kenward-roger-observed"):
         return "Kenward and Roger's, with standard errors and degrees of freedom that allow for estimated variances"
     why = "by maximum likelihood" if not fit.reml else "with a variance estimated as zero" if fit.is_singular else ""
     short = f"; {why} and {few} they may still be too short" if few and why else ""

@@ -141,6 +141,9 @@ _INTERVALS = {
     "observed Hessian of the criterion [@satterthwaite1946; @giesbrecht1985; @kuznetsova2017]",
     "kenward-roger": "from t distributions with the adjusted standard errors and the degrees of freedom of Kenward and "
     "Roger [@kenward1997; @halekoh2014]",
+    "kenward-roger-observed": "from t distributions with the adjusted standard errors and the degrees of freedom of "
+    "Kenward and Roger [@kenward1997], with the observed information about the covariance parameters, as SAS PROC "
+    "MIXED and the R package mmrm take it",
     "residual": "Wald's, from the t distribution with n − rank(X) degrees of freedom",
     "normal": "Wald's, from the normal distribution [@wald1943]",
 }

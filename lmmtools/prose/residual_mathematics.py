@@ -23,7 +23,7 @@ _MOST_OCCASIONS = 8
 
 def shared_groups(fit: Any) -> bool:
     """Whether the groups of the residuals are those the rows are counted in, or parts of them."""
-    c = _correlation(fit)
+    c = fit.design.correlation
     factors = list(fit.ngroups)
     if c is None:
         return True
@@ -43,7 +43,7 @@ def residual_lines(fit: Any, row: str) -> list[str]:
         Subscript of a row: ``"ij"`` or ``"i"``.
     """
     other = f"{row[:-1]}k"
-    c, spread = _correlation(fit), _multiplier(fit, row)
+    c, spread = fit.design.correlation, _multiplier(fit, row)
     size = f"\\,s_{{{row}}}^2" if spread else ""
     if c is None:
         lines = [f"\\varepsilon_{{{row}}} &\\sim \\mathcal{{N}}\\left(0,\\ \\sigma^2{size}\\right)"]
@@ -71,12 +71,8 @@ def residual_legend(fit: Any, row: str) -> list[str]:
 
 def counted_in(fit: Any) -> str:
     """Of what the index i counts the levels, where a row has one index for its group; empty where it has not."""
-    factors, c = list(fit.ngroups), _correlation(fit)
+    factors, c = list(fit.ngroups), fit.design.correlation
     return factors[0] if factors else c.group if c is not None else ""
-
-
-def _correlation(fit: Any) -> Any:
-    return None if fit.design.residual is None else fit.design.residual.correlation
 
 
 def _parameter(symbol: str, c: Any, row: str) -> str:
@@ -155,7 +151,7 @@ def _of_part(part: Any, number: str, row: str) -> str:
 
 
 def _of_correlation(fit: Any, row: str) -> Iterator[str]:
-    c = _correlation(fit)
+    c = fit.design.correlation
     if c is None:
         return
     other = f"{row[:-1]}k"
@@ -169,7 +165,7 @@ def _of_correlation(fit: Any, row: str) -> Iterator[str]:
             " and $c$ the nugget, by which the correlation of near rows stays below one." if c.nugget else "."
         )
     elif c.kind != "cs":
-        place = "the place, among all its levels, of the row’s level of " if "(" in c.variables[0] else ""
+        place = "the place, among all its levels, of the row’s level of " if c.categorical else ""
         yield f"$t_{{{row}}}$ is {place}{names}."
     if c.kind == "arma":
         yield _process(c, row)
@@ -218,13 +214,12 @@ def _of_multipliers(fit: Any, row: str) -> Iterator[str]:
                 said.append("up to the factor $\\sigma^2$")
             yield f"{' '.join(said)}." if said else ""
         if part.levels != ("",):
-            strata = part.label[part.label.rindex("|") + 1 : -1].strip()
-            yield f"${level}$ is the row’s level of {literal(strata)}."
+            yield f"${level}$ is the row’s level of {literal(part.strata)}."
 
 
 def independent_groups(fit: Any) -> str:
     """Whose residuals are independent of each other: "residuals of different children"; plain where all are."""
-    c = _correlation(fit)
+    c = fit.design.correlation
     if c is None:
         return "residuals"
     return f"residuals of different {noun(fit.design, c.group)[1]}" if c.group else ""

@@ -7,10 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.formats import format_value, listed, rounded, shown, singular
+from lmmtools.formats import format_value, listed, rounded, shared_unit, shown
 from lmmtools.prose.value import Prose, literal
 from lmmtools.prose.words import amount, noun, residual_groups, unit_of
-from lmmtools.residual_parameters import by_lag, deviations, neighbours, residual_correlations, residual_table
+from lmmtools.residual_parameters import (
+    by_lag,
+    deviations,
+    far_apart,
+    neighbours,
+    residual_correlations,
+    residual_table,
+)
 
 __all__ = ["correlated", "in_words", "residuals", "scattering", "spread_out"]
 
@@ -81,8 +88,7 @@ def _estimates(fit: Any) -> list[str]:
 
 def correlated(fit: Any) -> Iterator[str]:
     """Sentences on the correlation of residuals; nothing where there is none, or the data do not determine it."""
-    structure = fit.design.residual
-    c = None if structure is None else structure.correlation
+    structure, c = fit.design.residual, fit.design.correlation
     if c is None or fit.certificate.flat_by:
         return
     one = f" of one {noun(fit.design, c.group)[0]}" if c.group else ""
@@ -115,11 +121,10 @@ def _said(fit: Any, c: Any, numbers: list[str], phi: np.ndarray, level: str) -> 
 
 
 def _apart(design: Any, c: Any, distance: str = "1") -> str:
-    unit = design.units.get(c.variables[0], "")
-    if not unit:
-        steps = "" if "(" not in c.variables[0] else " step" if distance == "1" else " steps"
-        return f"{distance}{steps} apart in {literal(c.variables[0])}"
-    return f"{distance} {literal(singular(unit) if distance == '1' else unit)} apart"
+    """How far apart two rows are; the variable is told where its unit does not tell it."""
+    said = literal(far_apart(design, c, distance))
+    known = design.units.get(c.variables[0]) and not c.categorical
+    return said if known else f"{said} in {literal(c.variables[0])}"
 
 
 def _by_distance(design: Any, c: Any, numbers: list[str]) -> str:
@@ -141,7 +146,7 @@ def _of_pairs(c: Any, numbers: list[str], phi: np.ndarray) -> str:
 
 
 def _spatial(design: Any, c: Any, numbers: list[str], phi: np.ndarray) -> str:
-    unit = design.units.get(c.variables[0], "")
+    unit = shared_unit(design.units, c.variables)
     reach = amount(numbers[0], unit)
     what = {"spher": "to nothing", "ratio": "to one half"}.get(c.kind, "to 37 %")
     what = f"{what} of it" if c.nugget and c.kind != "spher" else what

@@ -30,7 +30,7 @@ def data(fit: Any) -> Prose:
     for term in (by_factor[factor] for factor in from_coarse(design)):
         sizes = np.bincount(term.codes, minlength=len(term.levels))
         sentences.append(f"{literal(term.factor)} has {counted(len(term.levels), 'level')} {_sizes(sizes)}.")
-    c = None if design.residual is None else design.residual.correlation
+    c = design.correlation
     if c is not None and c.group and c.group not in by_factor:
         sizes = np.bincount(c.codes, minlength=len(c.levels))
         groups = counted(len(c.levels), *noun(design, c.group))

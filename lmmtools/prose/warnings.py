@@ -136,7 +136,7 @@ def _few_groups(fit: Any, messages: list[str]) -> list[str]:
 
 def few_residual_groups(design: Any) -> bool:
     """Whether the groups that residuals are correlated in are few."""
-    c = None if design.residual is None else design.residual.correlation
+    c = design.correlation
     return c is not None and bool(c.group) and len(c.levels) < FEW_GROUPS
 
 

@@ -106,7 +106,7 @@ def groups(design: Any, factor: str) -> str:
 
 def residual_groups(design: Any) -> str:
     """How many groups the residuals are correlated in: "27 children"; empty where they are in none."""
-    c = None if design.residual is None else design.residual.correlation
+    c = design.correlation
     return counted(len(c.levels), *noun(design, c.group)) if c is not None and c.group else ""
 
 

@@ -66,7 +66,7 @@ def _groups(design: Any) -> dict[str, Any]:
     """What groups the rows, by name, each with its codes and levels: factors, or without them the residual groups."""
     if design.factors:
         return {name: terms[0] for name, terms in design.factors.items()}
-    c = None if design.residual is None else design.residual.correlation
+    c = design.correlation
     return {} if c is None or not c.group else {c.group: c}
 
 
@@ -105,7 +105,7 @@ class Clusters:
         }
 
     def _refuse_cut_residuals(self, term: Any) -> None:
-        c = None if self.design.residual is None else self.design.residual.correlation
+        c = self.design.correlation
         if c is None or parents(c.codes, int(c.codes.max()) + 1, term.codes) is not None:
             return
         raise ModelError(

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from lmmtools.residual_parameters.implied import OccasionMatrix, by_lag, deviations, neighbours, occasions
 from lmmtools.residual_parameters.tables import residual_correlations, residual_table
-from lmmtools.residual_parameters.words import meanings, sigma_is
+from lmmtools.residual_parameters.words import far_apart, meanings, sigma_is
 
 __all__ = [
     "OccasionMatrix",
     "by_lag",
     "deviations",
+    "far_apart",
     "meanings",
     "neighbours",
     "occasions",

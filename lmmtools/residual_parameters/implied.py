@@ -46,7 +46,7 @@ def deviations(fit: Any) -> tuple[float, float]:
 
 def by_lag(fit: Any, longest: int = 3) -> dict[str, np.ndarray]:
     """Correlations at lags 1 … `longest` of an `arma`, by level of its `by` (an empty text without)."""
-    c = fit.design.residual.correlation
+    c = fit.design.correlation
     p, q = c.order
     found = {}
     for k, level in enumerate(c.by_levels):
@@ -57,8 +57,8 @@ def by_lag(fit: Any, longest: int = 3) -> dict[str, np.ndarray]:
 
 def neighbours(fit: Any) -> tuple[float, bool]:
     """How far apart neighbouring rows of a group are, in the median, and whether all are: of ``ar1`` and ``car1``."""
-    c = fit.design.residual.correlation
-    order = np.lexsort([c.positions[:, 0], c.codes])
+    c = fit.design.correlation
+    order = fit.noise.order
     at, codes = c.positions[order, 0], c.codes[order]
     gaps = np.diff(at)[codes[1:] == codes[:-1]]
     middle = float(np.median(gaps)) if len(gaps) else 1.0
@@ -67,8 +67,7 @@ def neighbours(fit: Any) -> tuple[float, bool]:
 
 def occasions(fit: Any, most: int = 8) -> tuple[OccasionMatrix, ...]:
     """The matrices of a `us` or `toep`, one for each level of its `by`; none of more than `most` occasions."""
-    structure = fit.design.residual
-    c = None if structure is None else structure.correlation
+    structure, c = fit.design.residual, fit.design.correlation
     if c is None or c.kind not in ("us", "toep"):
         return ()
     positions = c.positions[:, 0]

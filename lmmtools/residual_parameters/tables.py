@@ -76,7 +76,7 @@ def _notes(fit: Any) -> Iterator[str]:
         yield f"σ = {shown(fit.sigma)} is the residual sd {said}{spread}."
     else:
         yield f"σ = {shown(fit.sigma)} is the residual sd of every row."
-    c = structure.correlation
+    c = fit.design.correlation
     if c is not None and c.kind == "arma":
         for level, values in by_lag(fit).items():
             which = f" where {c.by} is {level}" if level else ""
@@ -120,7 +120,7 @@ def residual_correlations(fit: Any) -> Frame | None:
     found = occasions(fit)
     if not found:
         return None
-    c = fit.design.residual.correlation
+    c = fit.design.correlation
     labels = list(found[0].labels)
     rows = pd.concat([_rows(one, labels, c.by) for one in found], ignore_index=True)
     has_sd = all(one.sd is not None for one in found)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-from lmmtools.formats import listed, shown, singular
+from lmmtools.formats import listed, shared_unit, shown, singular
 
-__all__ = ["apart", "meanings", "of_group", "sigma_is", "where"]
+__all__ = ["apart", "far_apart", "meanings", "of_group", "sigma_is", "where"]
 
 _FALLEN = {
     "exp": "has fallen to 37 % (1/e)",
@@ -33,12 +33,14 @@ def meanings(fit: Any) -> tuple[str, ...]:
 
 def apart(design: Any, c: Any, distance: str = "1") -> str:
     """How far apart two rows are: "1 year apart in age", "2 apart in time"."""
-    variable = " + ".join(c.variables)
-    unit = design.units.get(variable, "") if len(c.variables) == 1 else ""
-    if not unit:
-        steps = "" if "(" not in variable else " step" if distance == "1" else " steps"
-        return f"{distance}{steps} apart in {variable}"
-    return f"{distance} {singular(unit) if distance == '1' else unit} apart in {variable}"
+    return f"{far_apart(design, c, distance)} in {' + '.join(c.variables)}"
+
+
+def far_apart(design: Any, c: Any, distance: str = "1") -> str:
+    """The same without the variable: "1 year apart", "2 steps apart"."""
+    unit = "steps" if c.categorical else shared_unit(design.units, c.variables)
+    of = singular(unit) if distance == "1" else unit
+    return f"{distance} {of} apart" if unit else f"{distance} apart"
 
 
 def of_group(design: Any, c: Any) -> str:
@@ -110,7 +112,7 @@ def _pairs(design: Any, c: Any) -> list[str]:
 
 def _spatial(design: Any, c: Any) -> list[str]:
     variable = " and ".join(c.variables)
-    unit = design.units.get(c.variables[0], "")
+    unit = shared_unit(design.units, c.variables)
     start = " from where it starts" if c.nugget else ""
     where = f"{variable}, in {unit}," if unit else variable
     said = [f"distance in {where} at which the correlation {_FALLEN[c.kind]}{start}"]
@@ -137,9 +139,8 @@ def _of_variance(fit: Any, part: Any) -> Iterator[str]:
         return
     size = "|fitted value|" if part.fitted else f"|{name}|"
     plain = "the fitted value" if part.fitted else name
-    strata = part.label[part.label.rindex("|") + 1 : -1].strip() if part.levels != ("",) else ""
     for level in part.levels:
-        tail = where(strata, level)
+        tail = where(part.strata, level)
         if part.kind == "varpower":
             yield f"power of {size} that the residual sd is proportional to{tail}"
         elif part.kind == "varexp":

@@ -10,7 +10,13 @@
 gamma are the elements of Cov(b) of every term, sigma^2 and what the residuals have. Where all their covariances make
 up a linear space (W^-1 alone; sds by group; compound symmetry; an unstructured matrix with an sd for each occasion),
 gamma are its coordinates: Sigma is linear in them, all R_ij are zero, and no choice of coordinates matters. Where they
-do not, gamma are sigma^2 and the structure's own parameters, and Phi_A depends on that choice. Scaled F statistic, its
+do not, gamma are sigma^2 and the structure's own parameters, and Phi_A depends on that choice. In place of I there may
+be the observed information, half the second derivatives of the restricted deviance; with P = Sigma^-1 - Sigma^-1 X Phi
+X' Sigma^-1 they are
+
+    1/2 [tr(P G_ij) - tr(P G_i P G_j) + 2 y'P G_i P G_j P y - y'P G_ij P y]
+
+(SAS PROC MIXED; the R package mmrm, which differentiates automatically). Scaled F statistic, its
 two moments and the degrees of freedom as pbkrtest 0.5-2 has them, the places included where a moment has no value.
 
 References
@@ -119,7 +125,7 @@ def linear_directions(model):
     return np.array([law.dense(row) for row in rows[:k]]) if k == np.sum(sizes > _SPAN * sizes[0]) else None
 
 
-def kenward_roger(model, theta, *, linear=True):
+def kenward_roger(model, theta, *, linear=True, observed=False):
     """
     The adjusted covariance of the fixed effects and what degrees of freedom take, at theta and its sigma.
 
@@ -131,6 +137,8 @@ def kenward_roger(model, theta, *, linear=True):
     linear : bool
         Whether residuals whose covariances make up a linear space have its coordinates; otherwise the parameters
         are sigma^2 and the structure's own.
+    observed : bool
+        Whether W is the inverse of the observed information.
 
     Returns
     -------
@@ -142,17 +150,17 @@ def kenward_roger(model, theta, *, linear=True):
         G += [Z @ np.kron(A, D) @ Z.T for D in covariance_directions(term)]
     directions = linear_directions(model) if linear or model.law is None else None
     if directions is not None:
-        return with_derivatives(model, theta, np.array([*directions, *G]))
+        return with_derivatives(model, theta, np.array([*directions, *G]), observed=observed)
     fit, phi, q = model.fit_at(theta), model.phi(theta), len(G)
     slopes = model.law.slopes(phi)
     G = np.array([*G, model.R(theta), *(fit.sigma**2 * slopes)])
     H = np.zeros((len(G), *G.shape))
     H[q, q + 1 :] = H[q + 1 :, q] = slopes
     H[q + 1 :, q + 1 :] = fit.sigma**2 * model.law.bends(phi)
-    return with_derivatives(model, theta, G, H)
+    return with_derivatives(model, theta, G, H, observed=observed)
 
 
-def with_derivatives(model, theta, G, H=None):
+def with_derivatives(model, theta, G, H=None, *, observed=False):
     """The same for parameters in which Var(y) has the derivatives G (m, n, n) and H (m, m, n, n), None where zero."""
     fit, X = model.fit_at(theta), model.X
     inverse = np.linalg.inv(fit.sigma**2 * model.V(theta))
@@ -164,6 +172,8 @@ def with_derivatives(model, theta, G, H=None):
     traces = np.einsum("iab,jba->ij", VG, VG)
     PhiP = Phi @ P
     information = 0.5 * (traces - 2 * np.einsum("ab,ijba->ij", Phi, Q) + np.einsum("iab,jba->ij", PhiP, PhiP))
+    if observed:
+        information = observed_information(inverse - VX @ Phi @ VX.T, model.response, G, H)
     size = np.sqrt(np.diagonal(traces))
     size[size == 0] = 1.0
     W = np.linalg.pinv(information / np.outer(size, size), rcond=_RANK, hermitian=True) / np.outer(size, size)
@@ -171,3 +181,13 @@ def with_derivatives(model, theta, G, H=None):
     if H is not None:
         U -= 0.25 * VX.T @ np.tensordot(W, H) @ VX
     return KenwardRoger(fit.beta, Phi, Phi + 2 * Phi @ U @ Phi, P, W)
+
+
+def observed_information(P, y, G, H=None):
+    """Half the second derivatives of log|Sigma| + log|X'Sigma^-1 X| + y'Py (m, m)."""
+    PG, Py = P @ G, P @ y
+    GPy = G @ Py
+    found = 0.5 * (2 * GPy @ P @ GPy.T - np.einsum("iab,jba->ij", PG, PG, optimize=True))
+    if H is not None:
+        found += 0.5 * (np.einsum("ab,ijba->ij", P, H) - np.einsum("a,ijab,b->ij", Py, H, Py))
+    return found

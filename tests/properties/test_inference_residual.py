@@ -127,14 +127,15 @@ def rows(p: int, seed: int) -> np.ndarray:
     return np.vstack([np.eye(p), np.random.default_rng(seed).normal(size=(2, p))])
 
 
-def check_kenward_roger(case: Case, seed: int, *, linear: bool) -> None:
+def check_kenward_roger(case: Case, seed: int, *, linear: bool, observed: bool = False) -> None:
     fit, p = case.fit, len(case.fit.beta)
     try:
-        found = kenward_roger(fit)
+        found = kenward_roger(fit, "observed" if observed else "expected")
     except lt.ModelError as error:
-        assume("information about every covariance parameter" in str(error) or "not positive" in str(error))
+        known = ["information about every covariance parameter", "not positive definite"]
+        assert any(said in str(error) for said in known + ["with the observed information"] * observed), error
         assume(False)
-    expected = kenward_roger_definition.kenward_roger(case.dense, case.parameters)
+    expected = kenward_roger_definition.kenward_roger(case.dense, case.parameters, observed=observed)
     if linear:
         assert found.linear, case.text
     assert found.linear == (kenward_roger_definition.linear_directions(case.dense) is not None), case.text
@@ -155,6 +156,18 @@ def test_kenward_roger_in_linear_parameters(case, seed):
 @given(cases(CURVED, reml=True), st.integers(0, 2**31))
 def test_kenward_roger_with_second_derivatives(case, seed):
     check_kenward_roger(case, seed, linear=False)
+
+
+@EXAMPLES
+@given(cases(LINEAR, reml=True), st.integers(0, 2**31))
+def test_kenward_roger_in_linear_parameters_with_the_observed_information(case, seed):
+    check_kenward_roger(case, seed, linear=True, observed=True)
+
+
+@EXAMPLES
+@given(cases(CURVED, reml=True), st.integers(0, 2**31))
+def test_kenward_roger_with_second_derivatives_and_the_observed_information(case, seed):
+    check_kenward_roger(case, seed, linear=False, observed=True)
 
 
 @EXAMPLES

@@ -80,7 +80,7 @@ def test_residuals_are_nlmes(name):
     np.testing.assert_allclose(fit.residuals("normalized")[:8], normalized, atol=1e-6)
 
 
-def test_normalised_residuals_of_compound_symmetry_are_nlmes_in_another_basis():
+def test_normalized_residuals_of_compound_symmetry_are_nlmes_in_another_basis():
     fit = at_theirs("Orthodont__gls_cs_hetage_ml")
     there = np.array([1.51325322, -1.216276779, 0.518232822, 0.910798208, -0.792716944, -0.418106919, -0.657746309,
                       0.588782548]).reshape(2, 4)  # fmt: skip
@@ -89,7 +89,7 @@ def test_normalised_residuals_of_compound_symmetry_are_nlmes_in_another_basis():
 
 
 @every_structure
-def test_normalised_residuals_whiten_the_covariance_that_is_simulated(residual):
+def test_normalized_residuals_whiten_the_covariance_that_is_simulated(residual):
     fit = gls(residual)
     some = np.flatnonzero(np.isin(fit.noise.groups, fit.noise.groups[:1]))
     R = fit.noise.matrix(some)
@@ -168,6 +168,35 @@ def test_meanings_in_the_words_of_the_data():
         f"residual sd where Sex is Female over that where it is Male: {fit.sigma * fit.phi[0]:.2f} against "
         f"{fit.sigma:.2f}"
     )
+
+
+@pytest.mark.parametrize(
+    ("residual", "far", "place"),
+    [
+        ("ar1(visit | Subject)", "1 step apart in visit", "is the place, among all its levels, of the row’s level"),
+        ("toep(factor(age) | Subject)", "1 step apart in factor(age)", "the row’s level of factor(age)"),
+        ("car1(I(age - 8) | Subject)", "1 apart in I(age - 8)", "$t_{ij}$ is I(age - 8)."),
+        ("car1(age | Subject)", "1 year apart in age", "$t_{ij}$ is age."),
+    ],
+)
+def test_distances_are_steps_where_times_are_the_levels_of_a_factor(residual, far, place):
+    visit = pd.Categorical(ORTHODONT["age"].astype(int).astype(str), ["8", "10", "12", "14"])
+    fit = lt.fit_gls("distance ~ 1", ORTHODONT.assign(visit=visit), residual=residual)
+    assert far in lt.residual_table(fit)["meaning"].iloc[0]
+    assert place in str(lt.prose.model(fit))
+
+
+def test_a_distance_has_the_unit_that_all_coordinates_share():
+    rng = np.random.default_rng(2)
+    field = pd.DataFrame({"x": rng.uniform(size=40), "y": rng.uniform(size=40), "z": rng.normal(size=40)})
+    said = []
+    for units in ({"x": "m", "y": "m"}, {"x": "m", "y": "cm"}):
+        field.attrs["lmmtools"] = {"units": units}
+        fit = lt.fit_gls("z ~ 1", field, residual="exp(x + y)")
+        said.append((lt.residual_table(fit)["meaning"].iloc[0], lt.semivariogram(fit, n=0).unit))
+    (meaning, unit), (other, none) = said
+    assert "distance in x and y, in m, at which" in meaning and unit == "m"
+    assert "distance in x and y at which" in other and none == ""
 
 
 def test_a_matrix_of_occasions():
@@ -351,7 +380,7 @@ def test_pictures_of_residuals_are_of_those_that_should_be_alike(residual):
     fit = gls(residual)
     kind = "Residual (mm)"
     if residual is not None:
-        kind = "Normalised residual" if fit.design.residual.correlation else "Pearson residual"
+        kind = "Normalized residual" if fit.design.residual.correlation else "Pearson residual"
     figure = lt.figure(lt.plots.residuals_fitted, fit)
     assert "random effects" not in figure.caption
     assert kind in figure.svg

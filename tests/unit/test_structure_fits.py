@@ -11,7 +11,8 @@ import lmmtools as lt
 from lmmtools.core.cone import _lowest_form, steepest_escape
 from lmmtools.core.newton import Secant, bounded_step
 from lmmtools.core.optimality import examine
-from lmmtools.core.optimize import Optimum, _refuse_infinite, minimize
+from lmmtools.core.optimize import minimize
+from lmmtools.core.runaway import refuse_runaway
 from tests.oracle import dense_model
 from tests.unit.test_structures import Differentiated, Exchangeable
 
@@ -242,7 +243,7 @@ def test_what_runs_off_to_infinity_is_named(place, message):
     far = np.ones(3)
     far[place] = 1e9
     with pytest.raises(lt.ModelError, match=message):
-        _refuse_infinite(criterion, Optimum(far, far, 0.0, 1, False))
+        refuse_runaway(criterion, far)
 
 
 def test_an_unidentified_split_is_named():

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -71,10 +72,9 @@ class JointDerivatives:
         found = []
         for part in inner.parts:
             kind = part.kind
-            Z, p1 = inner.G[:, : kind.r], inner.G.shape[1] - r
+            Z, c = inner.G[:, : kind.r], inner.G.shape[1]
             Q = np.matmul(part.q, part.q.transpose(0, 2, 1))
-            A = [kind.cross(Z, F[:, : kind.r]) for F in self._moved]
-            Y = [kind.cross(Z, F[:, r:]) for F in self._moved]
+            AY = np.array([kind.cross(Z, F) for F in self._moved]).reshape(-1, kind.J, kind.r, c)
             found.append(
                 _Local(
                     kind,
@@ -82,8 +82,8 @@ class JointDerivatives:
                     np.eye(kind.r) - np.matmul(Q, part.A),
                     _shrunk(part.A, part.Lambda),
                     kind.cross(Z, inner.U[:, r:]),
-                    np.array(A).reshape(-1, kind.J, kind.r, kind.r),
-                    np.array(Y).reshape(-1, kind.J, kind.r, p1),
+                    np.ascontiguousarray(AY[:, :, :, : kind.r]),
+                    np.ascontiguousarray(AY[:, :, :, r:]),
                 )
             )
         return found
@@ -109,7 +109,7 @@ class JointDerivatives:
             WK = np.matmul(local.W, kappa)
             self._gather(local.kind, local.P - np.matmul(WK, WK.transpose(0, 2, 1)), out)
         at = np.arange(self.columns, len(out))
-        out[at, at] = logdet + np.tensordot(S, kappa @ kappa.T)
+        out[at, at] = logdet + S.reshape(len(logdet), kappa.shape[0] ** 2) @ (kappa @ kappa.T).ravel()
         return 0.5 * (out + out.T)
 
     def _gather(self, kind: Kind, full: np.ndarray, out: np.ndarray) -> None:
@@ -139,7 +139,7 @@ class JointDerivatives:
     def shift(self, dT: np.ndarray) -> np.ndarray:
         """The derivative of S along each direction, shape (m, p + 1, p + 1)."""
         D, dphi = self._split(dT)
-        out = np.tensordot(dphi, self._slopes[1], 1)
+        out = _combined(dphi, self._slopes[1])
         for local in self._locals:
             DW = np.matmul(self._spread(local.kind, D)[:, None], local.W)
             out -= np.matmul(_flat(local.W).T, DW.reshape(len(D), len(_flat(local.W)), DW.shape[3]))
@@ -150,7 +150,7 @@ class JointDerivatives:
         D, dphi = self._split(dT)
         logdet, S = self._phi_bends
         logdet = dphi @ logdet @ dphi.T
-        S = np.tensordot(dphi, np.tensordot(dphi, S, axes=(1, 1)), axes=(1, 1))
+        S = _combined(dphi, _combined(dphi, S).swapaxes(0, 1)).swapaxes(0, 1)
         for local in self._locals:
             spread = self._spread(local.kind, D)
             own, mixed = _own_bends(local, spread), _mixed_bends(local, spread, dphi)
@@ -190,19 +190,46 @@ class JointDerivatives:
             found.append(out)
         return found[0], found[1], w
 
+    def _bent(self, dT: np.ndarray) -> np.ndarray:
+        """Second derivatives of log|V| + ⟨S, K⟩ for K = κκ' as it is, shape (m, m): `bends` where only that is asked."""
+        D, dphi = self._split(dT)
+        kappa = self.solution.kappa()
+        value = dphi @ self._phi_bent(kappa) @ dphi.T
+        for local in self._locals:
+            spread = self._spread(local.kind, D)
+            WK, YK = np.matmul(local.W, kappa), np.matmul(local.Y, kappa)
+            DW = np.matmul(spread[:, None], WK)
+            PD = np.matmul(local.P, spread[:, None])
+            own = 2.0 * _inner(DW, np.matmul(local.P, DW)) - _pairs(PD, PD)
+            Jt = local.J.transpose(0, 2, 1)
+            A = np.matmul(Jt, np.matmul(local.A, local.J)).sum(axis=1)
+            mixed = dphi @ (_inner(A, spread) - 2.0 * _inner(np.matmul(Jt, YK), DW))
+            value = value + own + mixed + mixed.T
+        return value
+
+    def _phi_bent(self, kappa: np.ndarray) -> np.ndarray:
+        """The same in φ alone."""
+        inner = self.solution.inner
+        G, U, w = self._effective()
+        G, U = (np.hstack([rows[:, :w], rows[:, w:] @ kappa]) for rows in (G, U))
+        value = inner.noise.bend + inner.noise.second(G, U, lambda a, b: _inner(a, b)[:, :, None])[..., 0]
+        for local in self._locals:
+            QA, YK = np.matmul(local.Q, local.A), np.matmul(local.Y, kappa)
+            value = value - _pairs(QA, QA) - 2.0 * _inner(YK, np.matmul(local.Q, YK))
+        return 0.5 * (value + value.T)
+
     def hessian(self, dT: np.ndarray) -> np.ndarray:
         """Observed second derivatives of the criterion along each pair of directions, shape (m, m)."""
         s = self.solution
         p, v = len(s.beta), s.contrast
         first = self.shift(dT)
-        value, S = self.bends(dT)
+        value = self._bent(dT)
         along = first @ v
         D, quadratic = along[:, :p], along @ v
-        value = value + s.rate * (S @ v @ v) - 2.0 * s.rate * D @ s.S_inverse @ D.T
+        value -= 2.0 * s.rate * D @ s.S_inverse @ D.T
         value -= s.bend * np.outer(quadratic, quadratic)
         if s.reml and p:
             SE = np.matmul(s.S_inverse, first[:, :p, :p])
-            value += np.tensordot(S[:, :, :p, :p], s.S_inverse)
             value -= SE.reshape(len(SE), p * p) @ SE.transpose(0, 2, 1).reshape(len(SE), p * p).T
         return 0.5 * (value + value.T)
 
@@ -252,14 +279,26 @@ def _mixed_bends(local: _Local, D: np.ndarray, dphi: np.ndarray) -> tuple[np.nda
     """In φ, T: Σ tr(J'A_kJD) and −Σ (W'DJ'Y_k + Y_k'JDW), φ along the first index."""
     Jt = local.J.transpose(0, 2, 1)
     A = np.matmul(Jt, np.matmul(local.A, local.J)).sum(axis=1)
-    logdet = dphi @ np.tensordot(A, D, axes=((1, 2), (1, 2)))
-    half = np.tensordot(dphi, _products(np.matmul(Jt, local.Y), np.matmul(D[:, None], local.W)), 1)
+    logdet = dphi @ (A.reshape(len(A), Jt[0].size) @ D.reshape(len(D), Jt[0].size).T)
+    half = _combined(dphi, _products(np.matmul(Jt, local.Y), np.matmul(D[:, None], local.W)))
     return logdet, -(half + half.swapaxes(2, 3))
+
+
+def _combined(weights: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """Σ w_ik a_k of arrays a of shape (k, …)."""
+    flat = parts.reshape(len(parts), prod(parts.shape[1:]))
+    return (weights @ flat).reshape(len(weights), *parts.shape[1:])
 
 
 def _flat(a: np.ndarray) -> np.ndarray:
     """Matrices (J, r, i) one below the other."""
     return a.reshape(a.shape[0] * a.shape[1], a.shape[2])
+
+
+def _inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Σ a_k b_l over all elements of stacks (k, …) and (l, …), shape (k, l)."""
+    size = prod(a.shape[1:])
+    return a.reshape(len(a), size) @ b.reshape(len(b), size).T
 
 
 def _pairs(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -186,7 +186,7 @@ class ResidualForm:
     @property
     def base(self) -> np.ndarray:
         """ψ of residuals that are all but independent, with equal variances."""
-        return self._inside(self._each("start"))
+        return self.inside(self._each("start"))
 
     def start(self, T: np.ndarray, floor: float) -> np.ndarray:
         """`base`."""
@@ -194,14 +194,14 @@ class ResidualForm:
 
     def other_starts(self, sizes: list[float]) -> list[np.ndarray]:
         """Correlations, powers and ranges of several sizes, as many as `sizes`."""
-        return [self._inside(np.array([p.others[i % 7] for p in self._parameters])) for i in range(len(sizes))]
+        return [self.inside(np.array([p.others[i % 7] for p in self._parameters])) for i in range(len(sizes))]
 
     def scattered(self, rng: np.random.Generator) -> np.ndarray:
         """ψ at random, about one or another start in each parameter."""
-        near = self._inside([p.others[int(rng.integers(7))] for p in self._parameters])
+        near = self.inside([p.others[int(rng.integers(7))] for p in self._parameters])
         return np.clip(near + rng.normal(0.0, self._each("spread")), self.lower, self.upper)
 
-    def _inside(self, phi: Sequence[float] | np.ndarray) -> np.ndarray:
+    def inside(self, phi: Sequence[float] | np.ndarray) -> np.ndarray:
         """ψ of φ, or of the nearest that is between the bounds."""
         return self.working_of(np.clip(np.asarray(phi, dtype=float), *self._ends))
 
@@ -211,7 +211,7 @@ class ResidualForm:
 
     def generic(self) -> np.ndarray:
         """A point at which no parameter is without effect, and no two are alike."""
-        return self._inside(self._each("generic") * (1.0 + 0.05 * np.arange(self.n_theta) / max(self.n_theta, 4)))
+        return self.inside(self._each("generic") * (1.0 + 0.05 * np.arange(self.n_theta) / max(self.n_theta, 4)))
 
     def inert(self, psi: np.ndarray) -> np.ndarray:
         """A range beside a nugget that leaves no correlation, and a nugget beside a range that leaves none."""

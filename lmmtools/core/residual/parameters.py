@@ -15,6 +15,9 @@ FAR = 25.0
 _NOTHING, _LEAST = 1e-6, 1e-60
 # Distance over range at which a spatial correlation is none.
 _NO_CORRELATION = {"exp": 14.0, "gaus": 3.75, "spher": 1.0, "ratio": 1e3}
+# Logarithm of the longest range looked for, over the longest distance: C is all but constant there, and what it is less,
+# a power of distance over range, still has digits.
+_ENDLESS = {"exp": 16.0, "gaus": 8.0, "spher": 16.0, "ratio": 8.0}
 # Partial autocorrelations from which starts of autoregressions and moving averages of higher order are made.
 _PARTIAL = ((0.3, 0.2), (0.7, -0.3), (-0.4, 0.3), (0.9, 0.1), (0.5, 0.5), (0.2, -0.6), (-0.7, -0.3))
 
@@ -155,12 +158,12 @@ def _from_partial(r: np.ndarray) -> np.ndarray:
 
 
 def _range(c: Any) -> Parameter:
-    """From where even neighbours are uncorrelated to millions of times the longest distance within a group."""
+    """From where even neighbours are uncorrelated to thousands of times the longest distance within a group, or more."""
     shortest, longest = _distances(c)
     shares = (0.1, 0.3, 0.6, 1.0, 0.05, 0.2, 1.5)
     others = tuple(shortest ** (1.0 - share) * longest**share for share in shares)
     nothing = shortest / _NO_CORRELATION[c.kind]
-    ends = 0.5 * nothing, longest * np.exp(16.0)
+    ends = 0.5 * nothing, longest * np.exp(_ENDLESS[c.kind])
     start, generic = shortest**0.75 * longest**0.25, shortest**0.3 * longest**0.7
     return Parameter(*ends, "log", start, others, generic, nothing=nothing)
 

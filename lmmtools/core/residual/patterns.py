@@ -1,6 +1,7 @@
 """Correlations without a sparse inverse: one dense matrix for every pattern of positions that groups share.
 
 With U = C⁻¹H and Y_k = C_kU:  ∂_kC⁻¹H = −C⁻¹Y_k  and  H'∂_k∂_lC⁻¹H = Y_k'C⁻¹Y_l + Y_l'C⁻¹Y_k − U'C_klU.
+Patterns of as many rows are computed together.
 """
 
 from __future__ import annotations
@@ -17,26 +18,37 @@ from lmmtools.core.residual.shapes import Shape
 
 __all__ = ["Patterned", "PatternedAt", "patterns_of"]
 
-# Numbers in a stack of rows, one for each of some parameters.
+# Numbers in a stack of rows, one for each of some parameters; in derivatives of C that are kept.
 _AT_ONCE = 20_000_000
 # From this size on a matrix is inverted by the routine that knows it is symmetric.
 _LARGE = 64
 
 
 @dataclass(frozen=True)
-class Pattern:
-    """Groups whose rows have the same correlations.
+class Batch:
+    """Patterns of n rows, and the groups that have them.
 
     Attributes
     ----------
-    rows : ndarray of int, shape (K, n)
-        Rows of each group.
-    index : ndarray
+    rows : ndarray of int, shape (J, n)
+        Rows of each group, those of a pattern one after the other.
+    which : ndarray of int, shape (J,)
+        Pattern of each group.
+    counts : ndarray of int, shape (P,)
+        Groups of each pattern.
+    index : ndarray, shape (P, n, n)
         What the shape needs to know of the positions; see `Shape`.
     """
 
     rows: np.ndarray
+    which: np.ndarray
+    counts: np.ndarray
     index: np.ndarray
+
+    def of_groups(self, matrices: np.ndarray) -> np.ndarray:
+        """Matrices (…, P, n, n) of the patterns as those of the groups, (…, J, n, n) or what broadcasts to it."""
+        every = len(self.counts) in (1, len(self.which))
+        return matrices if every else matrices[..., self.which, :, :]
 
 
 @dataclass(frozen=True)
@@ -46,11 +58,11 @@ class Patterned:
     Attributes
     ----------
     shape : Shape
-    patterns : tuple of Pattern
+    batches : tuple of Batch
     """
 
     shape: Shape
-    patterns: tuple[Pattern, ...]
+    batches: tuple[Batch, ...]
 
     @property
     def m(self) -> int:
@@ -73,36 +85,35 @@ class PatternedAt:
 
     def __init__(self, law: Patterned, phi: np.ndarray) -> None:
         self._law, self._values = law, law.shape.at(phi)
-        self.logdet, self._parts = 0.0, []
-        for pattern in law.patterns:
-            L, inverse = _factorised(self._values.matrix(pattern.index))
-            self.logdet += 2.0 * len(pattern.rows) * float(np.log(np.diagonal(L)).sum())
-            self._parts.append((pattern.rows, L, inverse))
+        self.logdet, self._parts, self._known = 0.0, [], {}
+        for batch in law.batches:
+            L, inverse = _factorised(self._values.matrix(batch.index))
+            self.logdet += 2.0 * float(batch.counts @ np.log(np.diagonal(L, axis1=1, axis2=2)).sum(axis=1))
+            self._parts.append((batch, L, inverse))
 
     @cached_property
     def smallest(self) -> float:
         """The smallest eigenvalue of C where it may vanish, else infinite."""
         if not self._law.shape.watched:
             return np.inf
-        return min(float(np.linalg.eigvalsh(L @ L.T)[0]) for _, L, _ in self._parts)
+        return min(float(np.linalg.eigvalsh(L @ L.transpose(0, 2, 1)).min()) for _, L, _ in self._parts)
 
-    @cached_property
-    def _derivatives(self) -> list[tuple[np.ndarray, np.ndarray | None]]:
-        """Slopes and bends of C, pattern by pattern."""
-        return [self._values.derivatives(pattern.index) for pattern in self._law.patterns]
-
-    @cached_property
-    def _turned(self) -> list[np.ndarray]:
-        """C⁻¹C_k, pattern by pattern."""
-        pairs = zip(self._parts, self._derivatives, strict=True)
-        return [np.matmul(inverse, C1) for (_, _, inverse), (C1, _) in pairs]
+    def _derivatives(self, i: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Slopes (m, P, n, n) and bends (m, m, P, n, n) of C of one batch; None where all bends are zero."""
+        if i not in self._known:
+            found = self._values.derivatives(self._parts[i][0].index)
+            if sum(part.size for part in found if part is not None) * len(self._parts) > _AT_ONCE:
+                return found
+            self._known[i] = found
+        return self._known[i]
 
     @cached_property
     def slope(self) -> np.ndarray:
         """∂ log|C|, shape (m,)."""
         out = np.zeros(self._law.m)
-        for (rows, _, inverse), (C1, _) in zip(self._parts, self._derivatives, strict=True):
-            out += len(rows) * np.tensordot(C1, inverse)
+        for i, (batch, _, inverse) in enumerate(self._parts):
+            C1 = self._derivatives(i)[0]
+            out += C1.reshape(len(out), inverse.size) @ (batch.counts[:, None, None] * inverse).ravel()
         return out
 
     @cached_property
@@ -110,11 +121,13 @@ class PatternedAt:
         """∂² log|C|, shape (m, m)."""
         m = self._law.m
         out = np.zeros((m, m))
-        for (rows, _, inverse), turned, (_, C2) in zip(self._parts, self._turned, self._derivatives, strict=True):
-            flat = turned.reshape(m, inverse.size)
-            out -= len(rows) * (flat @ turned.transpose(0, 2, 1).reshape(m, inverse.size).T)
+        for i, (batch, _, inverse) in enumerate(self._parts):
+            C1, C2 = self._derivatives(i)
+            turned, weight = np.matmul(inverse, C1), batch.counts[:, None, None]
+            mirrored = (weight * turned).transpose(0, 1, 3, 2).reshape(m, inverse.size)
+            out -= turned.reshape(m, inverse.size) @ mirrored.T
             if C2 is not None:
-                out += len(rows) * np.tensordot(C2, inverse)
+                out += C2.reshape(m, m, inverse.size) @ (weight * inverse).ravel()
         return out
 
     def inverse(self, H: np.ndarray) -> np.ndarray:
@@ -123,7 +136,8 @@ class PatternedAt:
 
     def first(self, k: int, H: np.ndarray, U: np.ndarray) -> np.ndarray:
         """∂_kC⁻¹H."""
-        return -self.inverse(self._apply([C1[k] for C1, _ in self._derivatives], U))
+        slopes = [self._derivatives(i)[0][k] for i in range(len(self._parts))]
+        return -self.inverse(self._apply(slopes, U))
 
     def second(self, H: np.ndarray, U: np.ndarray, contract: Any) -> np.ndarray:
         """contract of H and ∂_k∂_lC⁻¹H, shape (m, m, c); so many parameters at a time as memory likes."""
@@ -133,17 +147,20 @@ class PatternedAt:
         half = [[contract(self._times(k, U), self.inverse(self._times(l, U))) for l in parts] for k in parts]
         out = np.concatenate([np.concatenate(row, axis=1) for row in half]) if m else contract(U[None][:0], U[None][:0])
         out = out + out.transpose(1, 0, 2)
-        if any(C2 is not None for _, C2 in self._derivatives):
+        bends = [self._derivatives(i)[1] for i in range(len(self._parts))]
+        if any(C2 is not None for C2 in bends):
             for k in range(m):
-                bent = np.array([self._apply([C2[k, l] for _, C2 in self._derivatives], U) for l in range(m)])
+                bent = np.array([self._apply([C2[k, l] for C2 in bends], U) for l in range(m)])
                 out[k] -= contract(U[None], bent)[0]
         return out
 
     def _times(self, some: slice, U: np.ndarray) -> np.ndarray:
         """C_kU of some parameters, shape (k, n, c)."""
         out = np.empty((some.stop - some.start, *U.shape))
-        for (rows, *_), (C1, _) in zip(self._parts, self._derivatives, strict=True):
-            out[:, rows] = np.matmul(C1[some, None], U[rows])
+        for i, (batch, *_) in enumerate(self._parts):
+            near = U[batch.rows]
+            for k, C1 in enumerate(self._derivatives(i)[0][some]):
+                out[k, batch.rows] = np.matmul(batch.of_groups(C1), near)
         return out
 
     def whiten(self, H: np.ndarray) -> np.ndarray:
@@ -156,25 +173,28 @@ class PatternedAt:
 
     def _apply(self, matrices: Sequence[np.ndarray], H: np.ndarray) -> np.ndarray:
         out = np.empty_like(H)
-        for (rows, *_), matrix in zip(self._parts, matrices, strict=True):
-            out[..., rows, :] = np.matmul(matrix, H[..., rows, :])
+        for (batch, *_), matrix in zip(self._parts, matrices, strict=True):
+            out[..., batch.rows, :] = np.matmul(batch.of_groups(matrix), H[..., batch.rows, :])
         return out
 
 
 def _factorised(C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """L with C = LL', and C⁻¹."""
+    """L with C = LL', and C⁻¹, of matrices (P, n, n)."""
     L = np.linalg.cholesky(C)
-    if len(C) < _LARGE:
+    if C.shape[1] < _LARGE:
         root = np.linalg.inv(L)
-        return L, root.T @ root
-    inverse, failed = dpotri(L, lower=1)
-    if failed:
-        raise np.linalg.LinAlgError("a correlation matrix is singular")
-    return L, np.tril(inverse) + np.tril(inverse, -1).T
+        return L, np.matmul(root.transpose(0, 2, 1), root)
+    inverse = np.empty_like(C)
+    for one, root in zip(inverse, L, strict=True):
+        found, failed = dpotri(root, lower=1)
+        if failed:
+            raise np.linalg.LinAlgError("a correlation matrix is singular")
+        one[:] = np.tril(found) + np.tril(found, -1).T
+    return L, inverse
 
 
-def patterns_of(index: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> tuple[Pattern, ...]:
-    """Groups with the same positions together.
+def patterns_of(index: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> tuple[Batch, ...]:
+    """Groups with the same positions together, and patterns of as many rows.
 
     Parameters
     ----------
@@ -183,7 +203,13 @@ def patterns_of(index: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> tupl
     rows : sequence of ndarray of int
         Rows of each group.
     """
-    found: dict[tuple[tuple[int, ...], bytes], list[int]] = {}
+    found: dict[int, dict[bytes, list[int]]] = {}
     for j, positions in enumerate(index):
-        found.setdefault((positions.shape, positions.tobytes()), []).append(j)
-    return tuple(Pattern(np.array([rows[j] for j in mine]), index[mine[0]]) for mine in found.values())
+        found.setdefault(len(positions), {}).setdefault(positions.tobytes(), []).append(j)
+    batches = []
+    for patterns in found.values():
+        counts = np.array([len(mine) for mine in patterns.values()])
+        groups = [j for mine in patterns.values() for j in mine]
+        first = np.array([index[mine[0]] for mine in patterns.values()])
+        batches.append(Batch(np.array([rows[j] for j in groups]), np.repeat(np.arange(len(counts)), counts), counts, first))
+    return tuple(batches)

@@ -20,6 +20,7 @@ import numpy as np
 from lmmtools.core.identify import Gram
 from lmmtools.core.modes import Spherical
 from lmmtools.core.residual.clusters import Grouping, Kind, Rows, Stack, rows_of
+from lmmtools.core.residual.condense import Condensed, condensed
 from lmmtools.core.residual.derivatives import JointDerivatives
 from lmmtools.core.residual.noise import Noise, NoiseAt, noise_of
 from lmmtools.core.solution import Products, Solution, profile
@@ -80,6 +81,8 @@ class Structured:
         [Z X e] in the rows' order, over the roots of the weights.
     noise : Noise
     factors : tuple of Grouping
+    condensed : Condensed or None
+        Without random effects, fewer rows with the same products.
     """
 
     base: Products | None
@@ -87,6 +90,7 @@ class Structured:
     H: np.ndarray
     noise: Noise
     factors: tuple[Grouping, ...]
+    condensed: Condensed | None = None
 
     @property
     def n(self) -> int:
@@ -122,9 +126,10 @@ class Structured:
             If R is not positive definite at φ.
         """
         m = self.noise.m
-        at = self.noise.at(np.diagonal(Lambda[-m:, -m:]) if m else np.zeros(0))  # Λ̃ need not be square
+        rows = self.condensed or self
+        at = rows.noise.at(np.diagonal(Lambda[-m:, -m:]) if m else np.zeros(0))  # Λ̃ need not be square
         r = self.rows.Z.shape[1]
-        G = at.scaled(self.H)
+        G = at.scaled(rows.H)
         U = at.inverse(G)
         logdet, S, parts = at.logdet, np.zeros((self.p + 1,) * 2), []
         if U is G:  # the correlation is the identity
@@ -135,8 +140,8 @@ class Structured:
             modes = np.matmul(root.transpose(0, 2, 1), half).reshape(-1, self.p + 1)
             S += modes.T @ modes
             logdet -= 2.0 * float(np.log(np.diagonal(root, axis1=1, axis2=2)).sum())
-            for rows, fitted in kind.times(G[:, : kind.r], np.matmul(part.q, half)):
-                G[rows, r:] -= fitted
+            for some, fitted in kind.times(G[:, : kind.r], np.matmul(part.q, half)):
+                G[some, r:] -= fitted
         if parts:
             U[:, r:] = at.inverse(np.ascontiguousarray(G[:, r:]))
         S += G[:, r:].T @ U[:, r:]
@@ -146,8 +151,8 @@ class Structured:
         self, kind: Kind, Lambda: np.ndarray, G: np.ndarray, U: np.ndarray
     ) -> tuple[Solved, np.ndarray, np.ndarray]:
         """What to keep of clusters of a kind, M^(−1/2)Λ'B and M^(−1/2), lower triangular."""
-        r, Z = self.rows.Z.shape[1], G[:, : kind.r]
-        A, B = kind.cross(Z, U[:, : kind.r]), kind.cross(Z, U[:, r:])
+        r, ZU = self.rows.Z.shape[1], kind.cross(G[:, : kind.r], U)
+        A, B = ZU[:, :, : kind.r], ZU[:, :, r:]
         L = self.spread(kind, Lambda)
         M = np.eye(L.shape[1]) + np.matmul(L.T, np.matmul(A, L))
         root = np.linalg.inv(np.linalg.cholesky(M))
@@ -294,4 +299,6 @@ def structured_products(
     for j, column in enumerate(xy):
         H[:, rows.Z.shape[1] + j] = column[rows.order]
     light = replace(rows, Z=H[:, : rows.Z.shape[1]])  # one copy of Z is enough
-    return Structured(base, light, H, noise_of(residual, rows.order), tuple(factors))
+    noise = noise_of(residual, rows.order)
+    few = None if factors else condensed(residual, rows.order, H, noise)
+    return Structured(base, light, H, noise, tuple(factors), few)

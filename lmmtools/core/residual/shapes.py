@@ -24,16 +24,16 @@ class ShapeAt(Protocol):
     """Correlations at one φ."""
 
     def matrix(self, index: np.ndarray) -> np.ndarray:
-        """C, shape (n, n).
+        """C, shape (P, n, n).
 
         Parameters
         ----------
-        index : ndarray, shape (n, n)
-            Of each pair of rows what the shape needs: a place among the parameters, a lag or a distance.
+        index : ndarray, shape (P, n, n)
+            Of P patterns, and of each pair of rows what the shape needs: a place among the parameters, a lag or a distance.
         """
 
     def derivatives(self, index: np.ndarray) -> Derivatives:
-        """Slopes of C, shape (m, n, n), and bends (m, m, n, n), None where all are zero."""
+        """Slopes of C, shape (m, P, n, n), and bends (m, m, P, n, n), None where all are zero."""
 
 
 class Shape(Protocol):
@@ -74,7 +74,7 @@ class _LinearAt:
         return np.append(self.phi, [0.0, 1.0])[index]
 
     def derivatives(self, index: np.ndarray) -> Derivatives:
-        return (index == np.arange(len(self.phi))[:, None, None]).astype(float), None
+        return (index == np.arange(len(self.phi))[:, None, None, None]).astype(float), None
 
 
 @dataclass(frozen=True)
@@ -143,13 +143,14 @@ class _SpatialAt:
         C = _FALL[self.kind](index / self.range)[0]
         if self.nugget is not None:
             C = (1.0 - self.nugget) * C
-        C[np.diag_indices(len(C))] = 1.0
+        at = np.arange(C.shape[1])
+        C[:, at, at] = 1.0
         return C
 
     def derivatives(self, index: np.ndarray) -> Derivatives:
         x = index / self.range
         h, h1, h2 = _FALL[self.kind](x)
-        off = 1.0 - np.eye(len(index))
+        off = 1.0 - np.eye(index.shape[1])
         # x = d/r: dx/dr = −x/r, d²x/dr² = 2x/r²
         slope = off * (-h1 * x / self.range)
         bend = off * (h2 * x * x + 2.0 * h1 * x) / self.range**2

@@ -51,7 +51,7 @@ def marginal_means(
         of them, in all rows used.
     trend : str, optional
         A number: slopes in it are given instead of means, derivatives of the fixed part.
-    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}
+    ddf : {"satterthwaite", "kenward-roger", "kenward-roger-observed", "residual", "normal"}
         Method of standard errors and degrees of freedom.
     level : float
         Confidence level.

@@ -32,6 +32,7 @@ _KINDS = {
 _F_BY = {
     "satterthwaite": "Satterthwaite's method (Fai and Cornelius)",
     "kenward-roger": "Kenward and Roger's method",
+    "kenward-roger-observed": "Kenward and Roger's method, with the observed information, as SAS PROC MIXED and mmrm",
     "residual": "residual degrees of freedom",
     "normal": "χ² over its degrees of freedom",
 }

@@ -11,21 +11,18 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.comparison import compare, likelihood_ratio, own_fitted, reference_notes
-from lmmtools.design.frame import take
 from lmmtools.errors import LMMError, ModelError
-from lmmtools.formats import counted
-from lmmtools.formula import parse_formula
+from lmmtools.formats import counted, nearest, quoted
 from lmmtools.frames import Frame, frame
 from lmmtools.models import Models
 from lmmtools.nesting import Nesting, nesting
+from lmmtools.residual_choice.candidates import candidates
 from lmmtools.results import LMMFit
 from lmmtools.variants import fit_models
 
-__all__ = ["ResidualStructures", "residual_structures"]
+__all__ = ["ResidualStructures", "pick_structure", "residual_structures"]
 
 INDEPENDENT = "independent"
-# Occasions, and distances between them, up to which each has parameters of its own among the candidates.
-_MOST_OCCASIONS = 8
 _FAILED = "not fitted"
 
 
@@ -136,12 +133,46 @@ def residual_structures(
     """
     formula, fit = _asked(model)
     reml = (True if fit is None else fit.reml) if reml is None else reml
-    names = _names(structures if structures is not None else _candidates(formula, fit, data, time, group))
+    names = _names(structures if structures is not None else candidates(formula, fit, data, time, group))
     given = [None if name == INDEPENDENT else name for name in names]
     models = fit_models([formula] * len(names), data, names=names, residual=_some(given), reml=reml, **options)
     if fit is not None:
         _check_rows(fit, models)
     return ResidualStructures(models.fits, models.failures, _table(models, names))
+
+
+def pick_structure(structures: ResidualStructures, residual: str = "") -> Any:
+    """The fit with one of the residual structures compared.
+
+    Parameters
+    ----------
+    structures : ResidualStructures
+        What `residual_structures` returns.
+    residual : str
+        As it was given there, ``"independent"`` for none; empty for the one with the lowest AIC.
+
+    Returns
+    -------
+    LMMFit
+
+    Raises
+    ------
+    LMMError
+        If it was not among those compared, or could not be fitted.
+    """
+    if not isinstance(structures, ResidualStructures):
+        raise LMMError(f"pick_structure: takes what residual_structures returns; got {type(structures).__name__}.")
+    if not residual:
+        return structures.best
+    asked = residual.strip()
+    if asked in structures.failures:
+        raise LMMError(f"pick_structure: `{asked}` could not be fitted: {structures.failures[asked]}")
+    if asked not in structures.fits:
+        raise LMMError(
+            f"pick_structure: `{asked}` is not among the structures compared{nearest(asked, structures.fits)}, which "
+            f"are {quoted(structures.fits)}."
+        )
+    return structures.fits[asked]
 
 
 def _asked(model: Any) -> tuple[str, LMMFit | None]:
@@ -168,48 +199,6 @@ def _names(structures: Any) -> list[str]:
 
 def _some(given: list[str | None]) -> list[str | None] | None:
     return given if any(given) else None
-
-
-def _candidates(formula: str, fit: LMMFit | None, data: Any, time: str | None, group: str | None) -> list[str | None]:
-    """Structures over time within groups, as far as these are known."""
-    factors = [bar.factor for bar in parse_formula(formula).random]
-    own = None if fit is None or fit.design.residual is None else fit.design.residual
-    if own is not None and own.correlation is not None:
-        group = group or own.correlation.group or None
-        time = time or (own.correlation.variables[0] if len(own.correlation.variables) == 1 else None)
-    if group is None and len(set(factors)) == 1:
-        group = factors[0]
-    if group is None:
-        raise LMMError(
-            "residual_structures: name the candidates by structures=[…], or the columns they are made of by "
-            'time="…" and group="…".'
-        )
-    found: list[str | None] = [None]
-    if group not in factors:  # beside a random intercept compound symmetry is the same once more
-        found.append(f"cs({group})")
-    if time is not None:
-        found += _over_time(data, time, group, with_effects=group in factors)
-    if own is not None and own.text not in found:
-        found.append(own.text)
-    return found
-
-
-def _over_time(data: Any, time: str, group: str, *, with_effects: bool) -> list[str]:
-    """Autoregressions, and what has parameters for each distance or pair of occasions where these are few."""
-    values = take(data, [time]).series[time].dropna()
-    at = f"({time} | {group})"
-    occasions = np.unique(values.to_numpy()) if pd.api.types.is_numeric_dtype(values) else None
-    count = int(values.nunique())
-    whole = occasions is None or np.allclose(occasions, np.round(occasions))
-    found = [f"ar1{at}" if whole else f"car1{at}"]
-    if not 2 < count <= _MOST_OCCASIONS:
-        return found
-    if with_effects:
-        return [*found, f"varident({time})", f"{found[0]} * varident({time})"]
-    apart = 0 if occasions is None else len(np.unique(np.abs(np.subtract.outer(occasions, occasions)).round(9))) - 1
-    toep = [f"toep{at}"] if occasions is None or apart < count * (count - 1) // 2 else []
-    own_sds = [f"{one} * varident({time})" for one in (f"cs({group})", found[0], f"us{at}")]
-    return [*found, *toep, f"us{at}", *own_sds]
 
 
 def _check_rows(fit: LMMFit, models: Models) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lmmtools.design.frame import Columns
-from lmmtools.design.residual import SPATIAL, Correlation, Residual, Variance
-from lmmtools.design.residual_correlations import correlation_of
-from lmmtools.design.residual_variances import variance_of
+from lmmtools.design.residual.correlations import correlation_of
+from lmmtools.design.residual.value import SPATIAL, Correlation, Residual, Variance
+from lmmtools.design.residual.variances import variance_of
 from lmmtools.formula import ParsedResidual
 
 if TYPE_CHECKING:

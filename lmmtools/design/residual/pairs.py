@@ -9,8 +9,8 @@ import numpy as np
 
 from lmmtools.design.checks import check_memory
 from lmmtools.design.levels import Levels
-from lmmtools.design.residual import ROUNDING, lag_codes
-from lmmtools.design.residual_variables import Variable, label_of
+from lmmtools.design.residual.value import ROUNDING, lag_codes
+from lmmtools.design.residual.variables import Variable, label_of
 from lmmtools.errors import DataError, ModelError
 from lmmtools.formats import counted, listed, quoted
 from lmmtools.formula import ResidualPart

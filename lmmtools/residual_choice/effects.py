@@ -10,57 +10,25 @@ import pandas as pd
 
 from lmmtools.arguments import check_level
 from lmmtools.errors import LMMError
-from lmmtools.formats import effect_unit, listed, nearest, quoted
+from lmmtools.formats import effect_unit, listed
 from lmmtools.frames import Frame, frame
 from lmmtools.inference.contrasts import REFERENCE
-from lmmtools.residual_choice import ResidualStructures
+from lmmtools.residual_choice.structures import ResidualStructures
 
-__all__ = ["StructureEffects", "pick_structure", "structure_effects"]
+__all__ = ["StructureEffects", "structure_effects"]
 
 _METHODS = ("satterthwaite", "kenward-roger")
 _NAMES = {
     "satterthwaite": "Satterthwaite",
     "kenward-roger": "Kenward–Roger",
+    "kenward-roger-observed": "Kenward–Roger (observed information)",
     "residual": "Residual df",
     "normal": "Normal",
 }
-_INITIALS = {"satterthwaite": "S", "kenward-roger": "KR", "residual": "R", "normal": "N"}
+_INITIALS = {"satterthwaite": "S", "kenward-roger": "KR", "kenward-roger-observed": "KR obs.",
+             "residual": "R", "normal": "N"}  # fmt: skip
 _TAKEN = ["std_error", "df", "p_value", "ci_low", "ci_high"]
 _SHOWN = ("std_error", "df", "p_value")
-
-
-def pick_structure(structures: ResidualStructures, residual: str = "") -> Any:
-    """The fit with one of the residual structures compared.
-
-    Parameters
-    ----------
-    structures : ResidualStructures
-        What `residual_structures` returns.
-    residual : str
-        As it was given there, ``"independent"`` for none; empty for the one with the lowest AIC.
-
-    Returns
-    -------
-    LMMFit
-
-    Raises
-    ------
-    LMMError
-        If it was not among those compared, or could not be fitted.
-    """
-    if not isinstance(structures, ResidualStructures):
-        raise LMMError(f"pick_structure: takes what residual_structures returns; got {type(structures).__name__}.")
-    if not residual:
-        return structures.best
-    asked = residual.strip()
-    if asked in structures.failures:
-        raise LMMError(f"pick_structure: `{asked}` could not be fitted: {structures.failures[asked]}")
-    if asked not in structures.fits:
-        raise LMMError(
-            f"pick_structure: `{asked}` is not among the structures compared{nearest(asked, structures.fits)}, which "
-            f"are {quoted(structures.fits)}."
-        )
-    return structures.fits[asked]
 
 
 class StructureEffects(Frame):

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.design.frame import Columns
-from lmmtools.design.residual import Variance
-from lmmtools.design.residual_variables import combined, label_of, labels_of, read_numbers, rows_named
+from lmmtools.design.residual.value import Variance
+from lmmtools.design.residual.variables import combined, label_of, labels_of, read_numbers, rows_named
 from lmmtools.errors import DataError, ModelError
 from lmmtools.formats import counted, quoted
 from lmmtools.formula import ResidualPart
@@ -57,7 +57,7 @@ def variance_of(part: ResidualPart, columns: Columns, learnt: dict[str, ModelSpe
         _check_single(part, part.factor, strata.codes, levels)
     if not fitted and part.kind != "varfixed":
         _check_varies(part, strata.codes, levels, values)
-    return Variance(part.kind, part.label, part.variables, strata.codes, levels, values, fitted)
+    return Variance(part.kind, part.label, part.variables, strata.codes, levels, values, fitted, part.factor)
 
 
 def _by_level(part: ResidualPart, columns: Columns, messages: list[str]) -> Variance:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lmmtools.design.crossing import is_within
 from lmmtools.design.levels import Levels
-from lmmtools.design.residual import Correlation, Residual, Variance
+from lmmtools.design.residual.value import Correlation, Residual, Variance
 from lmmtools.design.value import RandomTerm
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted, quoted

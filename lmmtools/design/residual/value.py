@@ -66,6 +66,8 @@ class Correlation:
         Which of its levels each row has; zeros without.
     by_levels : tuple of str
         Labels of these levels; ``("",)`` without.
+    categorical : bool
+        Whether times are a factor's levels, so that distances count levels.
     """
 
     kind: str
@@ -82,6 +84,7 @@ class Correlation:
     by: str
     by_codes: np.ndarray
     by_levels: tuple[str, ...]
+    categorical: bool = False
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -111,6 +114,8 @@ class Variance:
         The covariate; shape (0,) for ``varident``, NaN for fitted values until a fit sets them.
     fitted : bool
         Whether the covariate is the fitted values.
+    strata : str
+        The columns whose combinations are the strata, ``"Sex"`` or ``"a:b"``; empty without strata.
     """
 
     kind: str
@@ -120,6 +125,7 @@ class Variance:
     levels: tuple[str, ...]
     values: np.ndarray
     fitted: bool
+    strata: str = ""
 
     def __post_init__(self) -> None:
         freeze(self)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lmmtools.design.frame import Columns, missing_mask, take
-from lmmtools.design.residual import Variance
-from lmmtools.design.residual_variables import combined, labels_of, rows_named
-from lmmtools.design.residual_variances import covariate_of
+from lmmtools.design.residual.value import Variance
+from lmmtools.design.residual.variables import combined, labels_of, rows_named
+from lmmtools.design.residual.variances import covariate_of
 from lmmtools.errors import DataError
 from lmmtools.formats import counted, quoted
 from lmmtools.formula import ParsedResidual, ResidualPart
@@ -90,7 +90,7 @@ def _at(part: ResidualPart, known: Variance, columns: Columns, learnt: dict[str,
         values = np.full(n, np.nan)
     elif part.nodes and n:
         values = covariate_of(part, columns, learnt, new=True)
-    return Variance(part.kind, part.label, part.variables, codes, known.levels, values, known.fitted)
+    return replace(known, codes=codes, values=values)
 
 
 def _codes(part: ResidualPart, name: str, known: Variance, columns: Columns, factor: tuple[str, ...]) -> np.ndarray:

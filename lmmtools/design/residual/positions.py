@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.design.levels import Levels
-from lmmtools.design.residual import ROUNDING, SPATIAL
-from lmmtools.design.residual_variables import Variable, label_of, rows_named
+from lmmtools.design.residual.value import ROUNDING, SPATIAL
+from lmmtools.design.residual.variables import Variable, label_of, rows_named
 from lmmtools.errors import DataError, ModelError
 from lmmtools.formats import counted, quoted
 from lmmtools.formula import ResidualPart

@@ -9,9 +9,8 @@ import numpy as np
 from lmmtools.design.crossing import is_within
 from lmmtools.design.frame import Columns
 from lmmtools.design.levels import Levels
-from lmmtools.design.residual import SPATIAL, Correlation
-from lmmtools.design.residual_pairs import check_orders, check_pairs, lags_of
-from lmmtools.design.residual_positions import (
+from lmmtools.design.residual.pairs import check_orders, check_pairs, lags_of
+from lmmtools.design.residual.positions import (
     check_apart,
     check_numbers,
     check_sizes,
@@ -19,7 +18,8 @@ from lmmtools.design.residual_positions import (
     group_named,
     whole,
 )
-from lmmtools.design.residual_variables import Variable, combined, distinct, label_of, labels_of, read_variable
+from lmmtools.design.residual.value import SPATIAL, Correlation
+from lmmtools.design.residual.variables import Variable, combined, distinct, label_of, labels_of, read_variable
 from lmmtools.errors import DataError
 from lmmtools.formats import counted, quoted
 from lmmtools.formula import ResidualPart
@@ -55,7 +55,7 @@ def correlation_of(
     groups, by = combined(part.group, columns), combined(part.by, columns)
     _check_by(part, groups, by)
     check_sizes(part, groups, by)
-    positions, occasions, lags = np.empty((len(columns), 0)), (), _NO_LAGS
+    positions, occasions, lags, categorical = np.empty((len(columns), 0)), (), _NO_LAGS, False
     if part.kind in SPATIAL:
         read = tuple(_number(part, i, columns, learnt) for i in range(len(part.nodes)))
         positions = np.column_stack([variable.values for variable in read])
@@ -64,10 +64,11 @@ def correlation_of(
     elif part.kind != "cs":
         variable = read_variable(part.nodes[0], part.variables[0], columns, "the time", learnt)
         positions, occasions, lags = _of_times(part, groups, by, variable, columns, messages)
+        categorical = variable.categorical
     return Correlation(
         part.kind, part.label, part.factor, groups.codes, groups.levels, positions, part.variables, occasions, lags,
         (part.option("p", 0), part.option("q", 0)), bool(part.option("nugget", False)), ":".join(part.by), by.codes,
-        labels_of(by.levels),
+        labels_of(by.levels), categorical,
     )  # fmt: skip
 
 

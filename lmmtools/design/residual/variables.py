@@ -11,7 +11,7 @@ import pandas as pd
 from lmmtools.design.checks import check_finite
 from lmmtools.design.frame import Columns, numbers
 from lmmtools.design.levels import Levels, categorise, interaction, is_categorical, is_text
-from lmmtools.design.residual import ROUNDING
+from lmmtools.design.residual.value import ROUNDING
 from lmmtools.errors import DataError
 from lmmtools.formula import ParsedFormula
 from lmmtools.formula.syntax import Call, Name, Node
@@ -140,14 +140,24 @@ def _computed(node: Node, name: str, columns: Columns, learnt: dict[str, ModelSp
     return made.values[0][:, 0].astype(np.float64)
 
 
-def distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct values in order, those that differ by rounding as one, and which of them each row has."""
+def distinct(values: np.ndarray, roundings: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct values in order, and which of them each row has.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+    roundings : float
+        How many roundings of the largest value two may differ by and be one: as read, or more where they are computed.
+
+    Returns
+    -------
+    levels : ndarray, shape (T,)
+    codes : ndarray of intp, shape (n,)
+    """
     levels, codes = np.unique(values, return_inverse=True)
-    scale = np.abs(levels[[0, -1]]).max()
-    if len(levels) == 1 or (gaps := np.diff(levels)).min() > ROUNDING * scale:
-        return levels, codes.astype(np.intp)
-    start = np.concatenate([[True], gaps > ROUNDING * scale])
-    return levels[start], (np.cumsum(start) - 1)[codes]
+    near = roundings * ROUNDING * np.abs(levels[[0, -1]]).max() if len(levels) else 0.0
+    new = np.append(True, np.diff(levels) > near)[: len(levels)]
+    return levels[new], (np.cumsum(new) - 1)[codes]
 
 
 def combined(names: tuple[str, ...], columns: Columns) -> Levels:
