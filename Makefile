@@ -23,11 +23,11 @@ LOCKED  := $(VENV)/locked-$(shell cksum < requirements.lock | cut -d' ' -f1)
 PACKAGE := $(LOCKED)-package-$(shell (pwd; cat pyproject.toml) | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint lab bench bench-peers coverage env lock clean
+.PHONY: help report test lint lab bench bench-residual bench-peers coverage env lock clean
 
 help: ## Say what there is
 	@echo "make TARGET [PYTHON=python3.13] [VENV=.venv] [JOBS=2]"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 report: $(PACKAGE) ## Set up, run the study on the shipped data, write reports/index.html (STUDY=..., OUT=...)
 	@$(RUN) -m lmmtools report $(STUDY) --out $(OUT)
@@ -43,6 +43,9 @@ lab: $(PACKAGE) ## Open JupyterLab on the notebooks
 
 bench: $(PACKAGE) ## Time lmmtools beside the engines found here, write benchmarks/RESULTS.md (POSIX only)
 	@$(RUN) -m benchmarks.run $(ARGS)
+
+bench-residual: $(PACKAGE) ## Time residual structures beside nlme, write benchmarks/RESIDUAL.md (R with nlme needed; POSIX only)
+	@$(RUN) -m benchmarks.residual --write $(ARGS)
 
 bench-peers: ## Install the Python engines that `make bench` compares with, in an environment of their own (POSIX only)
 	@$(PYTHON) -m venv --clear benchmarks/.venv-peers

@@ -15,7 +15,7 @@ from lmmtools.core.solution import Solution, TDerivatives
 from lmmtools.errors import LMMError
 from lmmtools.estimable import flat_directions
 from lmmtools.estimable.endless import endless_ranges
-from lmmtools.estimable.limits import limit_of
+from lmmtools.estimable.limits import copies_of, limit_of
 from lmmtools.formats import counted, format_value, listed, shown
 from lmmtools.tables import Column, Table
 
@@ -23,6 +23,8 @@ __all__ = ["Certificate", "certify", "certify_point"]
 
 # Deviance that may be left: a thousandth of a thousandth changes no printed digit of any test.
 _DEVIANCE_LEFT = 1e-6
+# The same where a range runs on: the criterion falls without end, by ever less, and is known to fewer digits.
+_LEFT_ENDLESS = 1e-3
 # Relative standard deviation from which a flat direction is that of a residual variance on its way to zero.
 _OVERWHELMING = 300.0
 _OF_RESIDUALS = "the parameters of the residuals"
@@ -165,12 +167,14 @@ def certify_point(
     endless = endless_ranges(criterion, working, solution)
     if endless and not flat:
         flat, flat_by = (_describe(criterion, (len(criterion.working.terms),)),), "data"
-    status = _status(found, flat)
+    ends = bool(endless) and found.deviance_left <= _LEFT_ENDLESS
+    status = "flat direction" if ends else _status(found, flat)
     if status == "flat direction":
         sentence = _flat_sentence(criterion, working, flat, flat_by, endless)
     else:
         zero, held = _zero(criterion, working, solution, found), _held(criterion, working, found)
-        sentence = _sentence(status, found, zero, held)
+        copies = copies_of(criterion, working) if status == "not an optimum" else ""
+        sentence = f"{_sentence(status, found, zero, held)} {copies}".rstrip()
     return Certificate(
         status,
         sentence,

@@ -22,7 +22,6 @@ from lmmtools.core.solution import Solution
 from lmmtools.core.terms import unit_sizes
 from lmmtools.core.working import Working
 from lmmtools.design import Design
-from lmmtools.effects import ranef, ranef_cov
 from lmmtools.errors import LMMError, LMMWarning
 from lmmtools.estimable import design_notes, lost_in_rounding, refuse_confounded, refuse_confounded_residual
 from lmmtools.frames import Frame
@@ -30,6 +29,7 @@ from lmmtools.iteration import settled
 from lmmtools.methods import InferenceMethods
 from lmmtools.noise import ResidualCovariance, residual_covariance
 from lmmtools.predict import predict
+from lmmtools.ranef import ranef, ranef_cov
 from lmmtools.residuals import residuals
 from lmmtools.simulate import simulate
 from lmmtools.varcorr import variance_table

@@ -1,6 +1,7 @@
 """The engine of residual structures against the dense definition, and its ends: boundaries, units, refusals."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import lmmtools as lt
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.residual import ResidualForm, noise_of, time_order
 from lmmtools.core.residual.arma import autocorrelations
+from lmmtools.core.residual.partial import coefficients, partial_autocorrelations
 from tests.oracle import dense_model, derivatives
 
 STRUCTURES = (
@@ -230,6 +232,76 @@ def test_pairs_of_rows_cannot_tell_an_autoregression_from_an_intercept():
     frame["t"] = frame.groupby("g").cumcount()
     with pytest.raises(lt.ModelError, match=r"ar1\.phi.*cannot be told apart"):
         lt.fit_lmm("y ~ x + (1 | g)", frame, residual="ar1(t | g)")
+
+
+def visits(groups, seed=6):
+    """Five visits, some missing, with variances and correlations of their own."""
+    rng = np.random.default_rng(seed)
+    g, t = np.repeat(np.arange(groups), 5), np.tile(np.arange(5), groups)
+    root = np.linalg.cholesky(0.6 ** np.abs(np.subtract.outer(np.arange(5), np.arange(5))) + np.diag(np.arange(5) / 4))
+    frame = pd.DataFrame({"g": g, "t": t, "arm": g % 2, "y": (rng.normal(size=(groups, 5)) @ root.T).ravel()})
+    return frame[rng.uniform(size=len(frame)) > 0.2]
+
+
+@pytest.mark.parametrize("residual", ["us(t | g) * varident(t)", "toep(t | g, by=arm)", "exp(t | g, nugget=True)"])
+def test_groups_with_one_covariance_are_as_good_turned_into_few(residual):
+    """An orthogonal turn of groups with the same R changes neither criterion nor derivatives."""
+    design = lt.build_design("y ~ factor(t) * arm", visits(200), residual=residual)
+    there = point_of(design, 1)
+    few, many = Criterion(design), Criterion(design)
+    assert len(few.working.products.condensed.H) < 0.5 * few.working.products.n
+    many.working = replace(many.working, products=replace(many.working.products, condensed=None))
+    assert few(there) == pytest.approx(many(there), rel=1e-12)
+    np.testing.assert_allclose(few.gradient(there), many.gradient(there), atol=1e-9 * len(design.y))
+    np.testing.assert_allclose(few.hessian(there), many.hessian(there), atol=1e-9 * len(design.y))
+
+
+def test_free_covariances_start_at_moments():
+    fit = lt.fit_gls("y ~ factor(t) * arm", visits(300), residual="us(t | g) * varident(t)")
+    assert fit.certificate.status == "certified"
+    assert fit.n_evaluations <= 8
+
+
+def test_partial_autocorrelations_and_coefficients_are_each_others_inverse():
+    r = np.array([0.5, -0.7, 0.2])
+    a, slopes, bends = coefficients(r)
+    np.testing.assert_allclose(partial_autocorrelations(a), r, atol=1e-14)
+    step = 1e-6 * np.eye(3)
+    differences = np.array([(coefficients(r + e)[0] - coefficients(r - e)[0]) / 2e-6 for e in step])
+    np.testing.assert_allclose(slopes.T, differences, atol=1e-8)
+    differences = np.array([(coefficients(r + e)[1] - coefficients(r - e)[1]) / 2e-6 for e in step])
+    np.testing.assert_allclose(bends.transpose(2, 0, 1), differences, atol=1e-8)
+    assert np.abs(np.roots([1.0, *-a])).max() < 1.0
+
+
+@pytest.mark.parametrize("residual", ["arma(t | g, 2, 0)", "arma(t | g, 1, 1)"])
+def test_a_cycle_that_never_fades_is_on_the_edge_of_stationarity(residual):
+    rng = np.random.default_rng(3)
+    t = np.arange(12)
+    wave = np.concatenate([np.cos(np.pi * t + angle) * size for angle, size in rng.normal(size=(10, 2))])
+    frame = pd.DataFrame({"g": np.repeat(np.arange(10), 12), "t": np.tile(t, 10)})
+    frame["y"] = wave + 0.1 * rng.normal(size=120)
+    fit = lt.fit_gls("y ~ 1", frame, residual=residual)
+    assert fit.certificate.status.startswith("certified")
+    again = lt.certify(fit, restarts=4)
+    assert again.status == fit.certificate.status
+
+
+def test_units_of_time_make_no_difference_until_numbers_end():
+    frame = rows(2, groups=24)
+    fit = lt.fit_gls("y ~ x", frame, residual="car1(s | g)")
+    seconds = lt.fit_gls("y ~ x", frame.assign(s=1e7 * frame.s), residual="car1(s | g)")
+    assert seconds.criterion == pytest.approx(fit.criterion, abs=1e-5)
+    assert 1e7 * np.log(seconds.phi[0]) == pytest.approx(np.log(fit.phi[0]), rel=1e-3)
+    with pytest.raises(lt.ModelError, match="double precision has no numbers.*neighbours are about 1 apart"):
+        lt.fit_gls("y ~ x", frame.assign(s=1e-7 * frame.s), residual="car1(s | g)")
+
+
+def test_units_of_a_constant_and_a_power_make_no_difference():
+    frame = rows(5, groups=20)
+    near = lt.fit_gls("y ~ x", frame, residual="varconstpower(w)")
+    far = lt.fit_gls("y ~ x", frame.assign(w=1e-4 * frame.w), residual="varconstpower(w)")
+    assert far.criterion == pytest.approx(near.criterion, abs=1e-5)
 
 
 def test_more_occasions_than_groups_can_tell_has_no_maximum():

@@ -12,16 +12,15 @@ import numpy as np
 from lmmtools.core.algorithms import algorithm, check_method, early_end
 from lmmtools.core.algorithms.points import deviance_left
 from lmmtools.core.algorithms.trace import Recorder, Trace
+from lmmtools.core.basins import Basins
 from lmmtools.core.boundary import Leaps, snap
 from lmmtools.core.charts import Chart, chart
 from lmmtools.core.cone import Escape, on_boundary, steepest_escape
-from lmmtools.core.covariance import theta_of
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.newton import Secant, bounded_step, newton_step, tempered
 from lmmtools.core.runaway import refuse_runaway, runs_off
 from lmmtools.core.solution import Solution
-from lmmtools.core.starts import other_starts, reopened, starts
-from lmmtools.core.working import Working
+from lmmtools.core.starts import ordered, other_starts, reopened, starts
 from lmmtools.errors import LMMWarning, ModelError
 
 __all__ = ["Optimum", "minimize"]
@@ -44,9 +43,6 @@ _FEW_ROWS = 1000
 _LARGE = 1e4
 # Evaluations after which no further start is tried: an end that took so many is at the limit of what rounding lets see.
 _PATIENCE = 200
-# Other starts that are searched from with a residual structure, after a look at all of them; times that one without a
-# positive definite R is drawn halfway to one that has one.
-_FEW_STARTS, _DRAWN = 4, 8
 # Searches in a row that end on their way to a known optimum, after which none is started.
 _AGREED = 2
 _MAX_ESCAPES = 10
@@ -55,13 +51,6 @@ _LOST = (
     "rounding: the differences between groups are some 10⁷ times those within them. Check the units and whether the "
     "response was computed from the other columns; else leave out a random effect."
 )
-# A search from another start that comes this near a known optimum, and less than the second number above it, would only
-# find it again.
-_NEXT_TO, _LITTLE = 0.05, 0.05
-# So would one whose Newton step ends there, by this share of the step, and predicts what is known to this share.
-_HEADED = 0.3
-# One that gains less than this share of what it is above a known optimum, so many times in a row, crosses a plain.
-_PLAIN, _STEPS = 0.005, 3
 
 
 @dataclass(frozen=True)
@@ -144,7 +133,7 @@ def minimize(
     points = [_approached(criterion, theta) for theta in points] if start is None and method == "newton" else points
     others = None
     if start is None and w.residual is not None:
-        points, others = _ordered(criterion, points)
+        points, others = ordered(criterion, points, few_rows=_FEW_ROWS)
     way = _Way(check_method(method), max_iterations, trace)
     found = [_descend(criterion, theta, way=way) for theta in points]
     best = min(found, key=lambda optimum: optimum.value)
@@ -152,7 +141,7 @@ def minimize(
         _try(criterion, other_starts(w) if others is None else others, found, way)
         _try(criterion, reopened(w, _lowest(found).working), found, way)
         best = _lowest(found)
-    refuse_runaway(criterion, best.working)
+    refuse_runaway(criterion, best.working, converged=best.converged)
     if best.ended:
         warnings.warn(best.ended, LMMWarning, stacklevel=2)
     return dataclasses.replace(best, n_evaluations=sum(optimum.n_evaluations for optimum in found))
@@ -171,7 +160,7 @@ _NEWTON = _Way()
 
 
 def _try(criterion: Criterion, points: list[np.ndarray], found: list[Optimum], way: _Way) -> None:
-    """More searches, unless those before took so many evaluations that the user would wait, or some came to the same."""
+    """More searches, until those before took so many evaluations that the user would wait, or some came to the same."""
     lowest, same = _lowest(found).value, 0
     for theta in points:
         if same >= _AGREED or sum(optimum.n_evaluations for optimum in found) > _PATIENCE:
@@ -179,37 +168,6 @@ def _try(criterion: Criterion, points: list[np.ndarray], found: list[Optimum], w
         found.append(_descend(criterion, theta, found, way))
         same = same + (not found[-1].converged) if found[-1].value >= lowest else 0
         lowest = min(lowest, found[-1].value)
-
-
-def _ordered(criterion: Criterion, points: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """With a residual structure: the start to search from first, and the few to search from beside it.
-
-    Solutions cost what reading the rows costs, and derivatives more. So with few rows the criterion is looked at in all
-    of the starts, and searched from the lowest: not every correlation is one of these positions. A single parameter has
-    been looked for everywhere then, and beside the lowest only those are of use that are lower than their neighbours.
-    """
-    if criterion.working.products.n > _FEW_ROWS:
-        return [_drawn(criterion, theta) for theta in points], []
-    every = [*points, *other_starts(criterion.working)]
-    if alone := len(every[0]) == 1:
-        every = [np.array([psi]) for psi in np.unique(np.ravel(every))]
-    values = [np.inf if (found := _attempt(criterion, theta)) is None else found.value for theta in every]
-    if not np.isfinite(min(values)):
-        return [_drawn(criterion, points[0])], []
-    lowest = [int(k) for k in np.argsort(values) if np.isfinite(values[k])]
-    beside = [k for k in lowest[1:] if not alone or values[k] <= min(values[max(k - 1, 0) : k + 2])]
-    return [every[lowest[0]]], [every[k] for k in beside[:_FEW_STARTS]]
-
-
-def _drawn(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
-    """A start, with φ drawn towards independent residuals until R is positive definite there."""
-    at, base = criterion.working.places[-1], criterion.working.residual.form.base
-    theta = theta.copy()
-    for _ in range(_DRAWN):
-        if _attempt(criterion, theta) is not None:
-            break
-        theta[at] = 0.5 * (theta[at] + base)
-    return theta
 
 
 def _approached(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
@@ -296,38 +254,6 @@ def _factor(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
     return criterion.working.stacked(theta)
 
 
-def _leads_to(known: Sequence[Optimum], theta: np.ndarray, value: float) -> bool:
-    """Whether θ̃ lies next to a known optimum, and above it."""
-    return any(
-        np.all(np.abs(theta - optimum.working) <= _NEXT_TO * np.maximum(1.0, np.abs(optimum.working)))
-        and 0.0 < value - optimum.value - 1e-11 * abs(value) < _LITTLE
-        for optimum in known
-    )
-
-
-def _heads_for(
-    known: Sequence[Optimum], working: Working, theta: np.ndarray, end: np.ndarray, value: float, gain: float
-) -> bool:
-    """Whether a Newton step from θ̃ ends at a known optimum, and predicts the criterion there: its basin is entered."""
-    theta, end = _upright(working, theta), _upright(working, end)
-    for optimum in known:
-        there = _upright(working, optimum.working)
-        near = np.linalg.norm(end - there) <= _HEADED * np.linalg.norm(theta - there)
-        if near and abs(value - gain - optimum.value) <= _HEADED * (value - optimum.value):
-            return True
-    return False
-
-
-def _upright(working: Working, theta: np.ndarray) -> np.ndarray:
-    """The same Λ̃ with a positive diagonal: the criterion is the same whatever the signs of its columns."""
-    theta = theta.copy()
-    for term, at in zip(working.terms, working.slices, strict=True):
-        if term.form is None:
-            Lambda = term.working_factor(theta[at])
-            theta[at] = theta_of(term.structure, Lambda * np.where(np.diagonal(Lambda) < 0.0, -1.0, 1.0))
-    return theta
-
-
 def _newton(
     criterion: Criterion,
     theta: np.ndarray,
@@ -345,7 +271,7 @@ def _newton(
     if solution is None:
         raise ModelError(_LOST)
     evaluations, secant, leaps, before, d = 1, Secant(), Leaps(trusted=not known), 0.0, None
-    best, slow = min((optimum.value for optimum in known), default=np.inf), 0
+    basins = Basins(criterion.working, known)
     for _ in range(limit or _MAX_STEPS):
         if record:
             record(theta, solution.value, None, evaluations)
@@ -362,7 +288,7 @@ def _newton(
         near = None if box is None else (box[0] / unit, box[1] / unit)
         step, gain, pure = newton_step(*scaled) if near is None else bounded_step(*scaled, near)
         step = step * unit
-        if known and pure and _heads_for(known, criterion.working, theta, here.theta(step), criterion.total(solution), gain):
+        if pure and basins.entered(theta, here.theta(step), criterion.total(solution), gain):
             return theta, solution, evaluations, False
         if pure and not d.exact_steering and gain <= _NEGLIGIBLE and _moves_none(here, theta, step):
             return theta, solution, evaluations, True
@@ -385,12 +311,9 @@ def _newton(
             # No step in the direction of descent descends: rounding is all that is left, or next to it.
             return theta, solution, evaluations, gain <= 1e-6
         stuck = evaluations - tried > _MANY and solution.value - attempt.value <= _ROUNDING * (1.0 + abs(attempt.value))
-        above = criterion.total(attempt) - best
-        slow = slow + 1 if solution.value - attempt.value < _PLAIN * above else 0
+        left = basins.left(trial, criterion.total(solution), criterion.total(attempt))
         theta, solution, before = trial, attempt, gain
-        if slow >= _STEPS:
-            return theta, solution, evaluations, False
-        if stuck or (known and _leads_to(known, theta, criterion.total(solution))):
+        if stuck or left:
             return theta, solution, evaluations, stuck and gain <= 1e-6
     return theta, solution, evaluations, False
 

@@ -21,7 +21,7 @@ def runs_off(criterion: Criterion, theta: np.ndarray) -> bool:
     return not largest <= _INFINITE and not largest <= _INFINITE * multiplier(criterion.working, theta)
 
 
-def refuse_runaway(criterion: Criterion, theta: np.ndarray) -> None:
+def refuse_runaway(criterion: Criterion, theta: np.ndarray, *, converged: bool = True) -> None:
     """Refuse working parameters θ̃ at which a search has run off.
 
     Raises
@@ -31,7 +31,7 @@ def refuse_runaway(criterion: Criterion, theta: np.ndarray) -> None:
     """
     w = criterion.working
     if w.residual is not None:
-        refuse_unbounded(criterion, theta[w.places[-1]])
+        refuse_unbounded(criterion, theta[w.places[-1]], converged=converged)
     if not runs_off(criterion, theta):
         return
     size = np.abs(theta)

@@ -6,15 +6,19 @@ import numpy as np
 
 from lmmtools.core.charts import ZERO
 from lmmtools.core.covariance import combine, theta_of
+from lmmtools.core.criterion import Criterion
 from lmmtools.core.residual.moments import moments
 from lmmtools.core.terms import Term
 from lmmtools.core.working import Working
 
-__all__ = ["minque0", "other_starts", "reopened", "starts"]
+__all__ = ["minque0", "ordered", "other_starts", "reopened", "starts"]
 
 # No start has a relative variance below this over the mean group size: at zero the criterion is flat in Λ, and from
 # near it Newton is slow to see that a variance belongs there.
 _START_RELIABILITY = 0.2
+# Other starts that are searched from with a residual structure, after a look at all of them; times that one without a
+# positive definite R is drawn halfway to one that has one.
+_FEW_STARTS, _DRAWN = 4, 8
 # Below this sd/rms (mean/sd about 3) a slope's column counts as far from zero.
 _FAR_FROM_ZERO = 0.3
 
@@ -46,7 +50,7 @@ def _of_residuals(working: Working) -> np.ndarray:
     if working.terms:
         return form.base
     products = working.products
-    return form.inside(moments(products.noise, products.H[:, -1], form.natural(form.base)))
+    return form.nearest(moments(products.noise, products.H[:, -1], form.natural(form.base)))
 
 
 def _larger_slopes(term: Term, theta: np.ndarray, size: float) -> np.ndarray:
@@ -100,6 +104,60 @@ def reopened(working: Working, theta: np.ndarray) -> list[np.ndarray]:
             point[part] = theta_of(term.structure, size * np.eye(term.q))
             points.append(point)
     return points
+
+
+def ordered(
+    criterion: Criterion, points: list[np.ndarray], *, few_rows: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """With a residual structure: the start to search from first, and the few to search from beside it.
+
+    Solutions cost what reading the rows costs, and derivatives more. So with few rows the criterion is looked at in all
+    of the starts, and searched from the lowest: not every correlation is one of these positions. A single parameter has
+    been looked for everywhere then, and beside the lowest only those are of use that are lower than their neighbours.
+    """
+    if criterion.working.products.n > few_rows:
+        return [_drawn(criterion, theta) for theta in points], []
+    others = other_starts(criterion.working)
+    kinks = [*_between_kinks(criterion, points[0]), *_between_kinks(criterion, others[0])]
+    every = [*points, *others, *kinks]
+    if alone := len(every[0]) == 1:
+        every = [np.array([psi]) for psi in np.unique(np.ravel(every))]
+    values = [_value(criterion, theta) for theta in every]
+    if not np.isfinite(min(values)):
+        return [_drawn(criterion, points[0])], []
+    lowest = [int(k) for k in np.argsort(values) if np.isfinite(values[k])]
+    beside = [k for k in lowest[1:] if not alone or values[k] <= min(values[max(k - 1, 0) : k + 2])]
+    return [every[lowest[0]]], [every[k] for k in beside[:_FEW_STARTS]]
+
+
+def _between_kinks(criterion: Criterion, theta: np.ndarray) -> list[np.ndarray]:
+    """The start with each φ of a scan that is lower than its neighbours, where the criterion has kinks."""
+    at, found = criterion.working.places[-1].start, []
+    scan = [np.append(theta[:at], psi) for psi in criterion.working.residual.form.scan()]
+    values = [_value(criterion, point) for point in scan]
+    for k, point in enumerate(scan):
+        if np.isfinite(values[k]) and values[k] <= min(values[max(k - 1, 0) : k + 2]):
+            found.append(point)
+    return found
+
+
+def _drawn(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
+    """A start, with φ drawn towards independent residuals until R is positive definite there."""
+    at, base = criterion.working.places[-1], criterion.working.residual.form.base
+    theta = theta.copy()
+    for _ in range(_DRAWN):
+        if np.isfinite(_value(criterion, theta)):
+            break
+        theta[at] = 0.5 * (theta[at] + base)
+    return theta
+
+
+def _value(criterion: Criterion, theta: np.ndarray) -> float:
+    """The criterion there but for a constant, infinite where it is none."""
+    try:
+        return criterion.solve(criterion.working.stacked(theta)).value
+    except np.linalg.LinAlgError:
+        return np.inf
 
 
 def minque0(working: Working) -> np.ndarray:

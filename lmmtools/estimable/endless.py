@@ -15,7 +15,7 @@ __all__ = ["endless_ranges"]
 # The semivariogram over σ² (1 − nugget) near zero: a multiple of a power of distance over range.
 _NEAR_ZERO = {"exp": (1.0, 1), "spher": (1.5, 1), "gaus": (1.0, 2), "ratio": (1.0, 2)}
 # Times the largest distance from where on a range may be called endless, and the deviance that half of it may cost.
-_ENDLESS, _UNNOTICED = 50.0, 1e-3
+_ENDLESS, _UNNOTICED = 50.0, 0.01
 
 
 def endless_ranges(criterion: Criterion, working: np.ndarray, solution: Solution) -> tuple[str, ...]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["limit_of"]
+import numpy as np
+
+from lmmtools.core.criterion import Criterion
+
+__all__ = ["copies_of", "limit_of"]
 
 # By what the parameter is called: at its lower bound, at its upper one.
 _LIMITS = {
@@ -41,3 +45,31 @@ def limit_of(name: str, *, upper: bool) -> str:
         if (name.startswith(what) or what.startswith(".")) and what in name.partition("[")[0]:
             return sides[upper]
     return "at the end of what the structure allows"
+
+
+# A nugget that is none, and is only found where copies of rows want it so.
+_NO_NUGGET = 1e-12
+
+
+def copies_of(criterion: Criterion, working: np.ndarray) -> str:
+    """A sentence: rows at one place are copies, and the likelihood rises without bound; empty where none are.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    working : ndarray, shape (m,)
+        Where the search ended.
+    """
+    structure = criterion.design.residual
+    c = None if structure is None else structure.correlation
+    if c is None or not c.nugget:
+        return ""
+    phi = criterion.working.residual.form.natural(working[criterion.working.places[-1]])
+    gone = [name for name, value in zip(structure.names, phi, strict=True) if ".nugget" in name and value < _NO_NUGGET]
+    _, times = np.unique(np.column_stack([c.codes, c.positions]), axis=0, return_counts=True)
+    if not gone or times.max(initial=1) < 2:
+        return ""
+    return (
+        f"Rows at one place have equal residuals, as copies of a row have, and the likelihood rises without bound as "
+        f"`{gone[0]}` goes to zero: leave the copies out."
+    )

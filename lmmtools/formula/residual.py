@@ -210,7 +210,8 @@ def _sides(text: str, call: Call, wrong: str) -> tuple[Node | None, Node | None]
         return None, first
     if call.func in _SPATIAL and not (isinstance(first, Op) and first.op == "||"):
         return first, None
-    complain(text, first.pos, f"{wrong[:-1]}, or | 1 where all rows are one group.")
+    whole = "" if call.func == "us" else ", or | 1 where all rows are one group"  # correlations of pairs need groups
+    complain(text, first.pos, f"{wrong[:-1]}{whole}.")
 
 
 def _group(text: str, node: Node) -> tuple[str, ...]:
@@ -249,7 +250,8 @@ def _options(text: str, call: Call, given: dict[str, Node]) -> tuple[tuple[str, 
         for key in ("p", "q"):
             if not (isinstance(given.get(key), Number) and given[key].value.isdigit()):
                 where = given[key].pos if key in given else call.pos
-                complain(text, where, f"`arma` needs whole numbers p and q: arma(t | g, 1, 1); `{key}` is none.")
+                found = f"`{key}` is not one" if key in given else f"`{key}` is missing"
+                complain(text, where, f"`arma` needs whole numbers p and q, as in arma(t | g, 1, 1); {found}.")
         orders = tuple((key, int(given[key].value)) for key in ("p", "q"))
         if not any(order for _, order in orders):
             complain(text, call.pos, "arma with p = q = 0 is no correlation: leave it out, or give p or q.")

@@ -143,7 +143,8 @@ def blocks(fit: Any, what: str, instead: str) -> Blocks:
             f"large. Use {instead}, or smaller residual groups."
         )
     Lambda = w.own_factor(fit.Lambda, fit.phi)
-    return Blocks(w.products, fit.solution.inner.noise, Lambda, kinds)
+    # of all rows, where the solution may have made do with fewer
+    return Blocks(w.products, w.products.noise.at(fit.phi), Lambda, kinds)
 
 
 def _kinds(fit: Any) -> Iterator[tuple[Any, np.ndarray]]:

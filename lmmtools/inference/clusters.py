@@ -320,7 +320,7 @@ def cluster_codes(fit: Any, cluster: Any) -> tuple[np.ndarray, int, str]:
     design = fit.design
     if isinstance(cluster, str):
         factors = {term.factor: term for term in design.terms}
-        correlation = None if design.residual is None else design.residual.correlation
+        correlation = design.correlation
         if correlation is not None and correlation.group:
             factors.setdefault(correlation.group, correlation)
         if cluster not in factors:

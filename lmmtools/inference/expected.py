@@ -140,14 +140,17 @@ def observed_information(fit: Any) -> np.ndarray:
     """In place of the expected information the observed one at the fit, shape (1 + m, 1 + m), with β profiled out.
 
     In the scale of V the criterion ν log σ² + r²/σ² bends by ν, and with another parameter by −ν times the derivative
-    of log r²; what σ² followed r² by is given back to the others.
+    of log r²; what σ² followed r² by is given back to the others. The parameters being σ², σ²T and φ, T moves with the
+    scale, which matters as far as the fit is from its optimum.
     """
     s, d = fit.solution, fit.working.products.exact.derivatives(fit.solution)
     T = _of_T(fit)
     directions = T if fit.working.residual is None else np.concatenate([T, _of_phi(fit)])
     slope = (d.shift(directions) @ s.contrast) @ s.contrast / s.r2
     own = d.hessian(directions) + s.nu * np.outer(slope, slope)
-    return 0.5 * _bordered(float(s.nu), -s.nu * slope, own)
+    edge = -s.nu * slope
+    edge[: len(T)] -= np.tensordot(T, d.gradient)
+    return 0.5 * _bordered(float(s.nu), edge, own)
 
 
 def _of_T(fit: Any) -> np.ndarray:

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from lmmtools.design.crossing import refines
 from lmmtools.design.residual import SPATIAL, Correlation
+from lmmtools.design.residual.variables import distinct
 
 __all__ = ["LINEAR", "Pairs", "Shifted", "aligned", "distinct_groups", "is_spatial", "pairs_of"]
 
@@ -15,8 +17,8 @@ __all__ = ["LINEAR", "Pairs", "Shifted", "aligned", "distinct_groups", "is_spati
 LINEAR = ("cs", "toep", "us")
 # Pairs that are written out.
 _MOST = 4_000_000
-# Relative difference of distances that is rounding.
-_SAME = 1e-9
+# Roundings that computed distances may differ by and be one: up to 1e-9 of the largest.
+_ROUNDINGS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,7 @@ def distinct_groups(a: Any, b: Any) -> tuple[Any, Any] | None:
 
 
 def _same_partition(a: np.ndarray, b: np.ndarray) -> bool:
-    pairs = len(np.unique(a.astype(np.int64) * (int(b.max()) + 1) + b))
-    return pairs == len(np.unique(a)) == len(np.unique(b))
+    return refines(a, b) and refines(b, a)
 
 
 def _of_rows(c: Correlation, rows: np.ndarray) -> Correlation:
@@ -142,21 +143,10 @@ def _keys(c: Correlation, a: np.ndarray, b: np.ndarray, distance: np.ndarray) ->
     if c.kind == "toep":
         lag = c.lag_codes(distance)
         return np.where(lag < 0, -1, by * (len(c.lags) + 1) + lag)
-    lag = _grouped(distance)
+    lag = distinct(distance, _ROUNDINGS)[1]
     own = by * (int(lag.max(initial=0)) + 1) + lag
     beyond = (c.kind == "arma" and c.order[0] == 0) & (distance > c.order[1] + 0.5)
     return np.where(beyond, -1, own)
-
-
-def _grouped(distance: np.ndarray) -> np.ndarray:
-    """Numbers of distances, those that differ by rounding alone the same."""
-    if not len(distance):
-        return np.zeros(0, dtype=np.int64)
-    order = np.argsort(distance)
-    step = np.diff(distance[order]) > _SAME * max(float(distance.max()), 1e-300)
-    out = np.empty(len(distance), dtype=np.int64)
-    out[order] = np.cumsum(np.append(0, step))
-    return out
 
 
 def aligned(small: Pairs, large: Pairs) -> tuple[np.ndarray, np.ndarray]:

@@ -138,7 +138,7 @@ def _without_terms(small: Any, large: Any, fixed: tuple[str, ...], df: int) -> N
 
 def _is_correlated(design: Any) -> bool:
     """Whether residuals are correlated."""
-    return design.residual is not None and design.residual.correlation is not None
+    return design.correlation is not None
 
 
 def _as_correlation(design: Any) -> Correlation | Shifted | None:

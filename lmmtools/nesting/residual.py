@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lmmtools.design.crossing import refines
 from lmmtools.nesting.pairs import LINEAR, Pairs, Shifted, aligned, distinct_groups, is_spatial, pairs_of
 
 __all__ = ["SAME", "Within", "residual_within"]
@@ -152,7 +153,7 @@ def _in_classes(small: Any, large: Any, ours: Pairs, theirs: Pairs, place: np.nd
 def _in_family(small: Any, large: Any, ours: Pairs, theirs: Pairs) -> Within:
     """In a structure of a few parameters: of the same family, or of one that it holds."""
     no = Within(False, why=f"has the correlation `{small.label}`, which the other cannot express")
-    if not _coarser(ours.by, theirs.by):
+    if not refines(theirs.by, ours.by):
         return replace(no, why=f"has correlations by level of `{small.by}`, which the other has not")
     alike = np.allclose(ours.distance, theirs.distance, rtol=_EQUAL, atol=0.0)
     scaled = alike or _proportional(ours.distance, theirs.distance)
@@ -179,12 +180,6 @@ def _in_arma(small: Any, large: Any, no: Within) -> Within:
     if p < large.order[0] and q < large.order[1]:
         return Within(True, unknown=f"the further parameters of `{large.label}` can cancel each other")
     return Within(True)
-
-
-def _coarser(small: np.ndarray, large: np.ndarray) -> bool:
-    """Whether each level of the larger's lies within one of the smaller's."""
-    both = np.unique(np.column_stack([large, small]), axis=0)
-    return len(np.unique(both[:, 0])) == len(both)
 
 
 def _proportional(a: np.ndarray, b: np.ndarray) -> bool:

@@ -72,9 +72,9 @@ def _residual_home(fit: Any, factor: str | None) -> _Groups:
 
 
 def _covariate(fit: Any, home: Any) -> tuple[str, np.ndarray] | None:
-    """The first numeric slope, then fixed covariate, that takes three values or more and varies within groups."""
+    """The first numeric time, slope, then fixed covariate, of three values or more that varies within groups."""
     design = fit.design
-    columns = [(n, t.matrix[:, k]) for t in design.terms for k, n in enumerate(t.names)]
+    columns = _time(fit) + [(n, t.matrix[:, k]) for t in design.terms for k, n in enumerate(t.names)]
     columns += [(n, design.X[:, j]) for j, n in enumerate(design.fixed_names) if ":" not in n]
     for name, x in columns:
         if name == "Intercept" or "[" in name or len(np.unique(x)) < 3:
@@ -83,6 +83,17 @@ def _covariate(fit: Any, home: Any) -> tuple[str, np.ndarray] | None:
         if (by_group.max() > by_group.min()).mean() >= 0.5:
             return name, x
     return None
+
+
+def _time(fit: Any) -> list[tuple[str, np.ndarray]]:
+    """The time by which residuals are correlated, with its name, where it is one number."""
+    c = fit.design.correlation
+    if c is None or len(c.variables) != 1 or c.categorical:
+        return []
+    times = c.positions[:, 0]
+    if c.kind == "us":
+        times = np.array([float(label) for label in c.occasions])[times.astype(np.intp)]
+    return [(c.variables[0], times)]
 
 
 def _chosen(fit: Any, home: Any, limit: tuple[int, int]) -> np.ndarray:

@@ -16,7 +16,7 @@ from lmmtools.residual_choice import ResidualStructures, StructureEffects
 
 __all__ = ["residual_structures", "structure_effects"]
 
-_LONGEST = 38
+_LONGEST, _SMALL = 38, 7.0
 # Beyond this the differences are drawn on a scale that is linear up to ten and logarithmic from there.
 _WIDE = 60.0
 _TALLEST, _ROW, _BOTH, _AROUND = 8.4, 0.25, 0.26, 0.78
@@ -96,9 +96,22 @@ def residual_structures(data: PlotData, ax: Any) -> Any:
 
 
 def _name_rows(ax: Any, names: tuple[str, ...]) -> None:
-    ax.set_yticks(range(len(names)), [shortened(name, _LONGEST) for name in names], parse_math=False)
+    labels = [_row_name(name) for name in names]
+    ax.set_yticks(range(len(names)), labels, parse_math=False)
+    for label, text in zip(ax.get_yticklabels(), labels, strict=True):
+        if "\n" in text:  # two lines in the place of one
+            label.set(fontsize=_SMALL, linespacing=0.95)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
+
+
+def _row_name(name: str) -> str:
+    """A structure's name, on two lines where it is long and a product."""
+    short = name.replace(", nugget=True", ", nugget")
+    first, times, rest = short.partition(" * ")
+    if len(short) <= _LONGEST or not times:
+        return shortened(short, _LONGEST)
+    return f"{shortened(first, _LONGEST)}\n* {shortened(rest, _LONGEST - 2)}"
 
 
 def _effects(found: Any) -> PlotData:
@@ -177,13 +190,19 @@ def structure_effects(data: PlotData, ax: Any) -> Any:
             here.hlines(at, mine["low"], mine["high"], color=style["color"], linewidth=heavy)
             here.plot(mine["estimate"], at, linestyle="none", **({"markeredgewidth": 0} | style))
         _zero(here, part)
-        here.set_title(shortened(facts["names"][panel], 60 // columns), loc="left", parse_math=False)
+        here.set_title(_both_ends(facts["names"][panel], 60 // columns), loc="left", parse_math=False)
         here.set_xlabel(visible(facts["units"].get(facts["names"][panel]) or ""), parse_math=False)
         here.locator_params(axis="x", nbins=4 if columns > 2 else 6)
         here.tick_params(axis="y", length=0)
     for first in axes[::columns]:
         _name_rows(first, facts["structures"])
     return ax if len(axes) == 1 else ax.figure
+
+
+def _both_ends(name: str, most: int) -> str:
+    """A coefficient's name without its middle: interactions begin alike, levels are told at the end."""
+    name = visible(name)
+    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-(most - most // 2) :]}"
 
 
 def _zero(ax: Any, part: pd.DataFrame) -> None:

@@ -63,6 +63,10 @@ class HeldResidual(Held):
         names = self.of.residual.names
         return [k for k in self.of.run_off(self.full(psi)) if k != self.place and "const" not in names[k]]
 
+    def beyond(self, psi: np.ndarray) -> list[int]:
+        """Free parameters at an end that is only that of the numbers."""
+        return [k for k in self.of.beyond(self.full(psi)) if k != self.place]
+
     def working_of(self, phi: np.ndarray) -> np.ndarray:
         """ψ of the free φ, shape (m − 1,)."""
         return self._working_all(np.insert(phi, self.place, self.phi))[self._free]
@@ -128,19 +132,38 @@ class ResidualPath(Path):
         o, k = self.origin, self.place
         free: ResidualTerm = o.working.residual
         term = HeldResidualTerm(**{name: getattr(free, name) for name in ("structure", "K", "S", "scale", "spread")},
-                                form=HeldResidual(free.form, k, value))  # fmt: skip
+                                form=HeldResidual(self._form, k, value))  # fmt: skip
         held = Criterion(o.fit.design, reml=False, working=replace(o.working, residual=term))
         start = start_between(near, value, 0, held)
         place = len(o.theta) - free.n_theta + k
         if start is None:
-            start = np.delete(o.theta, place)
-        others = (*(np.delete(theta, place) for theta in o.others), *self._alike(value, place, held))
+            start = np.delete(self._of_form(o.theta), place)
+        others = (*(np.delete(self._of_form(theta), place) for theta in o.others), *self._alike(value, place, held))
 
         def slope(solution: Solution, Lambda: np.ndarray, theta: np.ndarray) -> float:
             at = k - free.n_theta
             return float(held.differentiate(solution).gradient[at, at])
 
         return [Way(held, start, slope, others=others)]
+
+    @property
+    def _form(self) -> ResidualForm:
+        """The structure in coordinates of which the one held is a function of φ_k alone.
+
+        A search for the coefficients of a process of a higher order moves them together: here they are themselves.
+        """
+        free: ResidualTerm = self.origin.working.residual
+        c = self.origin.fit.design.residual.correlation
+        together = c is not None and c.kind == "arma" and max(c.order) > 1
+        return free.own_form if together else free.form
+
+    def _of_form(self, theta: np.ndarray) -> np.ndarray:
+        """[θ̃, ψ] with the ψ of that form."""
+        free: ResidualTerm = self.origin.working.residual
+        if self._form is free.form:
+            return theta
+        first = len(theta) - free.n_theta
+        return np.append(theta[:first], self._form.working_of(free.form.natural(theta[first:])))
 
     def _alike(self, value: float, place: int, held: Criterion) -> list[np.ndarray]:
         """Starts in which the other correlations are all as the one held, or nothing."""

@@ -56,6 +56,26 @@ def _has_mixture(table: Any) -> bool:
     return any("+" in str(reference) for reference in table["reference"])
 
 
+def _structures(table: Any) -> str:
+    mixtures = ", on the boundary with mixtures of χ² distributions [@self1987; @stram1994]"
+    tests = ", and, where one is a special case of another, by likelihood ratios" + mixtures * _has_mixture(table)
+    tested = tests if table["chisq"].notna().any() else ""
+    return f"Residual structures of one mean are compared by AIC and BIC [@jennrich1986; @burnham2002]{tested}."
+
+
+def _effects(table: Any) -> str:
+    kinds = {"satterthwaite": "Satterthwaite", "kenward-roger": "Kenward"}
+    used = [_METHODS[kinds[kind]] for kind in kinds if any(kind in str(column).split(" | ") for column in table)]
+    by = f" by {listed(used)}" if used else ""
+    return f"The fixed effects are tested under each residual structure{by}."
+
+
+def _semivariogram(table: Any) -> str:
+    drawn = "; their envelopes come from responses drawn from the fitted model" * ("low" in table)
+    said = "Semivariograms of residuals average half the squared differences of pairs by distance [@pinheiro2000]"
+    return f"{said}{drawn}."
+
+
 def _bootstrap(table: Any) -> str:
     number = counted(int(table["replicates"].max()), "replicate")
     return f"Bootstrap intervals are percentiles of {number} [@davison1997]."
@@ -89,4 +109,7 @@ _SAID = {
     "tbl-ranova": _random,
     "tbl-confint-bootstrap": _bootstrap,
     "tbl-triangulation": _triangulation,
+    "tbl-residual-structures": _structures,
+    "tbl-structure-effects": _effects,
+    **dict.fromkeys(("tbl-semivariogram-normalized", "tbl-semivariogram-pearson"), _semivariogram),
 }

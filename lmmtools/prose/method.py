@@ -64,9 +64,10 @@ def _estimation(fit: Any) -> str:
             f"The model is a linear model without random effects, fitted by {_least_squares(fit)}{method}. Its formula "
             f"is in R's notation [@wilkinson1973]; what is minimised is the criterion of the mixed model, {profiled}."
         )
+    whose = "lme4's criterion" if fit.design.residual is None else "the criterion of the mixed model"
     return (
         f"The model is a linear mixed model [@laird1982], fitted by {method}. Its formula is in R's notation "
-        f"[@wilkinson1973; @bates2015]; what is minimised is lme4's criterion, {profiled}."
+        f"[@wilkinson1973; @bates2015]; what is minimised is {whose}, {profiled}."
     )
 
 

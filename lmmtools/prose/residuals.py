@@ -9,7 +9,7 @@ import numpy as np
 
 from lmmtools.formats import format_value, listed, rounded, shared_unit, shown
 from lmmtools.prose.value import Prose, literal
-from lmmtools.prose.words import amount, noun, residual_groups, unit_of
+from lmmtools.prose.words import amount, capital, noun, residual_groups, unit_of
 from lmmtools.residual_parameters import (
     by_lag,
     deviations,
@@ -62,20 +62,26 @@ def in_words(fit: Any) -> str:
     c, parts = structure.correlation, []
     if c is not None:
         within = f" within {noun(fit.design, c.group)[1]}" if c.group else ""
-        own = f", its parameters those of each level of {literal(c.by)}" if c.by else ""
+        own = _by_level(c.by)
         order = f" of order {c.order[0]}, {c.order[1]}" if c.kind == "arma" else ""
         near = " and a nugget" if c.nugget else ""
         parts.append(f"{_LAWS[c.kind]}{order}{near}{within}{own}")
     for part in structure.variances:
         name = literal(":".join(part.variables)) if not part.fitted else "the fitted values"
-        parts.append({
+        said = {
             "varident": f"a standard deviation for each level of {name}",
             "varpower": f"a standard deviation that is a power of {name}",
             "varexp": f"a standard deviation that is exponential in {name}",
             "varconstpower": f"a standard deviation that is a constant plus a power of {name}",
             "varfixed": f"variances proportional to {name}",
-        }[part.kind])  # fmt: skip
+        }[part.kind]
+        parts.append(f"{said}{_by_level(part.strata)}")
     return listed(parts)
+
+
+def _by_level(factor: str) -> str:
+    """A clause: whose levels have parameters of their own; empty where there is no such factor."""
+    return f", its parameters those of each level of {literal(factor)}" if factor else ""
 
 
 def _estimates(fit: Any) -> list[str]:
@@ -156,13 +162,22 @@ def _spatial(design: Any, c: Any, numbers: list[str], phi: np.ndarray) -> str:
     return f"have a correlation that falls over a distance of {reach} {what}"
 
 
-def spread_out(fit: Any) -> Iterator[str]:
-    """Sentences on the standard deviations of residuals, where they differ by the model."""
+def spread_out(fit: Any, whose: str = "their", within: str = "") -> Iterator[str]:
+    """Sentences on the standard deviations of residuals, where they differ by the model.
+
+    Parameters
+    ----------
+    fit : LMMFit
+    whose : str
+        Of what they are said, as in "the residual".
+    within : str
+        What the sentences begin with, as in "Within one child".
+    """
     structure = fit.design.residual
     parts = () if structure is None else structure.variances
     if not parts:
         return
-    unit = unit_of(fit.design)
+    unit, told = unit_of(fit.design), f"{within}, {whose}" if within else ""
     if len(parts) == 1 and parts[0].kind == "varident" and len(parts[0].levels) <= _MOST_TOLD:
         sds = [fit.sigma, *(fit.sigma * fit.phi[structure.slices[-1]])]
         name = literal(":".join(parts[0].variables))
@@ -170,10 +185,11 @@ def spread_out(fit: Any) -> Iterator[str]:
             f"{amount(shown(sd), unit)} where {name if not k else 'it'} is {literal(level)}"
             for k, (sd, level) in enumerate(zip(sds, parts[0].levels, strict=True))
         ]
-        yield f"Their standard deviation is {listed(said)}."
+        yield f"{told or capital(whose)} standard deviation is {listed(said)}."
         return
     low, high = (amount(shown(value), unit) for value in deviations(fit))
-    yield f"Over the rows used their standard deviation runs from {low} to {high}{_direction(fit)}."
+    told = told or f"Over the rows used {whose}"
+    yield f"{told} standard deviation runs from {low} to {high}{_direction(fit)}."
 
 
 def _direction(fit: Any) -> str:
@@ -192,7 +208,7 @@ def scattering(fit: Any) -> Iterator[str]:
         sd = amount(shown(fit.sigma), unit_of(fit.design))
         where = "At weight one, the rows" if fit.design.weights is not None else "The rows"
         yield f"{where} scatter about the mean with a standard deviation of {sd}."
-    yield from (one.replace("Their", "The residual", 1).replace("their", "the residual", 1) for one in spread_out(fit))
+    yield from spread_out(fit, whose="the residual")
     yield from correlated(fit)
     if not residual_groups(fit.design) and fit.design.residual is None:
         yield "No row tells anything of another: the model takes them as independent."

@@ -25,7 +25,8 @@ _MOST_NAMES = 4
 def scattered(fit: Any) -> Iterator[str]:
     """Sentences on the variance between groups and within them; nothing of what the data do not determine."""
     if fit.certificate.flat_by == "data":
-        yield "How much groups differ is not determined by these data (see the certificate)."
+        what = "How much groups differ" if fit.design.terms else "How far rows scatter, and how they go together,"
+        yield f"{what} is not determined by these data (see the certificate)."
         return
     if not fit.design.terms:
         yield from scattering(fit)
@@ -42,9 +43,7 @@ def _rows(fit: Any) -> Iterator[str]:
     if fit.design.residual is not None and fit.design.residual.variances:
         whose = f"one {ones[0]}" if len(fit.ngroups) == 1 else f"the values fitted for {listed(ones)}"
         about = "Within" if len(fit.ngroups) == 1 else "About"
-        for said in spread_out(fit):
-            changed = said.replace("Their", "the residual", 1).replace("Over the rows used their", "the residual", 1)
-            yield f"{about} {whose}, {changed}"
+        yield from spread_out(fit, "the residual", f"{about} {whose}")
         return
     where = "at weight one, " if fit.design.weights is not None else ""
     sd = amount(deviations(fit)["Residual", ""], unit_of(fit.design))

@@ -85,7 +85,7 @@ def _of_several(fit: Any, adjusted: dict[str, str], whole: dict[str, str], mean:
 
 def _within(fit: Any, table: Any, slopes: bool) -> Iterator[str]:
     """How rows of one group correlate where what they share is more than their group's own effect."""
-    correlated = fit.design.residual is not None and fit.design.residual.correlation is not None
+    correlated = fit.design.correlation is not None
     if slopes or correlated or any(term.known_root is not None for term in fit.design.terms):
         return
     share = dict(zip(table["group"], table["adjusted"], strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -12,12 +12,13 @@ import pandas as pd
 
 from lmmtools.comparison import compare, likelihood_ratio, own_fitted, reference_notes
 from lmmtools.errors import LMMError, ModelError
-from lmmtools.formats import counted, nearest, quoted
+from lmmtools.formats import counted, listed, nearest, quoted
 from lmmtools.frames import Frame, frame
 from lmmtools.models import Models
 from lmmtools.nesting import Nesting, nesting
 from lmmtools.residual_choice.candidates import candidates
 from lmmtools.results import LMMFit
+from lmmtools.tables import Table
 from lmmtools.variants import fit_models
 
 __all__ = ["ResidualStructures", "pick_structure", "residual_structures"]
@@ -63,11 +64,16 @@ class ResidualStructures:
         """The fit with that structure."""
         return self.fits[self.name]
 
+    def _shown(self) -> Table:
+        """What there is room for: notes tell the references and certificates that are not as most."""
+        table = self.table.drop(columns=["aicc", "weight", "reference", "note"]).table()
+        return replace(table, notes=(*_exceptions(self.table), *table.notes))
+
     def __repr__(self) -> str:
-        return repr(self.table)
+        return self._shown().text()
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
-        return self.table._repr_mimebundle_(include, exclude)
+        return self._shown()._repr_mimebundle_(include, exclude)
 
 
 def residual_structures(
@@ -236,13 +242,24 @@ def _table(models: Models, names: Sequence[str]) -> Frame:
         f"{counted(models.nobs, 'row')})",
         label="tbl-residual-structures",
         notes=(*map(_sentence, models.messages), *told, *reference_notes(table["reference"]), *own_fitted(fits)),
-        headings={"npar": "Parameters", "loglik": "log-lik.", "aic": "AIC", "aicc": "AICc", "bic": "BIC",
+        headings={"npar": "Par.", "loglik": "log-lik.", "aic": "AIC", "aicc": "AICc", "bic": "BIC",
                   "delta": "ΔAIC", "weight": "Weight", "against": "Tested against", "chisq": "χ²", "df": "df",
                   "p_value": "p", "reference": "Reference", "note": "Note"},
         formats={"npar": "int", "loglik": "fixed3", "aic": "fixed2", "aicc": "fixed2", "bic": "fixed2",
                  "delta": "fixed2", "weight": "fixed3", "against": "text", "chisq": "fixed3", "df": "int",
                  "p_value": "p", "reference": "text", "note": "text"},
     )  # fmt: skip
+
+
+def _exceptions(table: Frame) -> list[str]:
+    """Sentences: whose p is not χ²'s, and whose optimum is not certified inside."""
+    plain = [reference in ("", f"χ²({df})") for reference, df in zip(table["reference"], table["df"], strict=True)]
+    said = [
+        f"The reference distribution for {listed(rows.index)} is {reference}, for the others χ²."
+        for reference, rows in table[np.logical_not(plain)].groupby("reference", sort=False)
+    ]
+    odd = table[~table["note"].isin(["certified", _FAILED])]
+    return said + [f"{listed(rows.index)}: {note}." for note, rows in odd.groupby("note", sort=False)]
 
 
 _NO_TEST = {"against": "", "chisq": np.nan, "df": pd.NA, "p_value": np.nan, "reference": ""}

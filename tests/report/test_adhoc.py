@@ -61,7 +61,7 @@ def test_each_formula_is_fitted_with_each_residual_structure(data):
     [
         (["cs(Subjekt)"], '--residual: my has no column "Subjekt"; did you mean "Subject"?'),
         (["cs(Subject", "cs(Subject)"], "--residual 'cs(Subject': "),
-        ([], "--formula: distance ~ age has no random effects; add at least one, such as (1 | group), or the key"),
+        ([], "--formula: distance ~ age has no random effects; add at least one, such as (1 | group), or a"),
     ],
 )
 def test_mistakes_of_residual_structures_have_their_option(data, residuals, expected):

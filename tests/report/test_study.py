@@ -843,3 +843,27 @@ def test_every_study_in_the_docs_is_valid(tmp_path):
         path = tmp_path / f"study{number}.toml"
         path.write_text(whole, encoding="utf-8")
         assert expand(*read_study(path)), example
+
+
+def test_structures_of_a_covariance_report_are_read_before_it_runs(study_file):
+    text = """
+[[datasets]]
+name = "Orthodont"
+[[datasets.variants]]
+name = "covariance"
+notebook = "covariance_report.ipynb"
+formula = "distance ~ age"
+residual = "cs(Subject)"
+parameters = { time = "agee", group = "Subject", structures = ["independent", "cs(Subj)", "foo(age)"] }
+"""
+    with pytest.raises(StudyError) as caught:
+        read_study(study_file(text))
+    for said in (
+        'parameters.time: Orthodont has no column "agee"; did you mean "age"?',
+        'parameters.structures: Orthodont has no column "Subj"; did you mean "Subject"?',
+        "parameters.structures: `foo` is not a residual structure",
+        "residual: `cs(Subject)` is not among the structures compared",
+    ):
+        assert said in str(caught.value)
+    right = text.replace("agee", "age").replace('"cs(Subj)", "foo(age)"', '"cs(Subject)"')
+    assert expand(*read_study(study_file(right)))

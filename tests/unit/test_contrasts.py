@@ -7,7 +7,7 @@ from scipy.stats import f as f_distribution
 from scipy.stats import norm, t
 
 import lmmtools as lt
-from lmmtools.inference.contrasts import f_test, linear_functions, t_quantile, two_sided
+from lmmtools.inference.contrasts import DDF, f_test, linear_functions, t_quantile, two_sided
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_coefficients_are_their_own_contrasts(fit):
     np.testing.assert_allclose(table.to_numpy(), fit.coef_table().to_numpy())
 
 
-@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger", "residual", "normal"])
+@pytest.mark.parametrize("ddf", DDF)
 def test_one_row_has_f_of_t_squared(fit, ddf):
     alone = fit.test("age", ddf=ddf, joint=False).iloc[0]
     joint = fit.test("age", ddf=ddf).iloc[0]
@@ -56,7 +56,7 @@ def test_a_joint_test_does_not_depend_on_how_its_rows_are_written(fit):
     assert "Of 3 functions 2 are independent." in said.notes
 
 
-@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger", "residual", "normal"])
+@pytest.mark.parametrize("ddf", DDF)
 @pytest.mark.parametrize("unit", [1e-5, 1e6])
 def test_units_of_a_covariate_change_no_test(ddf, unit):
     data = lt.load_dataset("sleepstudy").iloc[:-7]
@@ -141,7 +141,7 @@ def test_a_right_side_is_a_finite_number(fit, rhs):
         fit.test("age", joint=False, rhs=rhs)
 
 
-@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger", "residual", "normal"])
+@pytest.mark.parametrize("ddf", DDF)
 def test_all_coefficients_are_tested_however_far_from_zero_a_covariate_is(ddf):
     """Year 1,000,000: intercept and slope are collinear to twelve digits, and still two."""
     data = lt.load_dataset("sleepstudy").iloc[:-7]

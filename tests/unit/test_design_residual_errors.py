@@ -65,7 +65,8 @@ def test_two_rows_at_one_place(kind):
 @pytest.mark.parametrize(
     ("kind", "says", "text", "data"),
     [
-        (DataError, r"240 times of `x` are no whole number \(1\.6\d+ in row 0.*car1\(x \| g\)", "ar1(x | g)", DATA),
+        (DataError, r"240 times of `x` are no whole numbers \(1\.6\d+ in row 0.*car1\(x \| g\)", "ar1(x | g)", DATA),
+        (ModelError, r"Instead, write car1\(x \| g\) or cs\(g\), merge occasions", "us(x | g)", DATA),
         (DataError, r"1 time of `t` is no whole number \(1\.5 in row 4.*factor\(t\)", "arma(t | g, 1, 0)",
          DATA.assign(t=DATA["t"] + 0.5 * (DATA["row"] == 4))),
         (DataError, r"`f` holds categories \(`a`, `b`\), and car1 needs times.*ar1\(f \| g\)", "car1(f | g)", DATA),

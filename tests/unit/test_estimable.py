@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import lmmtools as lt
+from lmmtools.core.optimize import minimize
+from lmmtools.results import summarize
 
 
 def _data(n_groups, size, seed=0):
@@ -186,3 +190,18 @@ def test_many_levels_with_a_single_row_are_counted():
     data["b"] = np.tile(range(6), 10)
     messages = "\n".join(lt.fit_lmm("y ~ 1 + (1 | a) + (1 | b)", data).messages)
     assert "30 of the 40 levels of `a` have a single row" in messages and "of the other 10." in messages
+
+
+# --- where a search ends
+
+
+def test_a_search_that_ends_where_no_digit_is_left_is_said_with_what_was_found():
+    data = _data(12, 5).assign(v=np.append(0.1, np.linspace(0.5, 3.0, 59)))
+    criterion = lt.Criterion(lt.build_design("y ~ z", data, residual="varpower(v)"), reml=True)
+    optimum = minimize(criterion)
+    far = dataclasses.replace(optimum, theta=np.array([60.0]))
+    with pytest.raises(lt.ModelError) as e:
+        summarize(criterion, far)
+    assert "singular to rounding, at varpower.power = 60. The standard deviations of the residuals" in str(e.value)
+    assert str(e.value).endswith("use a simpler residual structure, or fewer random effects.")
+    assert summarize(criterion, optimum).certificate.status == "certified"

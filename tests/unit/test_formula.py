@@ -243,7 +243,7 @@ def test_residual_structures_combine_by_products():
         ("ar1(t)", "ar1(t | g)"),
         ("ar1(t | g) * cs(g)", "one correlation at most"),
         ("ar1(t | g) + varident(f)", "joined by `*`"),
-        ("arma(t | g, 1)", "`q` is none"),
+        ("arma(t | g, 1)", "`q` is missing"),
         ("exp(x | g, nugget = 3)", "True or False"),
         ("varident", "needs its arguments"),
         ("varfixed(fitted())", "varpower"),

@@ -65,6 +65,7 @@ def test_labels_stop_at_their_own_parenthesis():
     ("text", "says"),
     [
         ("ar1(t)", "or | 1 where all rows are one group"),
+        ("us(t)", "`us` is written us(t | g).\n"),
         ("ar1(1 | g)", "the order of rows is never one"),
         ("ar1(t + u | g)", "`ar1` is written ar1(t | g)"),
         ("ar1(t | g, 2)", "`ar1` is written ar1(t | g)"),
@@ -77,7 +78,8 @@ def test_labels_stop_at_their_own_parenthesis():
         ("toep(t | g, 1.5)", "whole number from 1 on"),
         ("toep(t | g, 2, k=3)", "`k` of `toep` is given twice"),
         ("arma(t | g, 0, 0)", "p = q = 0"),
-        ("arma(t | g, 1, -1)", "`q` is none"),
+        ("arma(t | g, 1, -1)", "`q` is not one"),
+        ("arma(t | g, 1)", "`q` is missing"),
         ("corAR1(t | g)", "nlme's corAR1 is ar1(t | g) here"),
         ("varIdent(f)", "nlme's varIdent is varident(f) here"),
         ("varident(a, b)", "combinations of factors are varident(a:b)"),

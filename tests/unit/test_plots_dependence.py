@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import lmmtools as lt
+from lmmtools.plots.groups import _rows_by_group
 from tests.unit.test_dependence import longitudinal, orthodont
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -160,3 +161,22 @@ def test_something_else_is_refused():
     for plot in (lt.plots.semivariogram, lt.plots.autocorrelation, lt.plots.covariance_match):
         with pytest.raises(lt.LMMError, match="takes a fit; got DataFrame"):
             plot(pd.DataFrame())
+
+
+@pytest.mark.parametrize(
+    ("residual", "x"),
+    [
+        ("car1(Time | Mare)", "Time (cycles)"),
+        ("ar1(factor(Time) | Mare)", "sin(6.283185307179586 * Time)"),
+        ("exp(Time | Mare, nugget=True)", "Time (cycles)"),
+    ],
+)
+def test_data_by_group_are_drawn_over_the_time_that_residuals_have(residual, x):
+    ovary = lt.load_dataset("Ovary")
+    fit = lt.fit_gls("follicles ~ sin(6.283185307179586 * Time)", ovary, residual=residual)
+    assert _rows_by_group(fit).labels["x"] == x
+
+
+def test_occasions_of_an_unstructured_correlation_are_times():
+    fit = lt.fit_gls("distance ~ Sex", lt.load_dataset("Orthodont"), residual="us(age | Subject)")
+    assert sorted(set(_rows_by_group(fit).table["x"])) == [8.0, 10.0, 12.0, 14.0]

@@ -37,6 +37,7 @@ MODELS = [
     ("y ~ x", "us(t | g)"),
     ("y ~ x", "toep(t | g, 2)"),
     ("y ~ x", "arma(t | g, 1, 1)"),
+    ("y ~ x", "arma(t | g, 2, 0)"),
     ("y ~ x", "car1(u | g) * varpower(v)"),
     ("y ~ x", "exp(u | g, nugget=True)"),
     ("y ~ x + (1 | g)", "ar1(t | g) * varident(f)"),

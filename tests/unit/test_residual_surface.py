@@ -11,6 +11,7 @@ import lmmtools as lt
 from lmmtools.core.optimize import Optimum
 from lmmtools.estimable.limits import limit_of
 from lmmtools.findings import data_sha256
+from lmmtools.formats import shown
 from tests.definitions.prediction import prediction_variance
 from tests.oracle import dense_model
 from tests.reference.residual_fits import design_there, parameters_there, structured
@@ -147,7 +148,7 @@ def test_every_parameter_has_a_meaning(residual):
     assert all(re.fullmatch(r"[a-z].*[^.]", text) for text in table["meaning"])
     assert len(set(table["meaning"])) == len(table)
     assert table.label == "tbl-residual"
-    assert f"σ = {fit.sigma:.2f}"[:5] in " ".join(table.notes) or residual is None
+    assert residual is None or table.notes[0].startswith(f"σ = {shown(fit.sigma)} is the residual sd ")
 
 
 def test_meanings_in_the_words_of_the_data():
@@ -285,7 +286,7 @@ def alternating():
 def test_a_parameter_on_a_bound_is_said_with_what_it_means():
     fit = lt.fit_gls("y ~ 1", alternating(), residual="car1(t | g)")
     assert fit.certificate.status == "certified at the boundary"
-    assert "`car1.phi` is zero, where rows at different times are uncorrelated" in fit.certificate.sentence
+    assert "`car1.phi` is zero, so that rows at different times are uncorrelated" in fit.certificate.sentence
     assert fit.messages[-1] == fit.certificate.sentence
     assert not fit.is_singular
     data = alternating()
@@ -343,6 +344,16 @@ def test_what_residuals_have_in_common_is_told(residual):
         assert "of one child" in str(told) and "from 108 rows of 27 children" in found
     assert "linear model without random effects" in str(lt.prose.methods(fit))
     assert "conditional modes" not in str(lt.prose.methods(fit))
+
+
+def test_strata_are_told():
+    fit = gls("varexp(age | Sex)")
+    said = "a standard deviation that is exponential in age, its parameters those of each level of Sex"
+    assert said in str(lt.prose.residuals(fit)) and said in str(lt.prose.methods(fit))
+    assert [text.rpartition(", ")[2] for text in lt.residual_table(fit)["meaning"]] == [
+        "where Sex is Male", "where Sex is Female",
+    ]  # fmt: skip
+    assert "is the row’s level of Sex." in str(lt.prose.model(fit))
 
 
 def test_findings_in_words():

@@ -134,3 +134,23 @@ def test_many_structures_leave_room_for_fewer_coefficients(compared):
         ignore_index=True,
     )
     assert "The first 3 of 12 coefficients." in lt.figure(lt.plots.structure_effects, found).caption
+
+
+def test_the_comparison_is_shown_without_columns_that_notes_tell(compared):
+    shown = repr(compared)
+    assert "Tested against" in shown and "Reference  " not in shown and "AICc" not in shown
+    mixed = compared.table[compared.table["reference"].str.contains(r"\+", regex=True)]
+    for name, reference in mixed["reference"].items():
+        assert name in shown and f"is {reference}, for the others χ²." in shown
+    assert "AICc" in repr(compared.table)
+
+
+def test_names_of_structures_and_coefficients_stay_apart_where_they_are_shortened():
+    from lmmtools.plots.structures import _both_ends, _row_name
+
+    one, other = (_row_name(f"spher(latitude + longitude{nugget})") for nugget in (", nugget=True", ""))
+    assert one == "spher(latitude + longitude, nugget)" and other == "spher(latitude + longitude)"
+    product = "us(age | Subject, by=Sex) * varident(age:Sex)"
+    assert _row_name(product) == "us(age | Subject, by=Sex)\n* varident(age:Sex)"
+    ends = [_both_ends(f"Sex[T.Male]:C(age)[T.{age}]", 20) for age in (10, 12)]
+    assert ends[0] != ends[1] and all(len(end) == 20 for end in ends)

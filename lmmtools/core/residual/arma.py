@@ -17,7 +17,7 @@ __all__ = ["autocorrelations"]
 
 # Roots so near the unit circle are on it: γ of an autoregression is lost in rounding there, that of a moving average is
 # not.
-_ON_CIRCLE = 1e-9
+_ON_CIRCLE, _BESIDE = 1e-9, 1e-6
 
 
 class _Jet:
@@ -75,7 +75,7 @@ def _refuse_outside(phi: np.ndarray, theta: np.ndarray) -> None:
     """Refuse coefficients without a stationary, invertible process."""
     for coefficients, what, largest in (
         (np.negative(phi), "stationary", 1.0 - _ON_CIRCLE),
-        (theta, "invertible", 1.0 + _ON_CIRCLE),
+        (theta, "invertible", 1.0 + _BESIDE),
     ):
         if len(coefficients) and np.abs(np.roots(np.append(1.0, coefficients))).max(initial=0.0) > largest:
             raise np.linalg.LinAlgError(f"the process is not {what}")

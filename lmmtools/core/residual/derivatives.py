@@ -61,6 +61,10 @@ class JointDerivatives:
     exact_steering = True
 
     @cached_property
+    def _kappa(self) -> np.ndarray:
+        return self.solution.kappa()
+
+    @cached_property
     def _moved(self) -> list[np.ndarray]:
         """S∂_kR⁻¹[Z E] of each parameter of φ, shape (n, r + p + 1)."""
         inner = self.solution.inner
@@ -103,7 +107,7 @@ class JointDerivatives:
     def gradient(self) -> np.ndarray:
         """The criterion's gradient: G in T, shape (R, R), zero between factors, and that in φ on the diagonal."""
         logdet, S = self._slopes
-        kappa = self.solution.kappa()
+        kappa = self._kappa
         out = np.zeros((self.columns + len(logdet),) * 2)
         for local in self._locals:
             WK = np.matmul(local.W, kappa)
@@ -191,9 +195,9 @@ class JointDerivatives:
         return found[0], found[1], w
 
     def _bent(self, dT: np.ndarray) -> np.ndarray:
-        """Second derivatives of log|V| + ⟨S, K⟩ for K = κκ' as it is, shape (m, m): `bends` where only that is asked."""
+        """Second derivatives of log|V| + ⟨S, K⟩ for K = κκ' as it is, shape (m, m): `bends` for the Hessian."""
         D, dphi = self._split(dT)
-        kappa = self.solution.kappa()
+        kappa = self._kappa
         value = dphi @ self._phi_bent(kappa) @ dphi.T
         for local in self._locals:
             spread = self._spread(local.kind, D)

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.core.residual.parameters import FAR, parameters_of
+from lmmtools.core.residual.parameters import parameters_of
+from lmmtools.core.residual.partial import blocks_of, coefficients, lonely_ends, partial_autocorrelations
 from lmmtools.core.terms import Term
 
 __all__ = ["INDEPENDENT", "ResidualForm"]
@@ -37,6 +38,8 @@ INDEPENDENT = _Independent()
 _INSIDE = 1e-7
 # A share of nothing, so that its logit is a number.
 _NO_SHARE = 1e-9
+# Ranges that are looked at where the criterion has kinks.
+_SCANNED = 16
 # A constant beside the least power it is added to that is nothing.
 _NO_CONSTANT = 1e-8
 
@@ -102,6 +105,8 @@ class ResidualForm:
         self._names = tuple(residual.names)
         self.n_theta = len(self._parameters)
         low, high = self._each("low"), self._each("high")
+        blocks = blocks_of(residual)
+        self._blocks = [] if natural else blocks
         measures = [p.measure for p in self._parameters]
         which = {m: np.flatnonzero([found == m for found in measures]) for m in _NATURAL}
         self._unit = np.ones(self.n_theta) if natural else self._each("unit")
@@ -113,8 +118,10 @@ class ResidualForm:
         self._middle = 0.5 * (low[self._open] + high[self._open])
         self._half = 0.5 * (high[self._open] - low[self._open])
         self._ends = low + inside, high - inside
-        ends = [self.working_of(end) for end in self._ends]
+        ends = [self._of_measured(end) for end in self._ends]
         self.lower, self.upper = np.minimum(*ends), np.maximum(*ends)  # a rate falls where its range grows
+        for at, _ in blocks if natural else []:
+            self.lower[at], self.upper[at] = -np.inf, np.inf
 
     def _each(self, what: str) -> np.ndarray:
         return np.array([getattr(p, what) for p in self._parameters], dtype=float)
@@ -125,15 +132,42 @@ class ResidualForm:
         for measure, which in self._measured:
             phi[which] = _NATURAL[measure](phi[which])
         phi[self._open] = self._middle + self._half * phi[self._open]
+        for at, sign in self._blocks:
+            phi[at] = sign * coefficients(phi[at])[0]
         return phi
 
     def working_of(self, phi: np.ndarray) -> np.ndarray:
         """ψ of φ, shape (m,)."""
+        return self._of_measured(self._partial(phi))
+
+    def _partial(self, phi: np.ndarray) -> np.ndarray:
+        """φ with partial autocorrelations in place of the coefficients of autoregressions and moving averages."""
+        out = np.array(phi, dtype=float)
+        for at, sign in self._blocks:
+            out[at] = partial_autocorrelations(sign * out[at])
+        return out
+
+    def _of_measured(self, phi: np.ndarray) -> np.ndarray:
         psi = np.array(phi, dtype=float)
         psi[self._open] = (psi[self._open] - self._middle) / self._half
         for measure, which in self._measured:
             psi[which] = _WORKING[measure](psi[which])
         return psi / self._unit
+
+    def _jets(self, psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First derivatives of φ_i in ψ_k, shape (i, k), and second ones, shape (i, k, l)."""
+        first, second = self._slopes(psi)
+        J, H = np.diag(first), np.zeros((self.n_theta,) * 3)
+        each = np.arange(self.n_theta)
+        H[each, each, each] = second
+        if self._blocks:
+            partial = self._partial(self.natural(psi))
+        for at, sign in self._blocks:
+            _, slopes, bends = coefficients(partial[at])
+            own = first[at]
+            J[at, at] = sign * slopes * own
+            H[at, at, at] = sign * (bends * np.multiply.outer(own, own) + slopes[:, :, None] * np.diag(second[at]))
+        return J, H
 
     def _slopes(self, psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First and second derivative of each φ in its ψ."""
@@ -152,15 +186,23 @@ class ResidualForm:
         """dφ along each of ψ, as diagonals, shape (m, m, m)."""
         m = self.n_theta
         out = np.zeros((m, m, m))
-        out[np.arange(m), np.arange(m), np.arange(m)] = self._slopes(psi)[0]
+        at = np.arange(m)
+        if self._blocks:
+            out[:, at, at] = self._jets(psi)[0].T
+        else:
+            out[at, at, at] = self._slopes(psi)[0]
         return out
 
     def bend(self, psi: np.ndarray, G: np.ndarray) -> np.ndarray:
         """⟨G, d²φ⟩, shape (m, m)."""
+        if self._blocks:
+            return np.tensordot(np.diagonal(G), self._jets(psi)[1], 1)
         return np.diag(self._slopes(psi)[1] * np.diagonal(G))
 
     def second_along(self, psi: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """½ d²φ along a direction, shape (m, m)."""
+        if self._blocks:
+            return 0.5 * np.diag(self._jets(psi)[1] @ direction @ direction)
         return 0.5 * np.diag(self._slopes(psi)[1] * direction**2)
 
     def names(self, factor: str, effects: tuple[str, ...]) -> tuple[str, ...]:
@@ -196,6 +238,19 @@ class ResidualForm:
         """Correlations, powers and ranges of several sizes, as many as `sizes`."""
         return [self.inside(np.array([p.others[i % 7] for p in self._parameters])) for i in range(len(sizes))]
 
+    def scan(self) -> list[np.ndarray]:
+        """Ranges of spherical correlations from short to long, the rest as at `base`: at distances it has kinks."""
+        c = self.residual.correlation
+        if c is None or c.kind != "spher":
+            return []
+        step = 1 + c.nugget
+        at = np.arange(0, step * len(c.by_levels), step)
+        low, high = (np.log([end(self._parameters[k].others) for k in at]) for end in (min, max))
+        points = [self.base for _ in range(_SCANNED)]
+        for share, psi in zip(np.linspace(0.0, 1.2, _SCANNED), points, strict=True):
+            psi[at] = low + share * (high - low)
+        return points
+
     def scattered(self, rng: np.random.Generator) -> np.ndarray:
         """ψ at random, about one or another start in each parameter."""
         near = self.inside([p.others[int(rng.integers(7))] for p in self._parameters])
@@ -203,7 +258,11 @@ class ResidualForm:
 
     def inside(self, phi: Sequence[float] | np.ndarray) -> np.ndarray:
         """ψ of φ, or of the nearest that is between the bounds."""
-        return self.working_of(np.clip(np.asarray(phi, dtype=float), *self._ends))
+        return self._of_measured(np.clip(np.asarray(phi, dtype=float), *self._ends))
+
+    def nearest(self, phi: np.ndarray) -> np.ndarray:
+        """ψ of φ on its natural scale, or of the nearest that is between the bounds."""
+        return self.inside(self._partial(phi))
 
     def same_covariance(self, psi: np.ndarray) -> list[np.ndarray]:
         """ψ itself."""
@@ -221,13 +280,16 @@ class ResidualForm:
         return out
 
     def snap(self, psi: np.ndarray) -> np.ndarray:
-        """ψ, at the lower end of φ where it is as good as there."""
-        psi, low = np.clip(psi, self.lower, self.upper), self.working_of(self._ends[0])
+        """ψ, at an end of φ where it is as good as there."""
+        psi, low = np.clip(psi, self.lower, self.upper), self._of_measured(self._ends[0])
         phi, nothing = self.natural(psi), self._each("nothing")
         for k, p in enumerate(self._parameters):
             if p.span is not None:  # the power is the next parameter
                 nothing[k] = _NO_CONSTANT * np.exp(min(phi[k + 1] * end for end in p.span))
-        return np.where(phi <= nothing, low, psi)
+        psi = np.where(phi <= nothing, low, psi)
+        for k in lonely_ends(self.residual, phi):
+            psi[k] = self.upper[k] if phi[k] > 0.0 else self.lower[k]
+        return psi
 
     def on_bound(self, psi: np.ndarray) -> np.ndarray:
         """−1 on a lower bound, 1 on an upper one, else 0."""
@@ -241,8 +303,14 @@ class ResidualForm:
 
     def run_off(self, psi: np.ndarray) -> list[int]:
         """Ratios that have run off to zero or infinity, and constants to infinity: a power alone is a model."""
-        far = [abs(psi[k]) >= FAR - 1.0 and not (p.span and psi[k] < 0) for k, p in enumerate(self._parameters)]
-        return [k for k, p in enumerate(self._parameters) if p.can_run_off and far[k]]
+        low, high = psi <= self.lower + 1.0, psi >= self.upper - 1.0
+        every = enumerate(self._parameters)
+        return [k for k, p in every if p.can_run_off and (high[k] or (low[k] and p.span is None))]
+
+    def beyond(self, psi: np.ndarray) -> list[int]:
+        """Parameters at an end that is only that of the numbers."""
+        side = self.on_bound(psi) * np.where(self._of_measured(self._ends[0]) < self._of_measured(self._ends[1]), 1, -1)
+        return [k for k, p in enumerate(self._parameters) if side[k] and p.beyond[int(side[k] > 0)]]
 
 
 class ResidualTerm(Term):

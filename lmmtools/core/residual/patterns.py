@@ -211,5 +211,6 @@ def patterns_of(index: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> tupl
         counts = np.array([len(mine) for mine in patterns.values()])
         groups = [j for mine in patterns.values() for j in mine]
         first = np.array([index[mine[0]] for mine in patterns.values()])
-        batches.append(Batch(np.array([rows[j] for j in groups]), np.repeat(np.arange(len(counts)), counts), counts, first))
+        which = np.repeat(np.arange(len(counts)), counts)
+        batches.append(Batch(np.array([rows[j] for j in groups]), which, counts, first))
     return tuple(batches)

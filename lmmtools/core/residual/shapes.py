@@ -29,7 +29,8 @@ class ShapeAt(Protocol):
         Parameters
         ----------
         index : ndarray, shape (P, n, n)
-            Of P patterns, and of each pair of rows what the shape needs: a place among the parameters, a lag or a distance.
+            Of P patterns, and of each pair of rows what the shape needs: a place among the parameters, a lag or a
+            distance.
         """
 
     def derivatives(self, index: np.ndarray) -> Derivatives:

@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from lmmtools.core.residual.parameters import out_of_numbers
 from lmmtools.errors import ModelError
 
 __all__ = ["refuse_unbounded"]
 
-# Smallest eigenvalue of an unstructured or banded correlation matrix that is none.
-_SINGULAR = 1e-9
+# Smallest eigenvalue of an unstructured or banded correlation matrix that is none, where a search has come to an end,
+# and where it was still on its way.
+_SINGULAR, _NEARLY = 1e-9, 1e-3
 
 
-def refuse_unbounded(criterion: Any, psi: np.ndarray) -> None:
+def refuse_unbounded(criterion: Any, psi: np.ndarray, *, converged: bool = True) -> None:
     """Refuse φ at which the likelihood grows without bound.
 
     Parameters
@@ -22,6 +24,8 @@ def refuse_unbounded(criterion: Any, psi: np.ndarray) -> None:
     criterion : Criterion
     psi : ndarray, shape (m,)
         Where the search ended.
+    converged : bool
+        Whether nothing was left to gain there.
 
     Raises
     ------
@@ -47,11 +51,13 @@ def refuse_unbounded(criterion: Any, psi: np.ndarray) -> None:
             + why
         )
     c = residual.correlation
+    if off := form.beyond(psi):
+        raise ModelError(out_of_numbers(c, phi[off[0]]))
     if c is None or c.kind not in ("us", "toep"):
         return
     law = criterion.working.products.noise.law
     smallest = law.at(phi[: law.m]).smallest
-    if smallest < _SINGULAR:
+    if smallest < (_SINGULAR if converged else _NEARLY):
         raise ModelError(
             f"the correlation matrix of `{c.label}` becomes singular (its smallest eigenvalue has reached "
             f"{smallest:.1g}) while the criterion falls: the residuals of the {int(c.codes.max()) + 1} groups of "

@@ -126,7 +126,9 @@ def _check_seen(part: ResidualPart, variable: Variable, pairs: Pairs, where: str
 
 def _fewer(part: ResidualPart, variable: Variable) -> str:
     """Structures with fewer parameters."""
-    others = f"toep({variable.name} | {part.factor}), ar1({variable.name} | {part.factor}) or cs({part.factor})"
+    at = f"({variable.name} | {part.factor})"
+    steps = variable.categorical or np.array_equal(variable.values, np.rint(variable.values))
+    others = f"toep{at}, ar1{at} or cs({part.factor})" if steps else f"car1{at} or cs({part.factor})"
     by = "leave `by` out, " if part.by else ""
     return f"Instead, {by}write {others}, merge occasions, or leave some out."
 

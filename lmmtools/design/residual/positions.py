@@ -88,17 +88,18 @@ def whole(part: ResidualPart, variable: Variable, index: pd.Index) -> np.ndarray
     Raises
     ------
     DataError
-        If one is none.
+        If one is not whole.
     """
     values = variable.values
     nearest = np.rint(values)
     off = np.flatnonzero(np.abs(values - nearest) > ROUNDING * np.maximum(1.0, np.abs(values)))
     if len(off):
         kind, name, factor = part.kind, variable.name, part.factor or "1"
+        found = "is no whole number" if len(off) == 1 else "are no whole numbers"
         other = f"car1({name} | {factor}) takes any times" if kind == "ar1" else "multiply them until they are whole"
         raise DataError(
-            f"`{part.label}`: {counted(len(off), 'time')} of `{name}` {'is' if len(off) == 1 else 'are'} no whole "
-            f"number ({label_of(values[off[0]])} in row {index[off[0]]} is the first), and {kind} is defined for whole "
+            f"`{part.label}`: {counted(len(off), 'time')} of `{name}` {found} ({label_of(values[off[0]])} in row "
+            f"{index[off[0]]} is the first), and {kind} is defined for whole "
             f"steps: {other}, factor({name}) in its place takes the order of the distinct times as steps."
         )
     return nearest

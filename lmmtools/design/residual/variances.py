@@ -40,7 +40,7 @@ def variance_of(part: ResidualPart, columns: Columns, learnt: dict[str, ModelSpe
     Raises
     ------
     DataError, ModelError
-        If the data cannot tell its parameters, or the covariate is none.
+        If the data cannot tell its parameters, or the function is not defined for the covariate.
     """
     if part.kind == "varident":
         return _by_level(part, columns, messages)
@@ -108,7 +108,7 @@ def covariate_of(
     Raises
     ------
     DataError
-        If a value is none the function is defined for.
+        If the function is not defined for a value.
     """
     role = "the variance" if part.kind == "varfixed" else "the covariate"
     values = read_numbers(part.nodes[0], part.variables[0], columns, role, learnt, new=new)

@@ -14,7 +14,9 @@ from lmmtools.report.asked.schema import Dataset, Exclude, Study, Variant
 
 __all__ = [
     "COMPARISON",
+    "COVARIANCE",
     "EXPLORATION",
+    "INFERENCE",
     "MODEL",
     "Case",
     "Key",
@@ -27,6 +29,7 @@ __all__ = [
 Key = tuple[str | int, ...]
 _SHARED = {"weights"}  # what models that are compared must have in common, and a variant may set
 MODEL, COMPARISON, EXPLORATION = "model_report.ipynb", "model_comparison.ipynb", "exploration.ipynb"
+INFERENCE, COVARIANCE = "inference_report.ipynb", "covariance_report.ipynb"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from lmmtools.report.asked.cases import COMPARISON, MODEL, Case, Key
+from lmmtools.report.asked.cases import COMPARISON, COVARIANCE, INFERENCE, MODEL, Case, Key
 from lmmtools.report.asked.expand import declared
 from lmmtools.report.asked.focal import coefficient_names, meant
 from lmmtools.report.asked.mistakes import Mistake, hint
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DataChecks"]
 
-_FITTING = (MODEL, COMPARISON)  # notebooks known to fit each formula as a mixed model
+_FITTING = (MODEL, COMPARISON, INFERENCE)  # notebooks known to fit each formula as a mixed model
 
 
 class DataChecks:
@@ -135,29 +135,49 @@ class DataChecks:
                 continue
             yield from (Mistake(where, said) for said in self._missing_columns(case, parsed.columns))
             if not (parsed.random or residual or any(case.residuals)) and case.notebook in _FITTING:
-                text = f"{formula} has no random effects; add at least one, such as (1 | group), or the key residual"
-                yield Mistake(where, f'{text}, such as "ar1(time | group)"')
+                instead = 'such as (1 | group), or a residual structure (residual), such as "ar1(time | group)"'
+                yield Mistake(where, f"{formula} has no random effects; add at least one, {instead}")
         weights = [(k, table["weights"]) for k, table in case.all_of("parameters") if "weights" in table]
-        for place, name in weights[-1:] if case.notebook in _FITTING else ():
+        for place, name in weights[-1:] if case.notebook in (*_FITTING, COVARIANCE) else ():
             if isinstance(name, str) and name:
                 yield from (Mistake((*place, "weights"), said) for said in self._missing_columns(case, [name]))
+        if case.notebook == COVARIANCE:
+            yield from self._of_structures(case)
 
     def _of_residuals(self, case: Case) -> Iterator[Mistake]:
         """Read the structures of the residuals, and look for their columns."""
-        from lmmtools import FormulaError, parse_residual
-
         given = [(key, text) for key, text in case.all_of("residual") if text.strip()][-1:] if case.residual else []
         if case.variant.residuals is not UNSET:
             given = [((*case.key, "residuals", i), text) for i, text in enumerate(case.variant.residuals)]
         for where, text in given:
-            if not text.strip():
-                continue
-            try:
-                parsed = parse_residual(text)
-            except FormulaError as error:
-                yield Mistake(where, str(error))
-                continue
-            yield from (Mistake(where, said) for said in self._missing_columns(case, parsed.columns))
+            if text.strip():
+                yield from (Mistake(where, said) for said in self._of_structure(case, text))
+
+    def _of_structure(self, case: Case, text: str) -> Iterator[str]:
+        from lmmtools import FormulaError, parse_residual
+
+        try:
+            parsed = parse_residual(text)
+        except FormulaError as error:
+            yield str(error)
+            return
+        yield from self._missing_columns(case, parsed.columns)
+
+    def _of_structures(self, case: Case) -> Iterator[Mistake]:
+        """The structures that are compared, and the columns of time and group."""
+        given = {name: (key, value) for key, table in case.all_of("parameters") for name, value in table.items()}
+        for name in ("time", "group"):
+            key, value = given.get(name, ((), ""))
+            if isinstance(value, str) and value:
+                yield from (Mistake((*key, name), said) for said in self._missing_columns(case, [value]))
+        key, texts = given.get("structures", ((), []))
+        texts = [text.strip() for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
+        for text in texts:
+            if text not in ("", "independent"):
+                yield from (Mistake((*key, "structures"), said) for said in self._of_structure(case, text))
+        if texts and case.residual and case.residual not in texts:
+            said = f"`{case.residual}` is not among the structures compared; add it to them"
+            yield Mistake(case.all_of("residual")[-1][0], said)
 
     def _missing_columns(self, case: Case, names: Iterable[str]) -> Iterator[str]:
         frame = self._frames[case.place]

@@ -49,11 +49,19 @@ title = "Growth: each child its own line"
 formula = "distance ~ age + (age | Subject)"
 # methods = ["REML", "ML"] # any key from the top may stand here too, for this variant alone
 
+# Without random effects, rows of one child may be correlated by a residual structure; it may stand beside them too.
+# [[datasets.variants]]
+# name = "unstructured"
+# title = "Growth: any two ages their own correlation"
+# formula = "distance ~ age * Sex"
+# residual = "us(age | Subject) * varident(age)"
+
 # More that can be said, with examples: docs/studies.md.
 #   [[variants]]   variants of every data set
 #   [[include]]    a variant of some: datasets = ["growth*"], then as a variant
 #   [[exclude]]    runs left out: dataset = "growth", variant = "slope", method = "ML"
 #   [parameters]   further parameters of the notebook, such as level = 0.9
+#   notebook       of a variant or of all: "inference_report.ipynb", "covariance_report.ipynb", or your own
 """
 
 
