@@ -24,8 +24,8 @@ from lmmtools.core.working import Working
 from lmmtools.design import Design
 from lmmtools.errors import LMMError, LMMWarning
 from lmmtools.estimable import design_notes, lost_in_rounding, refuse_confounded, refuse_confounded_residual
+from lmmtools.fitted_variances import settled
 from lmmtools.frames import Frame
-from lmmtools.iteration import settled
 from lmmtools.methods import InferenceMethods
 from lmmtools.noise import ResidualCovariance, residual_covariance
 from lmmtools.predict import predict

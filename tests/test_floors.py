@@ -20,7 +20,7 @@ FLOORS = (
     ("core", "formats", "formula", "tables", "figures", "bibliography"),
     ("estimable", "collapsed", "certificate", "design", "frames", "datasets", "sources"),
     # functions of a fit's numbers
-    ("noise", "ranef", "iteration", "residuals", "predict", "simulate",
+    ("noise", "ranef", "fitted_variances", "residuals", "predict", "simulate",
      "residual_parameters", "varcorr", "inference", "resampling", "profiles", "methods", "summary",
      "dependence"),
     ("results", "fit", "singular", "algorithms", "nesting", "comparison", "measures", "triangulation", "lattices",

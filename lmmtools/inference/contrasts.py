@@ -78,6 +78,12 @@ _CURVED = (
     "The covariance of the response is not linear in {}: Kenward and Roger's formula of 1997 holds its second "
     "derivatives, and what it gives depends on the parameters the covariance is written in, here these, σ² and σ²T. "
 )
+_MADE_SMALLER = (
+    "The adjustment makes standard errors smaller, to {:.2f} times what they are without it at the least: second "
+    "derivatives weigh much beside what the data tell of these parameters. Satterthwaite's method does without them."
+)
+# Least share of an unadjusted variance that needs no remark.
+_SMALLER = 0.9
 # By `ddf`, of fits with a residual structure: which information it is, where V is linear and where it is not.
 _INFORMATION = {
     "kenward-roger": (
@@ -295,6 +301,8 @@ def reference_notes(fit: Any, ddf: str, df: Any) -> tuple[str, ...]:
         linear, (if_linear, if_curved) = _kenward_roger(fit, ddf).linear, _INFORMATION[ddf]
         curved = _CURVED.format(quoted(fit.residual_params.index)) + if_curved
         notes.append(_LINEAR + if_linear if linear else curved)
+        if (least := _kenward_roger(fit, ddf).least) < _SMALLER:
+            notes.append(_MADE_SMALLER.format(np.sqrt(least)))
     elif ddf == "kenward-roger-observed":
         notes.append(_OBSERVED_NOTE)
     if np.isnan(np.asarray(df, dtype=float)).any():

@@ -33,6 +33,8 @@ __all__ = ["KenwardRoger", "kenward_roger"]
 _NOTHING_LEFT = 1e-5
 # What an adjusted variance may be below the unadjusted one, relatively, before it is no rounding.
 _LOST = 1e-3
+# What second derivatives may leave of an unadjusted variance: an expansion that takes away more does not converge.
+_LEFT_OVER = 0.5
 # Eigenvalues of tr(V⁻¹G_iV⁻¹G_j), scaled to a unit diagonal, of parameters that the design does not tell apart.
 _SAME = 1e-10
 
@@ -66,6 +68,11 @@ class KenwardRoger:
     def covariance(self) -> np.ndarray:
         """The adjusted covariance Φ_A, shape (p, p)."""
         return self.whitened.root @ self.adjusted @ self.whitened.root.T
+
+    @property
+    def least(self) -> float:
+        """The least that the adjustment leaves of a variance, relative to the unadjusted one."""
+        return float(np.linalg.eigvalsh(self.adjusted)[0]) if len(self.adjusted) else 1.0
 
     def df(self, L: np.ndarray) -> np.ndarray:
         """Degrees of freedom of each row of L alone, shape (k, p) → (k,): 2/A₂, which the general case comes to."""
@@ -297,11 +304,13 @@ def _refuse_unbent(fit: Any) -> None:
 
 
 def _refuse_lost(adjusted: np.ndarray, linear: bool) -> None:
-    """Refuse an adjustment that rounding has made negative, which in linear parameters it never is."""
-    if len(adjusted) and not linear and not np.linalg.eigvalsh(adjusted)[0] > _LOST:
+    """Refuse an adjustment by an expansion that fails, or made negative by rounding: with linear V it never is."""
+    if len(adjusted) and not linear and not (least := np.linalg.eigvalsh(adjusted)[0]) > _LEFT_OVER:
         raise ModelError(
-            "Kenward and Roger's adjusted covariance of the estimates is not positive definite in the parameters of "
-            'this residual structure, in which V is not linear. Use ddf="satterthwaite".'
+            "Kenward and Roger's formula of 1997 does not hold here: its second derivatives in the parameters of this "
+            "residual structure, about which the data tell too little, would leave a variance of the estimates "
+            f"{least:.2g} times what it is without any adjustment. "
+            'Use ddf="satterthwaite", or a structure with fewer parameters.'
         )
     if len(adjusted) and linear and not np.linalg.eigvalsh(adjusted)[0] > 1.0 - _LOST:
         raise ModelError(

@@ -867,3 +867,24 @@ parameters = { time = "agee", group = "Subject", structures = ["independent", "c
         assert said in str(caught.value)
     right = text.replace("agee", "age").replace('"cs(Subj)", "foo(age)"', '"cs(Subject)"')
     assert expand(*read_study(study_file(right)))
+
+
+def test_a_covariance_report_is_no_model_to_compare_unless_its_structure_is_given(study_file):
+    text = """
+[[datasets]]
+name = "Orthodont"
+compare = true
+[[datasets.variants]]
+name = "level"
+formula = "distance ~ age + (1 | Subject)"
+[[datasets.variants]]
+name = "line"
+formula = "distance ~ age + (age | Subject)"
+[[datasets.variants]]
+name = "covariance"
+notebook = "covariance_report.ipynb"
+formula = "distance ~ age"
+"""
+    for more, names in (("", ["level", "line"]), ('residual = "cs(Subject)"\n', ["level", "line", "covariance"])):
+        comparison = expand(*read_study(study_file(text + more)))[-1]
+        assert {one.name: value for one, value, _ in comparison.parameters}["names"] == names

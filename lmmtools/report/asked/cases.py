@@ -167,10 +167,13 @@ def _exploration(study: Study, place: int, dataset: Dataset, models: list[Case])
 
 
 def _comparison(study: Study, place: int, dataset: Dataset, models: list[Case]) -> Case:
-    """Return the comparison of a data set's models; equal formulas with equal residuals are one model."""
+    """Return the comparison of a data set's models; equal formulas with equal residuals are one model.
+
+    A covariance report that finds its structure itself is of no one model.
+    """
     own: dict[tuple[str, str], Case] = {}
     for case in models:
-        if case.variant.formula is not UNSET:
+        if case.variant.formula is not UNSET and (case.notebook != COVARIANCE or case.residual):
             own.setdefault((case.variant.formula, case.residual), case)
     variant = Variant(
         name="comparison",

@@ -30,7 +30,7 @@ def settled(design: Design, fit_once: Callable[[Design, np.ndarray | None], Any]
 
     Notes
     -----
-    The iteration of nlme (Pinheiro & Bates 2000, sec. 5.2.2): the criterion is minimised with the variances functions
+    The iteration of nlme (Pinheiro & Bates 2000, sec. 5.2.2): the criterion is minimised with variances that are functions
     of the fitted values before, until these repeat themselves. That is no joint maximum of the likelihood, in which β
     would move the variances too.
     """
