@@ -30,9 +30,9 @@ def settled(design: Design, fit_once: Callable[[Design, np.ndarray | None], Any]
 
     Notes
     -----
-    The iteration of nlme (Pinheiro & Bates 2000, sec. 5.2.2): the criterion is minimised with variances that are functions
-    of the fitted values before, until these repeat themselves. That is no joint maximum of the likelihood, in which β
-    would move the variances too.
+    The iteration of nlme (Pinheiro & Bates 2000, sec. 5.2.2): the criterion is minimised with variances that are
+    functions of the fitted values before, until these repeat themselves. That is no joint maximum of the likelihood, in
+    which β would move the variances too.
     """
     beta = np.linalg.lstsq(design.X, design.y if design.offset is None else design.y - design.offset, rcond=None)[0]
     values = design.X @ beta + (0.0 if design.offset is None else design.offset)

@@ -330,3 +330,15 @@ def test_no_warning_of_arithmetic_reaches_the_user():
         warnings.simplefilter("ignore", lt.LMMWarning)  # that some structure has a parameter these data say nothing of
         for residual in STRUCTURES[:-1]:
             lt.fit_gls("y ~ x + t", frame, residual=residual)
+
+
+def test_parameters_without_a_covariance_are_told():
+    criterion = Criterion(design_of("us(t | g)", "", seed=3))
+    with pytest.raises(lt.LMMError, match="not positive definite"):
+        criterion(np.tile([0.99, -0.99], 10)[: len(criterion.theta_names)])
+    spatial = Criterion(design_of("exp(s | g, nugget=True)", "", seed=3))
+    assert np.isfinite(spatial([1e9, 0.0]))  # far beyond where the search looks
+    with pytest.raises(lt.LMMError, match=r"exp\.nugget"):
+        spatial([1.0, -0.5])
+    with pytest.raises(lt.LMMError, match="ratios and ranges"):
+        spatial.gradient([0.0, 0.1])

@@ -65,7 +65,11 @@ class Criterion:
 
     def __call__(self, theta: Any) -> float:
         """The criterion at θ, shape (m,)."""
-        return self._constant + self.solve(self.working.stacked_own(self.check_theta(theta))).value
+        values = self.check_theta(theta)
+        try:
+            return self._constant + self.solve(self.working.stacked_own(values)).value
+        except np.linalg.LinAlgError as error:
+            raise self._undefined(values) from error
 
     def gradient(self, theta: Any) -> np.ndarray:
         """dd/dθ, shape (m,)."""
@@ -78,8 +82,19 @@ class Criterion:
         return here.hessian(d)
 
     def _at(self, theta: Any) -> tuple[Chart, TDerivatives]:
-        here = own_chart(self.working, self.check_theta(theta))
-        return here, self.differentiate(self.solve(here.Lambda))
+        values = self.check_theta(theta)
+        here = own_chart(self.working, values)
+        try:
+            return here, self.differentiate(self.solve(here.Lambda))
+        except np.linalg.LinAlgError as error:
+            raise self._undefined(values) from error
+
+    def _undefined(self, theta: np.ndarray) -> LMMError:
+        given = ", ".join(f"{name} = {value:g}" for name, value in zip(self.theta_names, theta, strict=True))
+        return LMMError(
+            f"criterion: it has no value at {given}: there the covariance of the rows is not positive definite, or "
+            "singular to rounding. Correlations must make up a positive definite matrix, ratios and ranges be positive."
+        )
 
     def solve(self, Lambda: np.ndarray, products: Products | None = None) -> Solution:
         """Penalised least squares at a factor in the working basis, shape (R, W); value without constants."""

@@ -54,6 +54,7 @@ def refuse_confounded_residual(criterion: Criterion) -> None:
         return
     scale = np.sqrt(np.maximum(np.diagonal(gram), 0.0))
     still = scale <= 1e-12 * max(float(scale.max()), 1e-300)
+    still[: len(still) - 1 - w.residual.n_theta] = False  # a random effect without effect is the certificate's matter
     if still.any():
         raise ModelError(
             f"{listed([names[k] for k in np.flatnonzero(still)])} cannot be estimated: the covariance of these "

@@ -120,8 +120,10 @@ class ResidualForm:
         self._ends = low + inside, high - inside
         ends = [self._of_measured(end) for end in self._ends]
         self.lower, self.upper = np.minimum(*ends), np.maximum(*ends)  # a rate falls where its range grows
-        for at, _ in blocks if natural else []:
-            self.lower[at], self.upper[at] = -np.inf, np.inf
+        if natural:  # where R may be asked for, not where it is looked for
+            self.lower[which["log"]], self.upper[which["log"]] = 0.0, np.inf
+            for at, _ in blocks:
+                self.lower[at], self.upper[at] = -np.inf, np.inf
 
     def _each(self, what: str) -> np.ndarray:
         return np.array([getattr(p, what) for p in self._parameters], dtype=float)
