@@ -24,6 +24,9 @@ _PLAIN, _STEPS = 0.005, 3
 class Basins:
     """Known optima, as one search sees them.
 
+    With a residual structure, where every evaluation reads all rows, a search is given up as soon as it is plainly on
+    its way to one, or crosses a plain. Without, only next to one: what looks like the way may fork.
+
     Parameters
     ----------
     working : Working
@@ -32,13 +35,13 @@ class Basins:
     """
 
     def __init__(self, working: Working, optima: Sequence[Any]) -> None:
-        self._working = working
+        self._working, self._early = working, working.residual is not None
         self._known = [(o.working, _upright(working, o.working), o.value) for o in optima]
         self._lowest, self._slow = min((o.value for o in optima), default=np.inf), 0
 
     def entered(self, theta: np.ndarray, end: np.ndarray, value: float, gain: float) -> bool:
         """Whether a Newton step from θ̃ ends at a known optimum, and predicts the criterion there."""
-        if not self._known:
+        if not (self._known and self._early):
             return False
         theta, end = _upright(self._working, theta), _upright(self._working, end)
         return any(
@@ -50,7 +53,14 @@ class Basins:
     def left(self, theta: np.ndarray, before: float, value: float) -> bool:
         """Whether a step ends next to a known optimum and above it, or is one more of several that gain little."""
         self._slow = self._slow + 1 if before - value < _PLAIN * (value - self._lowest) else 0
-        return self._slow >= _STEPS or any(
+        return (self._early and self._slow >= _STEPS) or self._next_to(theta, value)
+
+    def given_up(self, theta: np.ndarray, value: float) -> bool:
+        """Whether a search that ended without converging was on its way to a known optimum, or is of no use."""
+        return self._next_to(theta, value) or (self._early and value > self._lowest)
+
+    def _next_to(self, theta: np.ndarray, value: float) -> bool:
+        return any(
             np.all(np.abs(theta - there) <= _NEXT_TO * np.maximum(1.0, np.abs(there)))
             and 0.0 < value - lowest - 1e-11 * abs(value) < _LITTLE
             for there, _, lowest in self._known

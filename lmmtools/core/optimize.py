@@ -43,7 +43,7 @@ _FEW_ROWS = 1000
 _LARGE = 1e4
 # Evaluations after which no further start is tried: an end that took so many is at the limit of what rounding lets see.
 _PATIENCE = 200
-# Searches in a row that end on their way to a known optimum, after which none is started.
+# Searches in a row that end on their way to a known optimum, after which none is started with a residual structure.
 _AGREED = 2
 _MAX_ESCAPES = 10
 _LOST = (
@@ -163,7 +163,8 @@ def _try(criterion: Criterion, points: list[np.ndarray], found: list[Optimum], w
     """More searches, until those before took so many evaluations that the user would wait, or some came to the same."""
     lowest, same = _lowest(found).value, 0
     for theta in points:
-        if same >= _AGREED or sum(optimum.n_evaluations for optimum in found) > _PATIENCE:
+        agreed = same >= _AGREED and criterion.working.residual is not None
+        if agreed or sum(optimum.n_evaluations for optimum in found) > _PATIENCE:
             return
         found.append(_descend(criterion, theta, found, way))
         same = same + (not found[-1].converged) if found[-1].value >= lowest else 0
@@ -211,9 +212,10 @@ def _descend(
     Given optima already `known`, it ends where it is plainly on its way to one of them.
     """
     evaluations, record = 0, Recorder(criterion, way.method) if way.trace else None
+    basins = Basins(criterion.working, known)
     for _ in range(_MAX_ESCAPES):
         theta, solution, used, converged = _search(criterion, theta, known, way, record)
-        if known and not converged and criterion.total(solution) > _lowest(known).value:  # on its way to it, or lost
+        if known and not converged and basins.given_up(theta, criterion.total(solution)):
             evaluations += used
             break
         theta, solution, snapping = snap(criterion, theta, solution)

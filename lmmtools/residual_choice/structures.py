@@ -254,8 +254,9 @@ def _table(models: Models, names: Sequence[str]) -> Frame:
 def _exceptions(table: Frame) -> list[str]:
     """Sentences: whose p is not χ²'s, and whose optimum is not certified inside."""
     plain = [reference in ("", f"χ²({df})") for reference, df in zip(table["reference"], table["df"], strict=True)]
+    others = ", for the others χ²" if any(p and r for p, r in zip(plain, table["reference"], strict=True)) else ""
     said = [
-        f"The reference distribution for {listed(rows.index)} is {reference}, for the others χ²."
+        f"The reference distribution for {listed(rows.index)} is {reference}{others}."
         for reference, rows in table[np.logical_not(plain)].groupby("reference", sort=False)
     ]
     odd = table[~table["note"].isin(["certified", _FAILED])]
