@@ -38,8 +38,8 @@ INDEPENDENT = _Independent()
 _INSIDE = 1e-7
 # A share of nothing, so that its logit is a number.
 _NO_SHARE = 1e-9
-# Ranges that are looked at where the criterion has kinks.
-_SCANNED = 16
+# Ranges at which a spherical correlation is looked at, in groups up to so many rows and in larger ones.
+_SCANNED, _SCANNED_LARGE, _LARGE = 48, 12, 400
 # A constant beside the least power it is added to that is nothing.
 _NO_CONSTANT = 1e-8
 
@@ -248,8 +248,9 @@ class ResidualForm:
         step = 1 + c.nugget
         at = np.arange(0, step * len(c.by_levels), step)
         low, high = (np.log([end(self._parameters[k].others) for k in at]) for end in (min, max))
-        points = [self.base for _ in range(_SCANNED)]
-        for share, psi in zip(np.linspace(0.0, 1.2, _SCANNED), points, strict=True):
+        count = _SCANNED if np.bincount(c.codes).max() <= _LARGE else _SCANNED_LARGE
+        points = [self.base for _ in range(count)]
+        for share, psi in zip(np.linspace(0.0, 1.2, count), points, strict=True):
             psi[at] = low + share * (high - low)
         return points
 
