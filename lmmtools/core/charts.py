@@ -157,15 +157,18 @@ class Chart:
     @cached_property
     def directions(self) -> np.ndarray:
         """dT̃ along each coordinate, shape (m, R, R)."""
-        FL = np.matmul(self.F, self.Lambda.T)
-        dT = FL + FL.transpose(0, 2, 1)
+        if self.linear:
+            FL = np.matmul(self.F, self.Lambda.T)
+            dT = FL + FL.transpose(0, 2, 1)
+        else:
+            dT = np.zeros((self.ends[-1], len(self.Lambda), len(self.Lambda)))
         for part in self.curved:
             dT[part.at] = part.first()
         return dT
 
     def gradient(self, d: TDerivatives) -> np.ndarray:
         """The criterion's gradient, shape (m,)."""
-        gradient = theta_gradient(d, self.Lambda, self.F)
+        gradient = theta_gradient(d, self.Lambda, self.F) if self.linear else np.zeros(self.ends[-1])
         for part in self.curved:
             gradient[part.at] = np.tensordot(self.directions[part.at], d.gradient)
         return gradient
@@ -174,8 +177,10 @@ class Chart:
         """Its Hessian, shape (m, m), or what steers in its place."""
         if not self.curved:
             return theta_hessian(d, self.Lambda, self.F, steering=steering)
-        flat = self.F.reshape(len(self.F), self.Lambda.size)
-        bend = 2.0 * np.matmul(d.gradient, self.F).reshape(flat.shape) @ flat.T
+        bend = np.zeros((self.ends[-1], self.ends[-1]))
+        if self.linear:
+            flat = self.F.reshape(len(self.F), self.Lambda.size)
+            bend += 2.0 * np.matmul(d.gradient, self.F).reshape(flat.shape) @ flat.T
         for part in self.curved:
             bend[np.ix_(part.at, part.at)] = part.bend(d.gradient)
         return (d.steering if steering else d.hessian)(self.directions) + 0.5 * (bend + bend.T)

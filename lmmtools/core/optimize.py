@@ -44,7 +44,8 @@ _LARGE = 1e4
 # Evaluations after which no further start is tried: an end that took so many is at the limit of what rounding lets see.
 _PATIENCE = 200
 # Searches in a row that end on their way to a known optimum, after which none is started with a residual structure.
-_AGREED = 2
+# With so few parameters one such search will do.
+_AGREED, _FEW_PARAMETERS = 2, 3
 _MAX_ESCAPES = 10
 _LOST = (
     "the random effects and the fixed effects leave so little of the response that its residual variance is lost in "
@@ -163,7 +164,7 @@ def _try(criterion: Criterion, points: list[np.ndarray], found: list[Optimum], w
     """More searches, until those before took so many evaluations that the user would wait, or some came to the same."""
     lowest, same = _lowest(found).value, 0
     for theta in points:
-        agreed = same >= _AGREED and criterion.working.residual is not None
+        agreed = criterion.working.residual is not None and same >= (1 if len(theta) <= _FEW_PARAMETERS else _AGREED)
         if agreed or sum(optimum.n_evaluations for optimum in found) > _PATIENCE:
             return
         found.append(_descend(criterion, theta, found, way))

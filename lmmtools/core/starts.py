@@ -19,6 +19,8 @@ _START_RELIABILITY = 0.2
 # Other starts that are searched from with a residual structure, after a look at all of them; times that one without a
 # positive definite R is drawn halfway to one that has one.
 _FEW_STARTS, _DRAWN = 4, 8
+# Of few parameters so many other starts are looked at.
+_FEW_PARAMETERS, _LOOKED_AT = 3, 4
 # Below this sd/rms (mean/sd about 3) a slope's column counts as far from zero.
 _FAR_FROM_ZERO = 0.3
 
@@ -118,6 +120,8 @@ def ordered(
     if criterion.working.products.n > few_rows:
         return [_drawn(criterion, theta) for theta in points], []
     others = other_starts(criterion.working)
+    if len(points[0]) <= _FEW_PARAMETERS:
+        others = others[:_LOOKED_AT]
     kinks = [*_between_kinks(criterion, points[0]), *_between_kinks(criterion, others[0])]
     every = [*points, *others, *kinks]
     if alone := len(every[0]) == 1:

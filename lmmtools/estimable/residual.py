@@ -43,8 +43,8 @@ def refuse_confounded_residual(criterion: Criterion) -> None:
     residual = criterion.design.residual
     if w.residual is None or not w.residual.n_theta:
         return
-    if not w.terms and len(residual.variances) + (residual.correlation is not None) < 2:
-        return  # a single structure: what it needs was looked for in the data
+    if not w.terms and len(residual.variances) < 2:
+        return  # variances tell s, and correlations C: what each needs was looked for in the data
     names, gram = _names(criterion), None
     for more in _grams(criterion):
         gram = more if gram is None else gram + more
