@@ -25,6 +25,8 @@ __all__ = ["refuse_confounded_residual"]
 
 # Clusters of more rows than the first are not written out, nor more rows in all than the second: nothing is said then.
 _MOST_ROWS, _MOST_IN_ALL = 300, 20_000
+# Correlations with the same few parameters for every pair of rows.
+_ONE_FOR_ALL = ("ar1", "car1", "arma", "cs", "exp", "gaus", "spher", "ratio")
 # Clusters that are looked at before asking whether they tell everything apart.
 _AT_ONCE = 8
 # Relative eigenvalue below which directions are dependent: those of R are smooth functions, not rounding.
@@ -43,8 +45,10 @@ def refuse_confounded_residual(criterion: Criterion) -> None:
     residual = criterion.design.residual
     if w.residual is None or not w.residual.n_theta:
         return
-    if not w.terms and len(residual.variances) < 2:
-        return  # variances tell s, and correlations C: what each needs was looked for in the data
+    _refuse_unmoved(criterion)
+    c = residual.correlation
+    if not w.terms and len(residual.variances) < 2 and (c is None or (c.kind in _ONE_FOR_ALL and not c.by)):
+        return  # variances tell s, and the correlation C
     names, gram = _names(criterion), None
     for more in _grams(criterion):
         gram = more if gram is None else gram + more
@@ -66,6 +70,18 @@ def refuse_confounded_residual(criterion: Criterion) -> None:
     if not any(name in names[len(names) - 1 - w.residual.n_theta : -1] for name in moved):
         return  # among the random effects alone: told by the certificate
     raise ModelError(_told(criterion, moved))
+
+
+def _refuse_unmoved(criterion: Criterion) -> None:
+    """Refuse a variance function's parameter that no row has: a level without rows, as a resampled design may leave."""
+    noise, form = criterion.working.products.noise, criterion.working.residual.form
+    slopes = noise.sds.at(form.natural(form.generic())[noise.law.m :]).slopes
+    names = criterion.design.residual.names[noise.law.m :]
+    if none := [name for name, slope in zip(names, slopes, strict=True) if not np.any(slope)]:
+        raise ModelError(
+            f"`{listed(none)}` cannot be estimated: no row has the level that it describes. Merge levels, or leave the "
+            "variance function out."
+        )
 
 
 def _told(criterion: Criterion, moved: list[str]) -> str:
