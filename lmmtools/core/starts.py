@@ -11,7 +11,7 @@ from lmmtools.core.residual.moments import moments
 from lmmtools.core.terms import Term
 from lmmtools.core.working import Working
 
-__all__ = ["minque0", "ordered", "other_starts", "reopened", "starts"]
+__all__ = ["drawn", "minque0", "ordered", "other_starts", "reopened", "starts"]
 
 # No start has a relative variance below this over the mean group size: at zero the criterion is flat in Λ, and from
 # near it Newton is slow to see that a variance belongs there.
@@ -118,7 +118,7 @@ def ordered(
     been looked for everywhere then, and beside the lowest only those are of use that are lower than their neighbours.
     """
     if criterion.working.products.n > few_rows:
-        return [_drawn(criterion, theta) for theta in points], []
+        return [drawn(criterion, theta) for theta in points], []
     others = other_starts(criterion.working)
     if len(points[0]) <= _FEW_PARAMETERS:
         others = others[:_LOOKED_AT]
@@ -128,7 +128,7 @@ def ordered(
         every = [np.array([psi]) for psi in np.unique(np.ravel(every))]
     values = [_value(criterion, theta) for theta in every]
     if not np.isfinite(min(values)):
-        return [_drawn(criterion, points[0])], []
+        return [drawn(criterion, points[0])], []
     lowest = [int(k) for k in np.argsort(values) if np.isfinite(values[k])]
     beside = [k for k in lowest[1:] if not alone or values[k] <= min(values[max(k - 1, 0) : k + 2])]
     return [every[lowest[0]]], [every[k] for k in beside[:_FEW_STARTS]]
@@ -145,8 +145,10 @@ def _between_kinks(criterion: Criterion, theta: np.ndarray) -> list[np.ndarray]:
     return found
 
 
-def _drawn(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
-    """A start, with φ drawn towards independent residuals until R is positive definite there."""
+def drawn(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
+    """A start, with φ, if there is one, drawn towards independent residuals until R is positive definite there."""
+    if criterion.working.residual is None:
+        return theta
     at, base = criterion.working.places[-1], criterion.working.residual.form.base
     theta = theta.copy()
     for _ in range(_DRAWN):

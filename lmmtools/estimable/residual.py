@@ -8,7 +8,6 @@ constant along a line through every point (compound symmetry and a random interc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from itertools import islice, pairwise
 from typing import Any
@@ -147,7 +146,7 @@ def _grams(criterion: Criterion) -> Iterator[np.ndarray]:
         looked_at += len(rows)
         if looked_at > _MOST_IN_ALL:
             return
-        noise = noise_of(_of_rows(criterion.design.residual, w.products.rows.order[rows]), np.arange(len(rows))).at(phi)
+        noise = noise_of(criterion.design.residual.of_rows(w.products.rows.order[rows]), np.arange(len(rows))).at(phi)
         gram, at = np.zeros((size, size)), 0
         for mine, Z, effects in some:
             here = np.arange(at, at + len(mine))
@@ -163,27 +162,16 @@ def _grams(criterion: Criterion) -> Iterator[np.ndarray]:
         yield gram
 
 
-def _of_rows(residual: Any, rows: np.ndarray) -> Any:
-    """The residual structure of some rows."""
-    c = residual.correlation
-    if c is not None:
-        c = replace(c, codes=c.codes[rows], positions=c.positions[rows], by_codes=c.by_codes[rows])
-    parts = tuple(
-        replace(part, codes=part.codes[rows], values=part.values[rows] if len(part.values) else part.values)
-        for part in residual.variances
-    )
-    return replace(residual, correlation=c, variances=parts)
-
-
 def _clusters(criterion: Criterion) -> Iterator[tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]]:
     """Rows of each cluster in the products' order, its Z, and what spreads T over its effects."""
     products = criterion.working.products
     if products.rows.Z.shape[1]:
         for stack in products.rows.stacks:
+            spread = partial(products.spread, stack, widths=products.rows.widths)
             for j in range(stack.J):
                 start = stack.rows.start + j * stack.n
                 rows = np.arange(start, start + stack.n)
-                yield rows, products.rows.Z[rows, : stack.r], partial(_spread, products, stack)
+                yield rows, products.rows.Z[rows, : stack.r], spread
         return
     correlation = criterion.design.residual.correlation
     if correlation is None:
@@ -193,16 +181,6 @@ def _clusters(criterion: Criterion) -> Iterator[tuple[np.ndarray, np.ndarray, Ca
         edges = np.append(np.flatnonzero(np.append(True, np.diff(codes) != 0)), len(codes))
     for a, b in pairwise(edges):
         yield np.arange(a, b), np.zeros((b - a, 0)), lambda one: np.zeros((0, 0))
-
-
-def _spread(products: Any, stack: Any, D: np.ndarray) -> np.ndarray:
-    out, i, a = np.zeros((stack.r, stack.r)), 0, 0
-    for count, width in zip(stack.counts, products.rows.widths, strict=True):
-        for _ in range(count):
-            out[i : i + width, i : i + width] = D[a : a + width, a : a + width]
-            i += width
-        a += width
-    return out
 
 
 def _written(noise: Any, rows: np.ndarray, n: int) -> tuple[np.ndarray, list[np.ndarray]]:

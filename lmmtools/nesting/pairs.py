@@ -117,8 +117,8 @@ def _same_partition(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _of_rows(c: Correlation, rows: np.ndarray) -> Correlation:
-    codes = np.unique(c.codes[rows], return_inverse=True)[1].astype(np.intp)
-    return replace(c, codes=codes, positions=c.positions[rows], by_codes=c.by_codes[rows])
+    own = c.of_rows(rows)
+    return replace(own, codes=np.unique(own.codes, return_inverse=True)[1].astype(np.intp))
 
 
 def _shifted(groups: Pairs | None, own: Pairs | None) -> Pairs | None:

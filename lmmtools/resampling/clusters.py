@@ -193,19 +193,13 @@ class Clusters:
 
 def _residual(residual: Any, rows: np.ndarray, copies: np.ndarray) -> Any:
     """The residual structure of some rows, each copy of a residual group one of its own."""
-    c = residual.correlation
-    if c is not None:
-        old = int(c.codes.max()) + 1
-        new, found = pd.factorize(copies * old + c.codes[rows], sort=True)
-        c = dataclasses.replace(
-            c, codes=new.astype(np.intp), levels=pd.RangeIndex(len(found)), positions=c.positions[rows],
-            by_codes=c.by_codes[rows],
-        )  # fmt: skip
-    variances = tuple(
-        dataclasses.replace(part, codes=part.codes[rows], values=part.values[rows] if len(part.values) else part.values)
-        for part in residual.variances
-    )
-    return dataclasses.replace(residual, correlation=c, variances=variances)
+    own = residual.of_rows(rows)
+    if (c := own.correlation) is None:
+        return own
+    old = int(residual.correlation.codes.max()) + 1
+    new, found = pd.factorize(copies * old + c.codes, sort=True)
+    c = dataclasses.replace(c, codes=new.astype(np.intp), levels=pd.RangeIndex(len(found)))
+    return dataclasses.replace(own, correlation=c)
 
 
 def _term(term: Any, rows: np.ndarray, codes: np.ndarray, old: np.ndarray) -> Any:

@@ -10,6 +10,7 @@ from lmmtools.core.covariance import lower_factor, theta_of
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.optimize import Optimum, minimize
 from lmmtools.core.residual import ResidualForm
+from lmmtools.core.starts import drawn
 from lmmtools.core.terms import Term
 from lmmtools.core.working import Working
 from lmmtools.errors import ModelError
@@ -18,8 +19,6 @@ __all__ = ["lowest_of", "restart_points"]
 
 # Relative sds of the starts, in working columns of unit size.
 _SMALLEST, _LARGEST = 0.05, 20.0
-# Times that a φ without a positive definite R is drawn halfway to one that has one.
-_DRAWN = 8
 _SEED = 20040429  # fixed: the same starts in every run
 
 
@@ -57,30 +56,13 @@ def lowest_of(criterion: Criterion, points: Iterable[np.ndarray]) -> tuple[Optim
     """
     found, last = [], None
     for point in points:
-        point = _feasible(criterion, point)
         try:
-            found.append(minimize(criterion, start=criterion.working.to_theta(point)))
+            found.append(minimize(criterion, start=criterion.working.to_theta(drawn(criterion, point))))
         except ModelError as error:
             last = error
     if not found:
         raise last or ModelError("restarts: there is no point to start from.")
     return min(found, key=lambda optimum: optimum.value), tuple(found)
-
-
-def _feasible(criterion: Criterion, point: np.ndarray) -> np.ndarray:
-    """A point, with φ drawn towards independent residuals until R is positive definite there."""
-    w = criterion.working
-    if w.residual is None:
-        return point
-    point, base = point.copy(), w.residual.form.base
-    for _ in range(_DRAWN):
-        try:
-            criterion.solve(w.stacked(point))
-        except np.linalg.LinAlgError:
-            point[w.places[-1]] = 0.5 * (point[w.places[-1]] + base)
-        else:
-            break
-    return point
 
 
 def _size(i: int, base: int) -> float:

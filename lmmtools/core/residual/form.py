@@ -44,7 +44,6 @@ _SCANNED, _SCANNED_LARGE, _LARGE = 48, 12, 400
 _NO_CONSTANT = 1e-8
 
 
-
 def _logistic(psi: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-psi))
 

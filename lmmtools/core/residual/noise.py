@@ -168,7 +168,7 @@ def noise_of(residual: Any, order: np.ndarray) -> Noise:
     order : ndarray of int, shape (n,)
         In which the rows will stand; each residual group's together, by position.
     """
-    parts = tuple(_reordered(part, order) for part in residual.variances)
+    parts = tuple(part.of_rows(order) for part in residual.variances)
     c = residual.correlation
     if c is None:
         law: Law = Independent()
@@ -179,21 +179,6 @@ def noise_of(residual: Any, order: np.ndarray) -> Noise:
         rows = tuple(np.flatnonzero(by == level) for level in range(len(c.by_levels)))
         law = Strata(tuple(_law(c, order[mine], np.arange(len(mine))) for mine in rows), rows)
     return Noise(law, Multiplying(parts, len(order)))
-
-
-@dataclass(frozen=True)
-class _Reordered:
-    """A variance function with its rows in another order."""
-
-    kind: str
-    levels: tuple[str, ...]
-    codes: np.ndarray
-    values: np.ndarray
-
-
-def _reordered(part: Any, order: np.ndarray) -> _Reordered:
-    values = part.values[order] if len(part.values) else part.values
-    return _Reordered(part.kind, part.levels, part.codes[order], values)
 
 
 def _law(c: Any, order: np.ndarray, rows: np.ndarray) -> Law:

@@ -210,8 +210,7 @@ class Structured:
         known = [np.zeros((f.vectors * w, f.vectors * w)) if f.root is not None else None
                  for f, w in zip(self.factors, widths, strict=True)]  # fmt: skip
         for part in solution.inner.parts:
-            L = self.spread(part.kind, Lambda, widths)
-            inverse = np.linalg.inv(np.eye(L.shape[1]) + np.matmul(L.T, np.matmul(part.A, L)))
+            L, inverse = self._inverse(part, Lambda, widths)
             modes = np.matmul(inverse, np.matmul(L.T, part.B))
             j = 0
             for k, (w, count, places) in enumerate(zip(widths, part.kind.counts, part.kind.places, strict=True)):
@@ -234,10 +233,13 @@ class Structured:
         widths = [s.shape[1] for s, _ in rows]
         value = np.zeros(len(rows[0][1]))
         for part in solution.inner.parts:
-            L = self.spread(part.kind, Lambda, widths)
-            inverse = np.linalg.inv(np.eye(L.shape[1]) + np.matmul(L.T, np.matmul(part.A, L)))
-            value += self._variance_in(part.kind, inverse, widths, rows)
+            value += self._variance_in(part.kind, self._inverse(part, Lambda, widths)[1], widths, rows)
         return value
+
+    def _inverse(self, part: Solved, Lambda: np.ndarray, widths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Λ of clusters of a kind, and M⁻¹ of each."""
+        L = self.spread(part.kind, Lambda, widths)
+        return L, np.linalg.inv(np.eye(L.shape[1]) + np.matmul(L.T, np.matmul(part.A, L)))
 
     def _variance_in(
         self, kind: Kind, inverse: np.ndarray, widths: Sequence[int], rows: list[tuple[np.ndarray, np.ndarray]]

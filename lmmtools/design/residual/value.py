@@ -6,7 +6,7 @@ correlation, zero between residual groups. Only φ, the parameters of S and C, i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -89,6 +89,10 @@ class Correlation:
     def __post_init__(self) -> None:
         freeze(self)
 
+    def of_rows(self, rows: np.ndarray) -> Correlation:
+        """The same for some rows, or for all in another order; groups keep their codes."""
+        return replace(self, codes=self.codes[rows], positions=self.positions[rows], by_codes=self.by_codes[rows])
+
     def lag_codes(self, distances: np.ndarray) -> np.ndarray:
         """Which of `lags` each distance is, of any shape; -1 where it has no parameter."""
         return lag_codes(self.lags, distances, float(np.abs(self.positions).max(initial=0.0)))
@@ -130,6 +134,11 @@ class Variance:
     def __post_init__(self) -> None:
         freeze(self)
 
+    def of_rows(self, rows: np.ndarray) -> Variance:
+        """The same for some rows, or for all in another order."""
+        values = self.values[rows] if len(self.values) else self.values
+        return replace(self, codes=self.codes[rows], values=values)
+
 
 @dataclass(frozen=True, eq=False)
 class Residual:
@@ -159,3 +168,8 @@ class Residual:
 
     def __post_init__(self) -> None:
         freeze(self)
+
+    def of_rows(self, rows: np.ndarray) -> Residual:
+        """The same for some rows, or for all in another order; groups and levels keep their codes."""
+        correlation = None if self.correlation is None else self.correlation.of_rows(rows)
+        return replace(self, correlation=correlation, variances=tuple(part.of_rows(rows) for part in self.variances))
