@@ -62,7 +62,7 @@ def test_estimates_are_the_dense_ones_and_no_point_nearby_is_better(problem):
     _check_estimates(problem)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(wider_problems())
 def test_estimates_of_any_model_are_the_dense_ones(problem):
     _check_estimates(problem)
@@ -93,7 +93,7 @@ def _check_optimum(problem: Problem) -> None:
             assert descend(dense, end.theta).lowest > end.value - 1e-6
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(problems())
 def test_optimum_from_five_starts(problem):
     _check_optimum(problem)
@@ -118,13 +118,13 @@ def test_every_fit_is_certified_or_says_why_not(problem):
     _check_certificate(problem)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(wider_problems())
 def test_every_fit_of_any_model_is_certified_or_says_why_not(problem):
     _check_certificate(problem)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     st.one_of(problems(), wider_problems()),
     st.floats(-1e6, 1e6),
@@ -145,7 +145,7 @@ def test_location_and_scale_of_the_response(problem, a, c):
     np.testing.assert_allclose(two.stderr.to_numpy() / c, one.stderr.to_numpy(), rtol=1e3 * lost)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     problems(LOCATED_PARTS),
     st.sampled_from([0.0, 30.0, 1e3, 1e6]),
@@ -165,7 +165,7 @@ def test_location_and_scale_of_a_covariate(problem, mean, c):
     np.testing.assert_allclose(two.fitted.to_numpy(), one.fitted.to_numpy(), atol=1e-5 * one.sigma)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.one_of(problems(), wider_problems()), st.integers(0, 2**31))
 def test_order_of_rows_and_names_of_groups(problem, seed):
     one = _fit(problem)
@@ -227,7 +227,7 @@ def test_prediction_variances_are_those_of_the_mixed_model_equations(problem):
     _check_intervals(problem)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(wider_problems())
 def test_prediction_variances_of_any_model(problem):
     _check_intervals(problem)

@@ -38,7 +38,11 @@ def check(problem: Problem, seed: int) -> None:
     fit = fit_of(replace(problem, reml=True))
     p = len(fit.beta)
     assume(p > 0 and fit.certificate.flat_by != "data")
-    found = kenward_roger(fit)
+    try:
+        found = kenward_roger(fit)
+    except lt.ModelError:  # the restricted likelihood says nothing of a variance that standard errors depend on
+        assert fit.certificate.flat_by == "design"
+        return
     expected = definition.kenward_roger(dense_model(fit.design), fit.theta)
     size = np.sqrt(np.outer(np.diagonal(expected.covariance), np.diagonal(expected.covariance)))
     np.testing.assert_allclose(found.covariance / size, expected.covariance / size, atol=1e-8)

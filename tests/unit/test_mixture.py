@@ -295,8 +295,8 @@ def test_ratios_of_simulated_responses_follow_the_mixture(small, large):
     z = np.tile([1.0, -1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0], 150)
     frame = pd.DataFrame({"g": g, "x": x, "z": z, "y": rng.normal(size=150)[g] * 2.0 + rng.normal(size=1200)})
     less, more = (lt.fit_lmm(f"y ~ x + z + {one}", frame, reml=False) for one in (small, large))
-    found, _ = distribution(less, more, draws=20_000)
-    n = 1500
+    found, _ = distribution(less, more, draws=10_000)
+    n = 1000
     ratios = simulate_ratios(less, more, n, 12)
     for level in (0.25, 0.1, 0.05):
         x = np.linspace(0.01, 20, 4000)
