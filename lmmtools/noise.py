@@ -8,8 +8,13 @@ from typing import Any
 import numpy as np
 
 from lmmtools.core.residual import INDEPENDENT, NoiseAt, noise_of, time_order
+from lmmtools.design.crossing import refines
+from lmmtools.errors import ModelError
 
-__all__ = ["ResidualCovariance", "residual_covariance"]
+__all__ = ["ResidualCovariance", "residual_covariance", "spherical_effects"]
+
+# Numbers in a whitened Z that has no pattern.
+_DENSE = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -92,3 +97,51 @@ def residual_covariance(design: Any, phi: np.ndarray) -> ResidualCovariance:
         sd = sd / np.sqrt(design.weights)
     groups = np.arange(len(order)) if structure.correlation is None else structure.correlation.codes
     return ResidualCovariance(sd, groups, order, at, design.weights)
+
+
+def spherical_effects(fit: Any, what: str, instead: str) -> Any:
+    """U = L⁻¹ZΛ̂ of all terms side by side, known covariances of levels included, so that V = L(I + UU')L'.
+
+    Parameters
+    ----------
+    fit : LMMFit
+        With random effects; of it, `design`, `Lambda` and `noise` are used.
+    what, instead : str
+        What is computed, and what to do where it cannot be, for the sentence that refuses.
+
+    Returns
+    -------
+    scipy.sparse.csr_array, shape (n, effects)
+        Rows in the design's order.
+
+    Raises
+    ------
+    ModelError
+        If groups of correlated residuals reach across very many levels of random effects.
+    """
+    from scipy.sparse import csr_array, eye_array, hstack, kron
+
+    n, parts = len(fit.design.y), []
+    for term, Lambda in zip(fit.design.terms, fit.Lambda, strict=True):
+        q, levels = len(Lambda), len(term.levels)
+        if refines(fit.noise.groups, term.codes):  # a level's own rows whiten among themselves: Z keeps its pattern
+            Z = _by_level(fit.noise.whiten(term.matrix), term.codes, levels)
+        elif n * levels * q <= _DENSE:
+            Z = csr_array(fit.noise.whiten(_by_level(term.matrix, term.codes, levels).toarray()))
+        else:
+            raise ModelError(
+                f"{what}: groups of correlated residuals reach across the {levels:,} levels of `{term.factor}`, too "
+                f"many to write the random effects out; {instead}."
+            )
+        root = eye_array(levels, format="csr") if term.known_root is None else csr_array(term.known_root)
+        parts.append(Z @ kron(root, csr_array(Lambda), format="csr"))
+    return hstack(parts, format="csr")
+
+
+def _by_level(matrix: np.ndarray, codes: np.ndarray, levels: int) -> Any:
+    """Z of one term: its matrix's rows in the columns of their level, sparse of shape (n, levels · q)."""
+    from scipy.sparse import csr_array
+
+    n, q = matrix.shape
+    columns = (codes[:, None] * q + np.arange(q)).reshape(-1)
+    return csr_array((np.ascontiguousarray(matrix).reshape(-1), columns, np.arange(n + 1) * q), shape=(n, levels * q))

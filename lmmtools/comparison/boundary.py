@@ -19,7 +19,7 @@ from lmmtools.comparison.mixture import Mixture, Shares, mixture_of, shares_of
 from lmmtools.core.algorithms.points import log_det_alone
 from lmmtools.core.covariance import cholesky_psd
 from lmmtools.errors import ModelError
-from lmmtools.inference.blocks import blocks
+from lmmtools.projection.blocks import blocks
 from lmmtools.nesting import Embedding, dimension
 
 __all__ = ["efficient_information", "null_distribution", "tangent_cones"]

@@ -278,8 +278,14 @@ def _assemble(columns: list[np.ndarray], parts: list[_Part]) -> Chart:
 
 def _linear_move(part: _Part, at: slice) -> Callable[[np.ndarray], np.ndarray]:
     def moved(step: np.ndarray) -> np.ndarray:
-        factor = part.L + combine(step[at], part.E)
-        return theta_of(part.structure, lower_factor(factor) if part.structure == "us" else factor)
+        factor = part.L + combine(step[at], part.E) if len(part.E) else part.L
+        if part.structure != "us":
+            return theta_of(part.structure, np.diag(factor.sum(axis=1)))  # columns of zeros may be left out
+        q, s = factor.shape
+        whole = np.zeros((q, q))
+        if s:
+            whole[:, : min(q, s)] = lower_factor(factor)
+        return theta_of(part.structure, whole)
 
     return moved
 

@@ -22,6 +22,7 @@ __all__ = [
     "Places",
     "column",
     "distinct",
+    "for_rows",
     "occasions",
     "places_of",
     "refuse_uncommon",
@@ -193,7 +194,7 @@ def _groups(design: Any, correlation: Any, group: Any, what: str) -> tuple[np.nd
                 f"{quoted(known) or 'none'}; for another column pass its values, group=data[{group!r}]."
             )
         return *known[group], group
-    values = _for_rows(design, group, what, "group")
+    values = for_rows(design, group, what, "group")
     codes, levels = pd.factorize(values.iloc[:, 0], sort=True)
     return codes, pd.Index(levels), str(values.columns[0])
 
@@ -215,7 +216,7 @@ def _positions(
             f"{what}: `{time}` is neither the residual structure's time nor a numeric column of the fixed effects"
             f"{nearest(time, design.fixed_names)}; pass its values, time=data[{time!r}]."
         )
-    values = _for_rows(design, time, what, "time")
+    values = for_rows(design, time, what, "time")
     if values.shape[1] == 1 and not pd.api.types.is_numeric_dtype(values.iloc[:, 0]):
         factor = values.iloc[:, 0].astype("category").cat
         return factor.codes.to_numpy(float)[:, None], tuple(map(str, values)), tuple(map(str, factor.categories))
@@ -241,7 +242,7 @@ def _as_numbers(correlation: Any) -> tuple[np.ndarray, tuple[str, ...], tuple[st
     return times[correlation.positions[:, 0].astype(int)][:, None], correlation.variables, ()
 
 
-def _for_rows(design: Any, given: Any, what: str, name: str) -> pd.DataFrame:
+def for_rows(design: Any, given: Any, what: str, name: str) -> pd.DataFrame:
     """Values of the rows used, in their order, a column a variable; none is missing."""
     index = design.index
     if isinstance(given, pd.Series | pd.DataFrame):

@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 
 from lmmtools.arguments import check_count, check_level
-from lmmtools.design.crossing import refines
-from lmmtools.errors import LMMError, ModelError
+from lmmtools.errors import LMMError
+from lmmtools.noise import spherical_effects
 
 __all__ = ["Reestimated", "envelope", "ranks_of"]
 
-# Numbers held at a time, and in a whitened Z that has no pattern.
+# Numbers held at a time.
 _AT_ONCE = 4_000_000
-_DENSE = 20_000_000
 
 
 class Reestimated:
@@ -32,8 +31,8 @@ class Reestimated:
     Parameters
     ----------
     fit : LMMFit
-    what : str
-        The function that asks.
+    what, instead : str
+        The function that asks, and what to do where residuals cannot be drawn.
 
     Raises
     ------
@@ -41,13 +40,13 @@ class Reestimated:
         If groups of correlated residuals reach across very many levels of random effects.
     """
 
-    def __init__(self, fit: Any, what: str) -> None:
+    def __init__(self, fit: Any, what: str, instead: str = "use n=0, which draws no envelope") -> None:
         self.fit = fit
         self.noise = fit.noise
         X = self.noise.whiten(fit.design.X)
         self.Q = np.linalg.qr(X)[0] if X.shape[1] else X
         self.nu = fit.nobs - (self.Q.shape[1] if fit.reml else 0)
-        self.U = _whitened_effects(fit, what) if fit.design.terms else None
+        self.U = spherical_effects(fit, what, instead).tocsc() if fit.design.terms else None
         if self.U is not None:
             from scipy.sparse import eye_array
             from scipy.sparse.linalg import splu
@@ -63,10 +62,15 @@ class Reestimated:
 
     def normalized(self, y: np.ndarray) -> np.ndarray:
         """Normalized residuals of whitened responses, shape (n, m)."""
+        return self.estimated(y)[0]
+
+    def estimated(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Normalized residuals of whitened responses, shape (n, m), and σ* of each, shape (m,)."""
         beta = np.linalg.solve(self._S, self._AQ.T @ y) if self.Q.shape[1] else np.zeros((0, y.shape[1]))
         left = y - self.Q @ beta
         e = self._solve(left)
-        return e / np.sqrt(np.einsum("im,im->m", left, e) / self.nu)
+        sigma = np.sqrt(np.einsum("im,im->m", left, e) / self.nu)
+        return e / sigma, sigma
 
     def of_kind(self, e: np.ndarray, kind: str) -> np.ndarray:
         """Residuals of the kind asked for, from normalized ones."""
@@ -74,6 +78,11 @@ class Reestimated:
 
     def draws(self, n: int, rng: np.random.Generator, kind: str) -> Iterator[np.ndarray]:
         """Residuals of n drawn responses, a few at a time, each of shape (nobs, m)."""
+        for y in self.responses(n, rng):
+            yield self.of_kind(self.normalized(y), kind)
+
+    def responses(self, n: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """n whitened responses with β = 0 and σ = 1, a few at a time, each of shape (nobs, m)."""
         rows = self.fit.nobs
         step = max(_AT_ONCE // rows, 1)
         for start in range(0, n, step):
@@ -81,45 +90,7 @@ class Reestimated:
             y = rng.standard_normal((rows, m))
             if self.U is not None:
                 y += self.U @ rng.standard_normal((self.U.shape[1], m))
-            yield self.of_kind(self.normalized(y), kind)
-
-
-def _whitened_effects(fit: Any, what: str) -> Any:
-    """U = L⁻¹ZΛ̂ of all terms side by side, sparse."""
-    from scipy.sparse import csr_array, hstack, kron
-
-    n, parts = fit.nobs, []
-    for term, Lambda in zip(fit.design.terms, fit.Lambda, strict=True):
-        q, levels = len(Lambda), len(term.levels)
-        if refines(fit.noise.groups, term.codes):  # a level's own rows whiten among themselves: Z keeps its pattern
-            Z = _blocks(fit.noise.whiten(term.matrix), term.codes, levels)
-        elif n * levels * q <= _DENSE:
-            Z = csr_array(fit.noise.whiten(_blocks(term.matrix, term.codes, levels).toarray()))
-        else:
-            raise ModelError(
-                f"{what}: groups of correlated residuals reach across the {levels:,} levels of `{term.factor}`, too "
-                "many to simulate what this model leaves; use n=0, which draws no envelope."
-            )
-        root = np.eye(levels) if term.known_root is None else term.known_root
-        parts.append(Z @ kron(csr_array(root), csr_array(Lambda)) if term.known_root is not None else
-                     _times_blocks(Z, Lambda, levels))  # fmt: skip
-    return hstack(parts, format="csc")
-
-
-def _blocks(matrix: np.ndarray, codes: np.ndarray, levels: int) -> Any:
-    """Z of one term: its matrix's rows in the columns of their level, sparse of shape (n, levels · q)."""
-    from scipy.sparse import csr_array
-
-    n, q = matrix.shape
-    columns = (codes[:, None] * q + np.arange(q)).reshape(-1)
-    return csr_array((np.ascontiguousarray(matrix).reshape(-1), columns, np.arange(n + 1) * q), shape=(n, levels * q))
-
-
-def _times_blocks(Z: Any, Lambda: np.ndarray, levels: int) -> Any:
-    """Z(I ⊗ Λ), sparse."""
-    from scipy.sparse import csr_array, eye_array, kron
-
-    return Z @ kron(eye_array(levels, format="csr"), csr_array(Lambda), format="csr")
+            yield y
 
 
 def ranks_of(n: int, level: float, what: str) -> tuple[int, float]:

@@ -23,11 +23,12 @@ __all__ = ["Extent", "Observed", "extent_of", "fixed_variables", "is_number", "o
 
 @dataclass(frozen=True)
 class Extent:
-    """Mean, smallest and largest value of a number over the rows used."""
+    """Mean, smallest and largest value of a number over the rows used, and the values themselves, shape (n,)."""
 
     mean: float
     low: float
     high: float
+    values: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,4 +97,4 @@ def extent_of(design: Design, name: str) -> Extent:
 
 
 def _extent(values: np.ndarray) -> Extent:
-    return Extent(float(values.mean()), float(values.min()), float(values.max()))
+    return Extent(float(values.mean()), float(values.min()), float(values.max()), values)

@@ -18,7 +18,7 @@ from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import counted, nearest, quoted
 from lmmtools.residuals import residuals
 
-__all__ = ["Clusters", "Stack", "cluster_codes", "clusters_of"]
+__all__ = ["Clusters", "Stack", "cluster_codes", "clusters_of", "levels_of"]
 
 # Rows of one cluster, in the basis of what acts on it, whose square is still factorised: 72 MB, a few seconds.
 _MOST = 3000
@@ -38,11 +38,14 @@ class Stack:
         y − Xβ̂.
     V : ndarray, shape (c, k, k)
         Fitted covariance over σ²; the identity for rows that only fill up.
+    which : ndarray of int, shape (c,)
+        The clusters' numbers.
     """
 
     X: np.ndarray
     e: np.ndarray
     V: np.ndarray
+    which: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -112,13 +115,13 @@ class Clusters:
         parts = [p.columns(mine, take, inside, m) for p, m in zip(self.parts, levels, strict=True)]
         U = np.concatenate([none, *parts], axis=2)
         if self.noise is not None:
-            return Stack(X, e, U @ U.transpose(0, 2, 1) + self.noise.covariance(take, inside))
+            return Stack(X, e, U @ U.transpose(0, 2, 1) + self.noise.covariance(take, inside), mine)
         width = U.shape[2]
         k = width + X.shape[2]
         if rows > k:
             R = np.linalg.qr(np.concatenate([U, X, e[..., None]], axis=2), mode="r")[:, :k]
             U, X, e = R[..., :width], R[..., width:k], R[..., k]
-        return Stack(X, e, np.eye(U.shape[1]) + U @ U.transpose(0, 2, 1))
+        return Stack(X, e, np.eye(U.shape[1]) + U @ U.transpose(0, 2, 1), mine)
 
 
 @dataclass(frozen=True)
@@ -303,14 +306,22 @@ def _refuse_related(term: Any, home: np.ndarray, name: str) -> None:
 
 
 def cluster_codes(fit: Any, cluster: Any) -> tuple[np.ndarray, int, str]:
-    """Number of each row's cluster, how many there are, and what they are called in a sentence.
+    """Number of each row's cluster, how many there are, and what they are called in a sentence; see `levels_of`."""
+    codes, levels, name = levels_of(fit, cluster, what="robust_vcov", argument="cluster")
+    return codes, len(levels), name
+
+
+def levels_of(fit: Any, by: Any, *, what: str, argument: str) -> tuple[np.ndarray, pd.Index, str]:
+    """Number of each row's level, the levels in the order in which they appear, and their name in a sentence.
 
     Parameters
     ----------
     fit : LMMFit
-    cluster : str or array
+    by : str or array
         A grouping factor of the fit, of its random effects or its residuals, or a value for each row used: a Series is
         matched by its labels.
+    what, argument : str
+        The function that was called and the name of its argument, for the sentences that refuse.
 
     Raises
     ------
@@ -318,46 +329,45 @@ def cluster_codes(fit: Any, cluster: Any) -> tuple[np.ndarray, int, str]:
         If there is no such factor, values do not match the rows, or some are missing.
     """
     design = fit.design
-    if isinstance(cluster, str):
+    if isinstance(by, str):
         factors = {term.factor: term for term in design.terms}
         correlation = design.correlation
         if correlation is not None and correlation.group:
             factors.setdefault(correlation.group, correlation)
-        if cluster not in factors:
-            has = f"{nearest(cluster, factors)}, which has {quoted(factors)}" if factors else ", which has none"
+        if by not in factors:
+            has = f"{nearest(by, factors)}, which has {quoted(factors)}" if factors else ", which has none"
             raise LMMError(
-                f"robust_vcov: `{cluster}` is no grouping factor of the fit{has}; for another column pass its values, "
-                f"cluster=data[{cluster!r}]."
+                f"{what}: `{by}` is no grouping factor of the fit{has}; for another column pass its values, "
+                f"{argument}=data[{by!r}]."
             )
-        codes, found = pd.factorize(factors[cluster].codes)
-        return codes, len(found), f"`{cluster}`"
-    values = _for_rows(cluster, design)
-    codes, found = pd.factorize(values)
+        codes, found = pd.factorize(factors[by].codes)
+        return codes, pd.Index(factors[by].levels)[found], f"`{by}`"
+    codes, levels = pd.factorize(_for_rows(by, design, what, argument))
     if np.any(codes < 0):
         raise LMMError(
-            f"robust_vcov: cluster has no value in {counted(int(np.sum(codes < 0)), 'row')} (the first: row "
+            f"{what}: {argument} has no value in {counted(int(np.sum(codes < 0)), 'row')} (the first: row "
             f"{design.index[int(np.argmax(codes < 0))]}); every row used needs one."
         )
-    name = getattr(cluster, "name", None)
-    return codes, len(found), f"`{name}`" if isinstance(name, str) else "the array given"
+    name = getattr(by, "name", None)
+    return codes, pd.Index(levels), f"`{name}`" if isinstance(name, str) else "the array given"
 
 
-def _for_rows(cluster: Any, design: Any) -> Any:
+def _for_rows(values: Any, design: Any, what: str, argument: str) -> Any:
     """The values of the rows used, in their order."""
     index = design.index
-    if isinstance(cluster, pd.Series) and not cluster.index.equals(index):
-        if cluster.index.is_unique and index.isin(cluster.index).all():
-            return cluster.reindex(index)
+    if isinstance(values, pd.Series) and not values.index.equals(index):
+        if values.index.is_unique and index.isin(values.index).all():
+            return values.reindex(index)
         raise LMMError(
-            "robust_vcov: cluster is a Series whose labels are not those of the data fitted; take it from the same "
+            f"{what}: {argument} is a Series whose labels are not those of the data fitted; take it from the same "
             "frame, or pass an array of a value for each row used."
         )
-    values = cluster if isinstance(cluster, pd.Series | pd.Categorical) else np.asarray(cluster)
+    values = values if isinstance(values, pd.Series | pd.Categorical) else np.asarray(values)
     if np.ndim(values) != 1 or len(values) != len(index):
         dropped = len(design.dropped_rows)
         hint = f" ({counted(dropped, 'row')} of the data were left out: pass a Series, which is matched by its labels)"
         raise LMMError(
-            f"robust_vcov: cluster must hold one value for each of the {len(index):,} rows used; got shape "
+            f"{what}: {argument} must hold one value for each of the {len(index):,} rows used; got shape "
             f"{np.shape(values)}{hint if dropped else ''}."
         )
     return values

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lmmtools.core.charts import Chart
-from lmmtools.inference.blocks import Block, Blocks, blocks
+from lmmtools.projection.blocks import Block, Blocks, blocks
 
 __all__ = ["Moves", "moves"]
 

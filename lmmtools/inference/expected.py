@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.inference.blocks import Block, Blocks
+from lmmtools.projection.blocks import Block, Blocks
 
 __all__ = ["Expected", "expected_in_T", "expected_in_both", "observed_information"]
 

@@ -22,10 +22,10 @@ from scipy.linalg import null_space
 from lmmtools.core.covariance import LINEAR
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import counted, listed
-from lmmtools.inference.blocks import blocks
 from lmmtools.inference.expected import Expected, expected_in_both, expected_in_T, observed_information
 from lmmtools.inference.linearity import is_linear
 from lmmtools.inference.whitened import Whitened, whitened
+from lmmtools.projection.blocks import blocks
 
 __all__ = ["KenwardRoger", "kenward_roger"]
 

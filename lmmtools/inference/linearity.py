@@ -13,7 +13,7 @@ import numpy as np
 
 from lmmtools.errors import ModelError
 from lmmtools.formats import listed
-from lmmtools.inference.blocks import Blocks
+from lmmtools.projection.blocks import Blocks
 
 __all__ = ["is_linear"]
 

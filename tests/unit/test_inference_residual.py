@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 import lmmtools as lt
-from lmmtools.inference import blocks
 from lmmtools.inference.expected import observed_information
 from lmmtools.inference.kenward_roger import kenward_roger
+from lmmtools.projection import blocks
 from tests.definitions import kenward_roger as definition
 from tests.definitions.satterthwaite import satterthwaite
 from tests.oracle import dense_model

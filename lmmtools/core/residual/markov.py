@@ -18,6 +18,9 @@ import numpy as np
 
 __all__ = ["Markov", "MarkovAt"]
 
+# Below it derivatives of φ^Δ are those here: correlations so small are reached only where there are none.
+_LEAST = 1e-140
+
 
 @dataclass(frozen=True)
 class Markov:
@@ -110,16 +113,21 @@ class MarkovAt:
         return out
 
 
+def _kept(phi: float) -> float:
+    """φ, not so near zero that negative powers and their squares have no number."""
+    return max(phi, _LEAST) if phi > 0.0 else phi
+
+
 def _power_slope(phi: float, gap: np.ndarray, follows: np.ndarray) -> np.ndarray:
     out = np.zeros_like(gap)
-    np.power(phi, gap - 1.0, where=follows & (gap != 1.0), out=out)
+    np.power(_kept(phi), gap - 1.0, where=follows & (gap != 1.0), out=out)
     return np.where(follows, np.where(gap == 1.0, 1.0, gap * out), 0.0)
 
 
 def _power_bend(phi: float, gap: np.ndarray, follows: np.ndarray) -> np.ndarray:
     out = np.zeros_like(gap)
     curved = follows & (gap != 1.0)
-    np.power(phi, gap - 2.0, where=curved & (gap != 2.0), out=out)
+    np.power(_kept(phi), gap - 2.0, where=curved & (gap != 2.0), out=out)
     out[curved & (gap == 2.0)] = 1.0
     return np.where(curved, gap * (gap - 1.0) * out, 0.0)
 

@@ -21,7 +21,7 @@ from lmmtools.core.residual.multipliers import Multipliers, Multiplying
 from lmmtools.core.residual.patterns import Patterned, patterns_of
 from lmmtools.core.residual.shapes import Arma, Linear, Spatial
 
-__all__ = ["Noise", "NoiseAt", "noise_of", "time_order"]
+__all__ = ["Noise", "NoiseAt", "noise_of", "shape_of", "time_order"]
 
 
 @dataclass(frozen=True)
@@ -192,11 +192,11 @@ def _law(c: Any, order: np.ndarray, rows: np.ndarray) -> Law:
     if c.kind == "cs":
         return Exchangeable(starts, sizes)
     groups = [rows[a : a + k] for a, k in zip(starts, sizes, strict=True)]
-    shape, between = _shape(c)
+    shape, between = shape_of(c)
     return Patterned(shape, patterns_of([between(positions[mine]) for mine in groups], groups))
 
 
-def _shape(c: Any) -> tuple[Any, Callable[[np.ndarray], np.ndarray]]:
+def shape_of(c: Any) -> tuple[Any, Callable[[np.ndarray], np.ndarray]]:
     """The shape, and what it needs to know of a group's positions (n, k)."""
     if c.kind == "us":
         return Linear(len(c.occasions) * (len(c.occasions) - 1) // 2), lambda at: _pairs(at[:, 0], len(c.occasions))

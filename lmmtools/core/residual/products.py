@@ -236,6 +236,30 @@ class Structured:
             value += self._variance_in(part.kind, self._inverse(part, Lambda, widths)[1], widths, rows)
         return value
 
+    def joint_variance(self, Lambda: np.ndarray, solution: Solution, rows: Any, widths: Sequence[int]) -> np.ndarray:
+        """s'M⁻¹s of rows that have a part in any number of levels.
+
+        Parameters
+        ----------
+        rows : scipy.sparse array, shape (m, Σ vectors · width)
+            Over the spherical effects by factor, then vector, then column of Λ̃.
+        """
+        starts = np.cumsum([0, *(f.vectors * w for f, w in zip(self.factors, widths, strict=True))])
+        value, columns = np.zeros(rows.shape[0]), rows.tocsc()
+        for part in solution.inner.parts:
+            inverse, kind = self._inverse(part, Lambda, widths)[1], part.kind
+            places = [
+                (start + at[:, :, None] * w + np.arange(w)).reshape(kind.J, -1)
+                for start, w, at in zip(starts, widths, kind.places, strict=False)
+            ]
+            for own, mine in zip(inverse, np.hstack(places), strict=True):
+                s = columns[:, mine]
+                touched = np.unique(s.indices)
+                if len(touched):
+                    dense = s.tocsr()[touched].toarray()
+                    value[touched] += np.einsum("ia,ab,ib->i", dense, own, dense)
+        return value
+
     def _inverse(self, part: Solved, Lambda: np.ndarray, widths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Λ of clusters of a kind, and M⁻¹ of each."""
         L = self.spread(part.kind, Lambda, widths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +57,8 @@ def correlation_of(
     _check_by(part, groups, by)
     check_sizes(part, groups, by)
     positions, occasions, lags, categorical = np.empty((len(columns), 0)), (), _NO_LAGS, False
+    places: Mapping[str, float] = {}
+    origin = 0.0
     if part.kind in SPATIAL:
         read = tuple(_number(part, i, columns, learnt) for i in range(len(part.nodes)))
         positions = np.column_stack([variable.values for variable in read])
@@ -64,11 +67,12 @@ def correlation_of(
     elif part.kind != "cs":
         variable = read_variable(part.nodes[0], part.variables[0], columns, "the time", learnt)
         positions, occasions, lags = _of_times(part, groups, by, variable, columns, messages)
-        categorical = variable.categorical
+        categorical, places = variable.categorical, variable.places
+        origin = float(variable.values.min()) if part.kind == "toep" else 0.0
     return Correlation(
         part.kind, part.label, part.factor, groups.codes, groups.levels, positions, part.variables, occasions, lags,
         (part.option("p", 0), part.option("q", 0)), bool(part.option("nugget", False)), ":".join(part.by), by.codes,
-        labels_of(by.levels), categorical,
+        labels_of(by.levels), categorical, places, origin,
     )  # fmt: skip
 
 

@@ -6,7 +6,8 @@ correlation, zero between residual groups. Only φ, the parameters of S and C, i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,10 @@ class Correlation:
         Labels of these levels; ``("",)`` without.
     categorical : bool
         Whether times are a factor's levels, so that distances count levels.
+    places : Mapping[str, float]
+        Of every category of such times its position.
+    origin : float
+        What was taken off the times of ``toep``.
     """
 
     kind: str
@@ -85,6 +90,8 @@ class Correlation:
     by_codes: np.ndarray
     by_levels: tuple[str, ...]
     categorical: bool = False
+    places: Mapping[str, float] = field(default_factory=dict)
+    origin: float = 0.0
 
     def __post_init__(self) -> None:
         freeze(self)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,17 @@ from lmmtools.formula.syntax import Call, Name, Node
 if TYPE_CHECKING:
     from formulaic import ModelSpecs
 
-__all__ = ["Variable", "combined", "distinct", "label_of", "labels_of", "read_numbers", "read_variable", "rows_named"]
+__all__ = [
+    "Variable",
+    "category_of",
+    "combined",
+    "distinct",
+    "label_of",
+    "labels_of",
+    "read_numbers",
+    "read_variable",
+    "rows_named",
+]
 
 _CATEGORICAL = ("C", "factor", "as.factor", "ordered")
 
@@ -41,6 +52,8 @@ class Variable:
     categorical : bool
     alphabetical : bool
         Whether the order is that of the alphabet, for want of another.
+    places : Mapping[str, float]
+        The place of every category, also of those without rows; empty for numbers.
     """
 
     name: str
@@ -49,6 +62,7 @@ class Variable:
     levels: tuple[str, ...]
     categorical: bool
     alphabetical: bool = False
+    places: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_variable(node: Node, name: str, columns: Columns, role: str, learnt: dict[str, ModelSpecs]) -> Variable:
@@ -75,7 +89,7 @@ def read_variable(node: Node, name: str, columns: Columns, role: str, learnt: di
     DataError
         If it is neither, or a value is infinite.
     """
-    column = node.value if isinstance(node, Name) else _category_of(node)
+    column = node.value if isinstance(node, Name) else category_of(node)
     if column is not None and (not isinstance(node, Name) or is_categorical(columns.series[column])):
         series = columns.series[column]
         found = categorise(column, series)
@@ -84,13 +98,15 @@ def read_variable(node: Node, name: str, columns: Columns, role: str, learnt: di
         places = series.cat.categories.get_indexer(found.levels) if ordered else np.arange(len(found.levels))
         alphabetical = not ordered and is_text(series)
         values = places.astype(np.float64)[found.codes]
-        return Variable(name, values, found.codes, labels_of(found.levels), True, alphabetical)
+        every = labels_of(series.cat.categories if ordered else found.levels)
+        known = {label: float(place) for place, label in enumerate(every)}
+        return Variable(name, values, found.codes, labels_of(found.levels), True, alphabetical, known)
     values = read_numbers(node, name, columns, role, learnt)
     levels, codes = distinct(values)
     return Variable(name, levels[codes], codes, tuple(map(label_of, levels)), False)
 
 
-def _category_of(node: Node) -> str | None:
+def category_of(node: Node) -> str | None:
     """The column of ``factor(x)``, or None."""
     match node:
         case Call(func=func, args=(Name(value=column),), keywords=()) if func in _CATEGORICAL:

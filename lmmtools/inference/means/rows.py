@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmmtools.design.row_space import determined
 from lmmtools.inference.contrasts import linear_functions
-from lmmtools.inference.means.estimable import determined
 
 __all__ = ["Estimates", "Rows", "estimates"]
 

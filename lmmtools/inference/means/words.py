@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from lmmtools.design.row_space import determined
 from lmmtools.formats import format_value, listed, quoted
 from lmmtools.formula.translate import columns as columns_of
-from lmmtools.inference.means.estimable import determined
 from lmmtools.inference.means.grid import Axis, Grid
 from lmmtools.inference.means.weights import cell_counts
 

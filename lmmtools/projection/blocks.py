@@ -57,7 +57,7 @@ class Blocks:
     ----------
     products : Structured
     noise : NoiseAt
-        R at the fit's φ.
+        R at φ.
     Lambda : ndarray
         Λ̃ of the random terms.
     kinds : tuple of (Stack or None, ndarray of int, shape (J, n))
@@ -108,15 +108,19 @@ class Blocks:
 
     def whitening(self, block: Block) -> np.ndarray:
         """K⁻¹ of every cluster, V = KK' over L; shape (J, n, n)."""
-        J, n = block.rows.shape
+        return self.root_inverse(block.stack, block.Z, block.rows.shape)
+
+    def root_inverse(self, stack: Any, Z: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """The same from the clusters' Z over L, shape (J, n, r), of J clusters of n rows."""
+        J, n = shape
         eye = np.broadcast_to(np.eye(n), (J, n, n))
-        if block.stack is None:
+        if stack is None:
             return eye
-        U = block.Z @ self.products.spread(block.stack, self.Lambda)
+        U = Z @ self.products.spread(stack, self.Lambda)
         return np.linalg.solve(np.linalg.cholesky(eye + U @ U.transpose(0, 2, 1)), eye)
 
 
-def blocks(fit: Any, what: str, instead: str) -> Blocks:
+def blocks(fit: Any, what: str, instead: str, at: np.ndarray | None = None) -> Blocks:
     """The clusters of a fit with a residual structure, or without random effects.
 
     Parameters
@@ -124,6 +128,8 @@ def blocks(fit: Any, what: str, instead: str) -> Blocks:
     fit : LMMFit
     what, instead : str
         What is to be computed, and what can be used in its place, for the sentence that refuses.
+    at : ndarray, shape (m + k,), optional
+        Other working parameters than the fit's.
 
     Raises
     ------
@@ -142,9 +148,11 @@ def blocks(fit: Any, what: str, instead: str) -> Blocks:
             f"and its derivatives in {m:,} parameters: with up to {widest:,} such rows, of {n:,}, these are too "
             f"large. Use {instead}, or smaller residual groups."
         )
-    Lambda = w.own_factor(fit.Lambda, fit.phi)
     # of all rows, where the solution may have made do with fewer
-    return Blocks(w.products, w.products.noise.at(fit.phi), Lambda, kinds)
+    if at is None:
+        return Blocks(w.products, w.products.noise.at(fit.phi), w.own_factor(fit.Lambda, fit.phi), kinds)
+    phi = w.residual.own(at[w.places[-1]])
+    return Blocks(w.products, w.products.noise.at(phi), w.stacked(at), kinds)
 
 
 def _kinds(fit: Any) -> Iterator[tuple[Any, np.ndarray]]:
