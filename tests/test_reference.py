@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import lmmtools as lt
+from lmmtools.core.modes import conditional_modes
 from tests.reference.lme4_fits import LARGE, UNIDENTIFIED, base, fitted, new_rows, references, refit
 from tests.reference.other_fits import OTHERS_LOWER, design_of, others, refitted, theta_there
 
@@ -143,9 +144,10 @@ def test_unidentified_fits_warn(name):
         refit(name)
 
 
-def modes_and_covariances(name):
-    """Of each grouping factor: the reference, our modes in the order of its levels, and their covariances."""
+def modes_and_covariances(name, covariances=None):
+    """Of each grouping factor: the reference, our modes in the order of its levels, covariances (or others)."""
     fit, left = fitted(name), dict(references()[name]["ranef"])
+    covariances = fit.ranef_cov if covariances is None else covariances
     for factor, table in fit.ranef.items():
         parts = factor.split(":")
         there = next(key for key in left if sorted(key.split(":")) == sorted(parts))  # R may turn a:b around
@@ -154,7 +156,7 @@ def modes_and_covariances(name):
         position = {":".join(label[k] for k in order): i for i, label in enumerate(pieces)}
         theirs = left.pop(there)
         rows = [position[label] for label in theirs["levels"]]
-        yield factor, theirs, table.to_numpy()[rows], fit.ranef_cov[factor][rows]
+        yield factor, theirs, table.to_numpy()[rows], covariances[factor][rows]
     assert not left
 
 
@@ -166,19 +168,35 @@ def test_conditional_modes(name):
         assert np.abs(modes - np.array(theirs["values"])).max() <= 1e-4 * fit.sigma
 
 
-@identified_fit
-def test_covariances_of_conditional_modes(name):
-    """lme4's condVar: a list per level, or a matrix for the first levels; with several terms, one of each."""
+def condvar_pairs(name, covariances=None):
+    """lme4's condVar, a list per level or a matrix for the first levels, with several terms one of each; and ours."""
     fit = fitted(name)
-    for factor, theirs, _, covariances in modes_and_covariances(name):
+    for factor, theirs, _, covariance in modes_and_covariances(name, covariances):
         sizes = [term.matrix.shape[1] for term in fit.design.terms if term.factor == factor]
         listed = theirs["condVar"] if len(sizes) > 1 else [theirs["condVar"]]
         ends = list(itertools.accumulate(sizes))
         for stop, q, values in zip(ends, sizes, listed, strict=True):
             expected = np.array(values, dtype=float).reshape(-1, q, q)
-            ours = covariances[: len(expected), stop - q : stop, stop - q : stop]
-            # (co)variances of the modes are at most those of the effects, known to 2e-4 (twice the sd's bound)
-            np.testing.assert_allclose(ours, expected, atol=2e-4 * np.abs(expected).max() + 1e-10 * fit.sigma**2)
+            yield expected, covariance[: len(expected), stop - q : stop, stop - q : stop]
+
+
+@identified_fit
+def test_covariances_of_conditional_modes(name):
+    for expected, ours in condvar_pairs(name):
+        # (co)variances of the modes are at most those of the effects, known to 2e-4 (twice the sd's bound)
+        np.testing.assert_allclose(ours, expected, atol=2e-4 * np.abs(expected).max() + 1e-10 * fitted(name).sigma ** 2)
+
+
+@identified_fit
+def test_covariances_of_conditional_modes_at_lme4s_parameters(name):
+    """At the same theta the optima have no part in the difference."""
+    fit = fitted(name)
+    theta, w = np.array(references()[name]["theta"]), fit.working
+    Lambda = tuple(term.own_factor(theta[place]) for term, place in zip(w.terms, w.slices, strict=True))
+    solution = w.products.exact.solve(w.own_factor(Lambda), reml=fit.reml)
+    found = [part.cov for part in conditional_modes(w, Lambda, solution)]
+    for expected, ours in condvar_pairs(name, dict(zip(fit.ranef_cov, found, strict=True))):
+        np.testing.assert_allclose(ours, expected, atol=1e-6 * np.abs(expected).max() + 1e-20 * fit.sigma**2)
 
 
 @every_fit
