@@ -6,6 +6,7 @@ data is escaped.
 
 from __future__ import annotations
 
+from lmmtools.prose.checks import checks
 from lmmtools.prose.decisions import decision, reasons
 from lmmtools.prose.executive import summary
 from lmmtools.prose.exploration import (
@@ -19,6 +20,7 @@ from lmmtools.prose.exploration import (
     exploration_table,
     exploration_variation,
 )
+from lmmtools.prose.influential import influence
 from lmmtools.prose.mathematics import model
 from lmmtools.prose.method import methods
 from lmmtools.prose.openings import levels, modes, needed, profiled, replicates, terms
@@ -33,6 +35,7 @@ __all__ = [
     "Prose",
     "caveats",
     "certificate",
+    "checks",
     "crosscheck",
     "data",
     "decision",
@@ -46,6 +49,7 @@ __all__ = [
     "exploration_table",
     "exploration_variation",
     "icc",
+    "influence",
     "levels",
     "methods",
     "model",
