@@ -255,15 +255,12 @@ class LMMFit(InferenceMethods):
         return residual_covariance(self.design, self.phi)
 
     def predict(
-        self,
-        newdata: Any = None,
-        random: bool = True,
-        unseen: str = "raise",
-        interval: str | None = None,
-        level: float = 0.95,
-    ) -> pd.Series | pd.DataFrame:
+        self, newdata: Any = None, random: bool = True, unseen: str = "raise", interval: str | None = None,
+        level: float = 0.95, residuals: bool = False,
+    ) -> pd.Series | pd.DataFrame:  # fmt: skip
         """Predicted responses; see `lmmtools.predict.predict`."""
-        return predict(self, newdata, random=random, unseen=unseen, interval=interval, level=level)
+        asked = {"random": random, "unseen": unseen, "interval": interval, "level": level, "residuals": residuals}
+        return predict(self, newdata, **asked)
 
     def residuals(self, kind: str = "response") -> pd.Series:
         """Residuals; see `lmmtools.residuals.residuals`."""

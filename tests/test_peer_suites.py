@@ -94,6 +94,7 @@ def test_mixedmodels_weights():
     assert fit.stderr.to_numpy() == pytest.approx((0.964016663994572, 3.6309691484830533), abs=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:predict. the means of:lmmtools.LMMWarning")  # `zero` was zero when fitted
 def test_mixedmodels_predictions_of_a_rank_deficient_model():
     sleep = lt.load_dataset("sleepstudy").assign(zero=0.0)
     sleep["twice"] = 2 * sleep.Days

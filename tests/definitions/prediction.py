@@ -6,7 +6,7 @@ C = Cov(y, z0'u), and its error has the variance of z0'u given y, plus that of (
 
 import numpy as np
 
-__all__ = ["prediction_variance"]
+__all__ = ["new_responses", "prediction_variance"]
 
 
 def prediction_variance(model, theta, X0, rows, *, random=True):
@@ -32,3 +32,23 @@ def prediction_variance(model, theta, X0, rows, *, random=True):
     unseen = sum(np.where(codes < 0, variance, 0.0) for (_, codes), variance in zip(rows, new, strict=True))
     mean = known + np.einsum("ij,jk,ik->i", d, fit.vcov, d) + unseen
     return mean, mean + sigma2
+
+
+def new_responses(model, theta, X0, rows, R):
+    """Best linear unbiased predictions of new responses and the variances of their errors, at given theta.
+
+    From the joint normal law of all responses, seen and new: R (n + m, n + m) is the covariance of their residuals over
+    sigma^2, `rows` as above. With C = Cov(y, y0)/sigma^2, y0 is predicted by X0 beta^ + C'V^-1(y - X beta^).
+    """
+    fit, n = model.fit_at(theta), len(model.y)
+    parts = zip(rows, model.blocks(theta), strict=True)
+    new = [np.where(codes < 0, ((M @ factor) ** 2).sum(axis=1), 0.0) for (M, codes), (factor, _) in parts]
+    Z0 = np.hstack([np.zeros((len(X0), 0)),
+                    *(model.spread(M, codes, t) for (M, codes), t in zip(rows, model.terms, strict=True))])  # fmt: skip
+    T = model.Lambda(theta) @ model.Lambda(theta).T
+    C = model.Z @ T @ Z0.T + R[:n, n:]
+    weights = np.linalg.solve(model.V(theta), C)
+    own = np.einsum("ij,jk,ik->i", Z0, T, Z0) + sum(new) + np.diag(R)[n:]
+    d = X0 - weights.T @ model.X
+    value = X0 @ fit.beta + weights.T @ (model.response - model.X @ fit.beta)
+    return value, fit.sigma**2 * (own - (C * weights).sum(axis=0)) + np.einsum("ij,jk,ik->i", d, fit.vcov, d)
