@@ -21,6 +21,7 @@ def simulate(fit: Any, n: int, rng: np.random.Generator) -> np.ndarray:
     Parameters
     ----------
     fit : LMMFit
+        Or a model with stated parameters, as `planned` makes it.
     n : int
     rng : numpy.random.Generator
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from lmmtools.core.rank import column_rank
 from lmmtools.core.several.chainlevels import parents
 from lmmtools.errors import LMMError, ModelError
-from lmmtools.formats import counted, listed, nearest, quoted
+from lmmtools.formats import listed, nearest, quoted
+from lmmtools.resampling.copies import copied, impossible
 from lmmtools.resampling.refits import Refit, failed, refit_design
 
 __all__ = ["Clusters", "cluster_factor", "main_factor"]
@@ -148,62 +146,10 @@ class Clusters:
         rows = np.concatenate([self.rows[j] for j in levels])
         copies = np.repeat(np.arange(len(levels)), [len(self.rows[j]) for j in levels])
         design = self.design_of(rows, copies)
-        if reason := self._impossible(design):
+        if reason := impossible(design):
             return failed(self.origin, design, reason)
         return refit_design(self.origin, design)
 
     def design_of(self, rows: np.ndarray, copies: np.ndarray) -> Any:
         """The design of some rows, shape (n,), with the number of the copy of its level that each belongs to."""
-        d = self.design
-        codes = {name: self._codes(name, rows, copies) for name in d.factors}
-        return dataclasses.replace(
-            d,
-            y=d.y[rows],
-            X=np.asfortranarray(d.X[rows]),
-            weights=None if d.weights is None else d.weights[rows],
-            offset=None if d.offset is None else d.offset[rows],
-            terms=tuple(_term(t, rows, *codes[t.factor]) for t in d.terms),
-            residual=None if d.residual is None else _residual(d.residual, rows, copies),
-            index=d.index[rows],
-            messages=(),
-        )
-
-    def _codes(self, name: str, rows: np.ndarray, copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Levels of a factor in these rows, numbered anew, and the old level of each."""
-        term = self.design.factors[name][0]
-        old = term.codes[rows]
-        key = copies * len(term.levels) + old if self.nested[name] else old
-        new, found = pd.factorize(key, sort=True)
-        return new.astype(np.intp), np.asarray(found) % len(term.levels)
-
-    def _impossible(self, design: Any) -> str:
-        """Why no model can be fitted to these rows, if so."""
-        for term in design.terms:
-            if len(term.levels) < 2:
-                return f"a single level of `{term.factor}` is left, so the variance between its levels has no estimate."
-        dropped = column_rank(design.X).dropped if design.X.shape[1] else ()
-        if dropped:
-            names = [design.fixed_names[d.column] for d in dropped]
-            verb = "have" if len(names) > 1 else "has"
-            return f"{quoted(names)} {verb} no estimate in these rows: other columns determine it."
-        if len(design.y) <= design.X.shape[1]:
-            return f"{counted(len(design.y), 'row')} for {counted(design.X.shape[1], 'fixed effect')}."
-        return ""
-
-
-def _residual(residual: Any, rows: np.ndarray, copies: np.ndarray) -> Any:
-    """The residual structure of some rows, each copy of a residual group one of its own."""
-    own = residual.of_rows(rows)
-    if (c := own.correlation) is None:
-        return own
-    old = int(residual.correlation.codes.max()) + 1
-    new, found = pd.factorize(copies * old + c.codes, sort=True)
-    c = dataclasses.replace(c, codes=new.astype(np.intp), levels=pd.RangeIndex(len(found)))
-    return dataclasses.replace(own, correlation=c)
-
-
-def _term(term: Any, rows: np.ndarray, codes: np.ndarray, old: np.ndarray) -> Any:
-    """A random-effects term of some rows."""
-    root = None if term.known_root is None else term.known_root[old]
-    matrix = np.asfortranarray(term.matrix[rows])
-    return dataclasses.replace(term, matrix=matrix, codes=codes, levels=pd.RangeIndex(len(old)), known_root=root)
+        return copied(self.design, rows, copies, self.nested)
