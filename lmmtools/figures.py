@@ -7,7 +7,8 @@ import html
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from lmmtools.formats import visible
 from lmmtools.tables import identifier
 
-__all__ = ["FONTS", "Description", "Figure", "figure"]
+__all__ = ["FONTS", "Description", "Figure", "figure", "styled"]
 
 #: Folder of the shipped fonts: web fonts for HTML pages, TrueType for figures and for Typst.
 FONTS = Path(__file__).with_name("fonts")
@@ -111,17 +112,39 @@ def figure(
     return Figure(_tidy(raw, caption=caption, label=label, alt=alt), caption, label, alt)
 
 
-def _draw(plot: Callable[..., Any], args: tuple, kw: dict, size: tuple[float, float]) -> str:
-    """The SVG that matplotlib writes, whatever the user's own matplotlib settings are."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure as Canvas
+@contextmanager
+def styled() -> Iterator[None]:
+    """The look of every figure, while a `with` block lasts: the package's style and fonts, none of the user's own.
+
+    For figures that are laid out by hand; :func:`figure` does it by itself. Figures are to be saved in the block too.
+
+    Examples
+    --------
+    >>> import lmmtools as lt
+    >>> from matplotlib.figure import Figure
+    >>> from lmmtools.figures import styled
+    >>> fit = lt.fit_lmm("Yield ~ 1 + (1 | Batch)", lt.load_dataset("Dyestuff"))
+    >>> with styled():
+    ...     left, right = Figure(figsize=(8, 4), layout="constrained").subplots(1, 2)
+    ...     _ = lt.plots.residuals_fitted(fit, ax=left)
+    ...     _ = lt.plots.qq_residuals(fit, ax=right)
+    """
     from matplotlib.style import context
 
     _add_fonts()
     # Fonts of the reader's machine fill in for letters that the measuring fonts lack.
     with context(["default", _STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
+        yield
+
+
+def _draw(plot: Callable[..., Any], args: tuple, kw: dict, size: tuple[float, float]) -> str:
+    """The SVG that matplotlib writes, whatever the user's own matplotlib settings are."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure as Canvas
+
+    with styled():
         mpl.rcParams["svg.hashsalt"] = "lmmtools"
         drawing = Canvas(figsize=size, layout="constrained")
         FigureCanvasSVG(drawing)
@@ -150,6 +173,9 @@ def _add_fonts() -> None:
 _WRITTEN = re.compile(r"; font-family: 'Source Sans 3', 'DejaVu Sans'")
 _FAMILY = "; font-family: 'Report Sans', 'Source Sans 3', 'DejaVu Sans', 'Helvetica Neue', Arial, sans-serif"
 
+# The shape of marks says how its edge is drawn, which each mark says again; a page's style sheet reaches only these.
+_MARK = re.compile(r'(<path id="m\w+" d="[^"]*") style="stroke[^"]*"')
+
 # Shown on its own, as JupyterLab shows it, the drawing is its own root and brings its paper; within a page
 # it takes colour and background from there.
 _ALONE = "<style>svg:root{background:#fff;color:#000}</style>"
@@ -163,7 +189,7 @@ def _tidy(svg: str, *, caption: str, label: str, alt: str) -> str:
     head, _, body = svg.partition(">")
     # What matplotlib leaves unsaid is black, and its style for all elements becomes the root's.
     body = re.sub(r'(style="[^"]*")', lambda m: m[1].replace("#000000", "currentColor"), body)
-    body = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", _WRITTEN.sub("", body))
+    body = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", _MARK.sub(r"\1", _WRITTEN.sub("", body)))
     head = re.sub(r' (?:width|height)="([\d.]+)pt"', _pixels, head)
     root = (
         f'{head} class="lmm-figure" role="img" aria-label="{html.escape(alt)}" fill="currentColor" '

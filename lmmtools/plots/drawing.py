@@ -25,6 +25,7 @@ __all__ = [
     "plot",
     "points",
     "qq",
+    "ranked",
     "tiles",
 ]
 
@@ -34,6 +35,9 @@ BLUE, VERMILLION, INK = "#0072B2", "#D55E00", "#000000"
 
 # Beyond this many marks the layer becomes a picture inside the SVG; axes and text stay lines and letters.
 RASTER_ABOVE = 3000
+
+# Beyond this many, marks of a scatter plot run into one blot.
+_BLOT = 8000
 
 # A band is drawn through this many points at most: as smooth as the eye can tell.
 _MOST_CORNERS = 400
@@ -63,8 +67,10 @@ def plot(extract: Callable[..., PlotData], describe: Callable[[PlotData], Any]) 
 
     def decorate(draw: Callable[[PlotData, Any], None]) -> Callable:
         @functools.wraps(draw)
-        def plotted(fit: Any, ax: Any = None, **kw: Any) -> Any:
-            data = fit if isinstance(fit, PlotData) else extract(fit, **kw)
+        def plotted(fit: Any, *asked: Any, ax: Any = None, **kw: Any) -> Any:
+            if asked and hasattr(asked[0], "get_subplotspec"):  # axes in second place, as matplotlib's own users write
+                ax, *asked = asked
+            data = fit if isinstance(fit, PlotData) else extract(fit, *asked, **kw)
             ax = _own_axes(describe(data).size) if ax is None else ax
             return draw(data, ax)
 
@@ -102,11 +108,20 @@ def tiles(ax: Any, count: int, columns: int, **share: Any) -> list[Any]:
     return axes[:count]
 
 
+def ranked(values: Any) -> np.ndarray:
+    """Places in rising order of values; those equal but for rounding keep theirs, so that no processor decides it."""
+    values = np.asarray(values, dtype=float)
+    size = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
+    return np.argsort(np.round(values / size, 9), kind="stable")
+
+
 def points(ax: Any, x: Any, y: Any, total: int | None = None, **kw: Any) -> None:
     """Marks without lines; a picture when the figure has very many (`total`, or these)."""
     many = (len(x) if total is None else total) > RASTER_ABOVE
     style = {"marker": "o", "linestyle": "none", "color": BLUE, "markeredgewidth": 0, "rasterized": many}
     style |= {"markersize": 2.4, "alpha": 0.5} if many else {"alpha": 0.75 if len(x) > 300 else 1.0}
+    if len(x) > _BLOT:  # the fainter the more there are, so that it is seen where most of them lie
+        style |= {"markersize": 1.8, "alpha": max(0.06, 0.5 * _BLOT / len(x))}
     ax.plot(np.asarray(x), np.asarray(y), **(style | kw))
 
 

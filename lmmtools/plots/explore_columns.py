@@ -126,7 +126,8 @@ def _describe_response(data: PlotData) -> Description:
     low, high = data.table["mean"].iloc[0], data.table["mean"].iloc[-1]
     return Description(
         caption=f"Distribution of {label}, over all rows (top) and in each level of {factor} (below): range, middle "
-        f"half and mean; {counted(groups, 'level')} in order of the mean{some}. Dashed: the median of all rows.",
+        f"half and mean (upright); {counted(groups, 'level')} in order of the mean{some}. Dashed: the median of all "
+        "rows.",
         label="fig-response",
         alt=f"{alt} Below, a strip for each of {counted(shown_groups, 'level')} of {factor}; means from {shown(low)} "
         f"({visible(data.table['level'].iloc[0])}) to {shown(high)} ({visible(data.table['level'].iloc[-1])}).",
@@ -165,7 +166,9 @@ def response(data: PlotData, ax: Any) -> Any:
     table, height = data.table, np.arange(n)
     below.hlines(height, table["smallest"], table["largest"], color=BLUE, linewidth=0.7)
     below.hlines(height, table["lower"], table["upper"], color=BLUE, linewidth=3.2)
-    points(below, table["mean"], height, total=0, color=VERMILLION, markersize=4, alpha=1.0)
+    # Taller than the bar, so that it is seen on it in grey too.
+    points(below, table["mean"], height, total=0, marker="|", color=VERMILLION, markersize=7, markeredgewidth=1.6,
+           alpha=1.0)  # fmt: skip
     below.set_yticks(height, [shortened(name, 24) for name in table["level"]])
     below.tick_params(axis="y", length=0, labelsize=7)
     below.set(xlabel=data.labels["x"], ylabel=visible(data.facts["factor"]), ylim=(-0.8, n - 0.2))

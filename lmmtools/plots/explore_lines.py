@@ -11,7 +11,7 @@ import pandas as pd
 from lmmtools.errors import LMMError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, effect_unit, quoted, shortened, shown, spread, visible, with_unit
-from lmmtools.plots.drawing import BLUE, INK, RASTER_ABOVE, VERMILLION, PlotData, points
+from lmmtools.plots.drawing import BLUE, INK, RASTER_ABOVE, VERMILLION, PlotData, points, ranked
 from lmmtools.plots.explore import nothing, or_sentence
 from lmmtools.plots.trellis import Trellis, columns_for
 
@@ -200,7 +200,7 @@ def _slopes(exploration: Any, factor: str | None = None, covariate: str | None =
     lines = _lines(exploration, factor, covariate)
     if lines is None:
         return nothing("No covariate of the formula is a number that varies within groups, so there are no slopes.")
-    table = lines.table.sort_values("slope", kind="stable", ignore_index=True)
+    table = lines.table.iloc[ranked(lines.table["slope"])].reset_index(drop=True)
     units = {exploration.variables.response.name: exploration.variables.response.unit}
     units |= {one.name: one.unit for one in exploration.variables.covariates}
     unit = effect_unit({k: v for k, v in units.items() if v}, exploration.variables.response.name, lines.covariate)

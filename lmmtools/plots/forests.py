@@ -109,10 +109,11 @@ def forest(data: PlotData, ax: Any) -> Any:
 
 
 def _intervals(ax: Any, part: pd.DataFrame, preferred: str) -> None:
-    for chosen, color, marker in ((False, BLUE, "o"), (True, VERMILLION, "s")):
+    for chosen, color, marker, size, width in ((False, BLUE, "o", 3.6, 1.1), (True, VERMILLION, "s", 5.0, 1.8)):
         some = part[(part["model"] == preferred) == chosen]
-        ax.hlines(some["row"], some["low"], some["high"], color=color, linewidth=1.1)
-        ax.plot(some["estimate"], some["row"], color=color, marker=marker, linestyle="none", markeredgewidth=0)
+        ax.hlines(some["row"], some["low"], some["high"], color=color, linewidth=width)
+        ax.plot(some["estimate"], some["row"], color=color, marker=marker, markersize=size, linestyle="none",
+                markeredgewidth=0)  # fmt: skip
 
 
 def _limits(ax: Any, part: pd.DataFrame) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lmmtools.errors import LMMError
 from lmmtools.figures import Description
-from lmmtools.formats import counted, listed, nearest, quoted, shortened, spread, visible, with_unit
+from lmmtools.formats import counted, listed, shortened, spread, visible, with_unit
 from lmmtools.plots.drawing import (
     BLUE,
     INK,
@@ -20,80 +18,13 @@ from lmmtools.plots.drawing import (
     plot,
     points,
 )
+from lmmtools.plots.lines import covariate_of, home_of, is_function
 from lmmtools.plots.trellis import Trellis, columns_for
 
-__all__ = ["data_by_group"]
+__all__ = ["data_by_group", "draw_panels"]
 
 # All groups up to the first number are shown, else the second number of them.
 _PANELS, _ROWS = (30, 20), (60, 40)
-# Rows a level has on average, for its panel to show something.
-_FEW_ROWS = 3
-
-
-def _home(fit: Any, factor: str | None) -> Any:
-    """A term of the grouping factor shown: the first whose levels have a few rows each, else that of fewest levels.
-
-    Without random effects, the groups in which residuals are correlated.
-    """
-    if not fit.design.terms:
-        return _residual_home(fit, factor)
-    terms = [terms[0] for terms in fit.design.factors.values()]
-    if factor is not None:
-        if factor not in fit.design.factors:
-            raise LMMError(
-                f"`{factor}` is no grouping factor of this model{nearest(str(factor), fit.design.factors)}; factor can "
-                f"be {quoted(fit.design.factors)}."
-            )
-        return fit.design.factors[factor][0]
-    large = [term for term in terms if fit.nobs >= _FEW_ROWS * len(term.levels)]
-    return large[0] if large else min(terms, key=lambda term: len(term.levels))
-
-
-@dataclass(frozen=True)
-class _Groups:
-    """Groups of rows that no random effect is of."""
-
-    factor: str
-    codes: np.ndarray
-    levels: pd.Index
-    names: tuple[str, ...] = ("",)
-
-
-def _residual_home(fit: Any, factor: str | None) -> _Groups:
-    """The groups of correlated residuals; all rows as one where there are none."""
-    c = fit.design.correlation
-    name = c.group if c is not None else ""
-    if factor is not None and factor != name:
-        known = f"; factor can be {quoted([name])}" if name else ""
-        raise LMMError(f"`{factor}` is no grouping factor of this model, which has no random effects{known}.")
-    if not name:
-        return _Groups("all rows", np.zeros(fit.nobs, dtype=np.intp), pd.Index([""]))
-    return _Groups(name, c.codes, c.levels)
-
-
-def _covariate(fit: Any, home: Any) -> tuple[str, np.ndarray] | None:
-    """The first numeric time, slope, then fixed covariate, of three values or more that varies within groups."""
-    design = fit.design
-    columns = _time(fit) + [(n, t.matrix[:, k]) for t in design.terms for k, n in enumerate(t.names)]
-    columns += [(n, design.X[:, j]) for j, n in enumerate(design.fixed_names) if ":" not in n]
-    for name, x in columns:
-        if name == "Intercept" or "[" in name or len(np.unique(x)) < 3:
-            continue
-        by_group = pd.Series(x).groupby(home.codes)
-        if (by_group.max() > by_group.min()).mean() >= 0.5:
-            return name, x
-    return None
-
-
-def _time(fit: Any) -> list[tuple[str, np.ndarray]]:
-    """The time by which residuals are correlated, with its name, where it is one number."""
-    c = fit.design.correlation
-    if c is None or len(c.variables) != 1 or c.categorical:
-        return []
-    times = c.positions[:, 0]
-    if c.kind == "us":
-        times = np.array([float(label) for label in c.occasions])[times.astype(np.intp)]
-    return [(c.variables[0], times)]
 
 
 def _chosen(fit: Any, home: Any, limit: tuple[int, int]) -> np.ndarray:
@@ -109,8 +40,8 @@ def _chosen(fit: Any, home: Any, limit: tuple[int, int]) -> np.ndarray:
 
 
 def _rows_by_group(fit: Any, factor: str | None = None) -> PlotData:
-    design, term = fit.design, _home(fit, factor)
-    covariate = _covariate(fit, term)
+    design, term = fit.design, home_of(fit, factor)
+    covariate = covariate_of(fit, term)
     codes = _chosen(fit, term, _PANELS if covariate else _ROWS)
     panel = np.full(len(term.levels), -1)
     panel[codes] = np.arange(len(codes))
@@ -142,7 +73,7 @@ def _rows_by_group(fit: Any, factor: str | None = None) -> PlotData:
                 "others": tuple(visible(other) for other in design.factors if other != term.factor),
                 "shown": len(codes),
                 "x": bool(covariate),
-                "lines": bool(covariate) and _is_function(table, "fitted"),
+                "lines": bool(covariate) and is_function(table, "fitted"),
                 "population": bool(design.terms) and _one_population(table, bool(covariate)),
                 "random": bool(design.terms),
             }
@@ -150,16 +81,10 @@ def _rows_by_group(fit: Any, factor: str | None = None) -> PlotData:
     )
 
 
-def _is_function(table: pd.DataFrame, column: str) -> bool:
-    """Whether a column is determined by group and x, so that a line through it means something."""
-    values = table.groupby(["panel", "x"])[column]
-    return bool((values.max() - values.min() <= 1e-9 * max(float(table["y"].abs().max()), 1e-300)).all())
-
-
 def _one_population(table: pd.DataFrame, lines: bool) -> bool:
     """Whether the fit without random effects can be drawn: as a line in each panel, or one line for all rows."""
     together = table if lines else table.assign(panel=0)
-    return _is_function(together, "population")
+    return is_function(together, "population")
 
 
 def _describe_rows_by_group(data: PlotData) -> Description:
@@ -211,20 +136,25 @@ def data_by_group(data: PlotData, ax: Any) -> Any:
     LMMError
         If the model has no grouping factor of that name.
     """
-    return _trellis(data, ax) if data.facts["x"] else _dots(data, ax)
+    return draw_panels(data, ax) if data.facts["x"] else _dots(data, ax)
 
 
-def _trellis(data: PlotData, ax: Any) -> Any:
+def draw_panels(data: PlotData, ax: Any) -> Any:
+    """A panel a group: observations, and the lines that the facts name; marks where fitted values make none."""
     table, facts = data.table, data.facts
     titles = tuple(table.drop_duplicates("panel")["level"])
-    panels = Trellis(titles, _limits(table["x"]), _limits(table[["y", "fitted"]]))
+    lines = [name for name in ("fitted", "separate") if facts.get(name, name == "fitted")]
+    panels = Trellis(titles, _limits(table["x"]), _limits(table[["y", *lines]]))
     panels.frame(ax, data.labels["x"], data.labels["y"])
     points(ax, *panels.place(table["panel"], table["x"], table["y"]), label="observed")
     if facts["lines"] and facts["population"]:
         panels.lines(ax, table, "population", color=INK, linestyle=":", linewidth=1, label="population")
-    if facts["lines"]:
+    if facts.get("separate"):
+        own = table[table["separate"].notna()]
+        panels.lines(ax, own, "separate", color=INK, linestyle=(0, (4, 2)), linewidth=1, label="least squares")
+    if facts["lines"] and "fitted" in lines:
         panels.lines(ax, table, "fitted", color=VERMILLION, label="this group")
-    else:
+    elif "fitted" in lines:
         crosses = panels.place(table["panel"], table["x"], table["fitted"])
         points(ax, *crosses, marker="x", color=VERMILLION, markeredgewidth=1, alpha=1.0, label="fitted")
     _legend(ax)
@@ -233,12 +163,12 @@ def _trellis(data: PlotData, ax: Any) -> Any:
 
 def _legend(ax: Any) -> None:
     """The marks' names above the panels, where they cover no data."""
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4)
 
 
 def _limits(values: Any) -> tuple[float, float]:
-    low, high = float(np.min(values)), float(np.max(values))
-    margin = 0.06 * (high - low)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    margin = 0.06 * ((high - low) or 1.0)
     return low - margin, high + margin
 
 

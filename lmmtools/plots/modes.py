@@ -24,6 +24,7 @@ from lmmtools.plots.drawing import (
     plot,
     points,
     qq,
+    ranked,
     tiles,
 )
 
@@ -54,8 +55,8 @@ class _Part:
     sd: np.ndarray
 
 
-def _parts(fit: Any, factor: str | None) -> list[_Part]:
-    """Every effect shown of one factor, or of all; a factor's first few where it has many."""
+def _parts(fit: Any, factor: str | None, effect: str | None = None) -> list[_Part]:
+    """Every effect shown of one factor, or of all; a factor's first few where it has many, or the one asked for."""
     if factor is not None and factor not in fit.ranef:
         raise LMMError(
             f"`{factor}` is no grouping factor of this model{nearest(str(factor), fit.ranef)}; factor can be "
@@ -65,9 +66,21 @@ def _parts(fit: Any, factor: str | None) -> list[_Part]:
     modes, covariances = fit.ranef, fit.ranef_cov
     for block, name in enumerate([factor] if factor is not None else modes):
         sd = np.sqrt(np.einsum("jkk->jk", covariances[name]))
-        for k, effect in enumerate(modes[name].columns[:_MOST_EFFECTS]):
-            parts.append(_Part(name, block, k, _label(fit, effect), modes[name].iloc[:, k], sd[:, k]))
+        for k, own in enumerate(_asked(modes[name].columns, name, effect)):
+            at = modes[name].columns.get_loc(own)
+            parts.append(_Part(name, block, k, _label(fit, own), modes[name].iloc[:, at], sd[:, at]))
     return parts
+
+
+def _asked(effects: pd.Index, factor: str, effect: str | None) -> list[str]:
+    if effect is None:
+        return list(effects[:_MOST_EFFECTS])
+    if effect not in effects:
+        raise LMMError(
+            f"`{factor}` has no effect `{effect}`{nearest(str(effect), list(effects))}; effect can be "
+            f"{quoted(list(effects))}."
+        )
+    return [effect]
 
 
 def _facts(fit: Any, parts: list[_Part]) -> MappingProxyType:
@@ -95,9 +108,11 @@ def _left_out(data: PlotData) -> str:
     return f" Shown are {listed(said)}." if said else ""
 
 
-def _mode_quantiles(fit: Any, factor: str | None = None) -> PlotData:
-    parts = _parts(fit, factor)
+def _mode_quantiles(fit: Any, factor: str | None = None, effect: str | None = None) -> PlotData:
+    parts = _parts(fit, factor, effect)
     facts = _facts(fit, parts)
+    if effect is not None:  # nothing is left out that was asked for
+        facts = MappingProxyType({**facts, "all": facts["effects"]})
     several = len(facts["factors"]) > 1
     tables = []
     for panel, part in enumerate(parts):
@@ -144,6 +159,8 @@ def qq_ranef(data: PlotData, ax: Any) -> Any:
         Where the panels go.
     factor : str, optional
         The grouping factor; all when left out. Of a factor with many effects the first six are shown.
+    effect : str, optional
+        One effect only.
 
     Returns
     -------
@@ -152,7 +169,7 @@ def qq_ranef(data: PlotData, ax: Any) -> Any:
     Raises
     ------
     LMMError
-        If the model has no grouping factor of that name.
+        If the model has no grouping factor, or that no effect, of that name.
     """
     k = sum(data.facts["effects"])
     axes = tiles(ax, k, across(k))
@@ -168,7 +185,7 @@ def qq_ranef(data: PlotData, ax: Any) -> Any:
 def _intervals(fit: Any, factor: str | None = None) -> PlotData:
     parts = _parts(fit, factor)
     # A stable order by the first effect, which the other panels of a factor share.
-    orders = {part.block: np.argsort(part.modes.to_numpy(), kind="stable") for part in parts if not part.effect}
+    orders = {part.block: ranked(part.modes) for part in parts if not part.effect}
     tables = []
     for part in parts:
         order = orders[part.block]

@@ -13,7 +13,7 @@ from lmmtools.errors import ModelError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, listed, shortened, shown, visible
 from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, across, panels, plot, tiles
-from lmmtools.profiles import Profile
+from lmmtools.profiles import Profile, profile
 from lmmtools.profiles.sketch import contour, curve_through, trace, values_at
 
 __all__ = ["profile_pairs", "profile_zeta"]
@@ -26,9 +26,11 @@ _PER_PAIR, _LEAST_PAIRS = 1.3, 3.4
 _TOP = 3.35
 
 
-def _profile(table: Any, name: str) -> Profile:
+def _profile(table: Any, name: str, which: Any) -> Profile:
+    if hasattr(table, "design") and hasattr(table, "beta_cov"):
+        table = profile(table, which)
     if not isinstance(table, Profile) or table.origin is None:
-        raise ModelError(f"plots.{name}: takes what profile returns; got {type(table).__name__}.")
+        raise ModelError(f"plots.{name}: takes a fit, or what profile returns; got {type(table).__name__}.")
     if not table.names:
         raise ModelError(f"plots.{name}: no parameter of this profile has a curve.")
     return table
@@ -40,8 +42,8 @@ def _cutoff(level: float) -> float:
     return float(ndtri(0.5 + level / 2.0))
 
 
-def _zeta(table: Any) -> PlotData:
-    table = _profile(table, "profile_zeta")
+def _zeta(table: Any, which: Any = None) -> PlotData:
+    table = _profile(table, "profile_zeta", which)
     names = table.names[:_MOST_PANELS]
     lines, marks = [], []
     cutoffs = {level: _cutoff(level) for level in _LEVELS}
@@ -101,8 +103,10 @@ def profile_zeta(data: PlotData, ax: Any) -> Any:
 
     Parameters
     ----------
-    table : Profile
-        What `lmmtools.profile` returns.
+    table : Profile or LMMFit
+        What `lmmtools.profile` returns, or a fit to profile.
+    which : str or sequence of str, optional
+        The parameters of a fit to profile; all when left out.
     ax : matplotlib Axes, optional
         Where the panels go.
 
@@ -154,8 +158,8 @@ def _straight(ax: Any, line: pd.DataFrame, estimate: float, slope: float) -> Non
         ax.plot(ends, slope * (ends - estimate), color=INK, linewidth=0.8, linestyle="--", alpha=0.8)
 
 
-def _pairs(table: Any) -> PlotData:
-    table = _profile(table, "profile_pairs")
+def _pairs(table: Any, which: Any = None) -> PlotData:
+    table = _profile(table, "profile_pairs", which)
     if len(table.names) < 2:
         raise ModelError("plots.profile_pairs: needs the profiles of at least two parameters; got one.")
     names, lines = table.names[:_MOST_PAIRS], []
@@ -210,8 +214,10 @@ def profile_pairs(data: PlotData, ax: Any) -> Any:
 
     Parameters
     ----------
-    table : Profile
-        What `lmmtools.profile` returns, of at least two parameters; the first six are drawn.
+    table : Profile or LMMFit
+        What `lmmtools.profile` returns, of at least two parameters, or a fit to profile; the first six are drawn.
+    which : str or sequence of str, optional
+        The parameters of a fit to profile; all when left out.
     ax : matplotlib Axes, optional
         Where the panels go.
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.figures import Description
-from lmmtools.formats import counted, format_value, shown, spread, with_unit
+from lmmtools.formats import counted, format_value, shown, spread
 from lmmtools.plots.drawing import (
     INK,
     PlotData,
@@ -19,29 +19,21 @@ from lmmtools.plots.drawing import (
     points,
     qq,
 )
+from lmmtools.plots.residual_kinds import left_out, residual_of, stands_at
 
 __all__ = ["qq_residuals", "residuals_fitted"]
 
 
-def _residual(fit: Any) -> tuple[np.ndarray, str]:
-    """Residuals to look at and their axis label: over their sd where that differs, decorrelated where they are not."""
-    structure = fit.design.residual
-    if structure is not None and structure.correlation is not None:
-        return fit.residuals("normalized").to_numpy(), "Normalized residual"
-    if structure is not None:
-        return fit.residuals("pearson").to_numpy(), "Pearson residual"
-    if fit.design.weights is not None:
-        return fit.residuals("pearson").to_numpy(), "Pearson residual"
-    return fit.resid.to_numpy(), with_unit("Residual", fit.design.units.get(fit.response))
-
-
-def _residual_points(fit: Any) -> PlotData:
-    residual, label = _residual(fit)
-    unit = fit.design.units.get(fit.response)
+def _residual_points(fit: Any, kind: str | None = None) -> PlotData:
+    residual, label = residual_of(fit, kind)
+    fitted, below = stands_at(fit, kind)
+    table = pd.DataFrame({"fitted": fitted, "residual": residual})
+    facts = {"formula": fit.formula, "random": bool(fit.design.terms) and below.startswith("Fitted"), "kind": label,
+             "missing": int(np.isnan(residual).sum())}  # fmt: skip
     return PlotData(
-        pd.DataFrame({"fitted": fit.fitted.to_numpy(), "residual": residual}),
-        MappingProxyType({"x": with_unit(f"Fitted {fit.response}", unit), "y": label}),
-        MappingProxyType({"formula": fit.formula, "random": bool(fit.design.terms), "kind": label}),
+        table[table["residual"].notna()].reset_index(drop=True),
+        MappingProxyType({"x": below, "y": label}),
+        MappingProxyType(facts),
     )
 
 
@@ -52,7 +44,8 @@ def _describe_residual_points(data: PlotData) -> Description:
     if not data.facts["kind"].startswith("Residual"):
         what = f"{data.facts['kind']}s"
     return Description(
-        caption=f"{what} against fitted values, {counted(len(residual), 'observation')}.{effects}",
+        caption=f"{what} against fitted values, {counted(len(residual), 'observation')}.{effects}"
+        f"{left_out(data.facts['missing'])}",
         label="fig-residuals-fitted",
         alt=f"Scatter plot of {counted(len(residual), 'residual')} against fitted values. Fitted values run "
         f"from {spread(fitted)}, residuals from {spread(residual)} with standard deviation "
@@ -68,6 +61,8 @@ def residuals_fitted(data: PlotData, ax: Any) -> Any:
     ----------
     fit : LMMFit
         With weights or a variance function, Pearson residuals are shown, of correlated residuals normalized ones.
+    kind : str, optional
+        Another kind; see `lmmtools.residuals.residuals`.
     ax : matplotlib Axes, optional
 
     Returns
@@ -80,9 +75,12 @@ def residuals_fitted(data: PlotData, ax: Any) -> Any:
     return ax
 
 
-def _residual_quantiles(fit: Any) -> PlotData:
-    residual, label = _residual(fit)
-    return PlotData(normal_quantiles(residual), MappingProxyType({"x": "Standard normal quantile", "y": label}))
+def _residual_quantiles(fit: Any, kind: str | None = None) -> PlotData:
+    residual, label = residual_of(fit, kind)
+    here = np.isfinite(residual)
+    facts = MappingProxyType({"missing": int((~here).sum())})
+    labels = MappingProxyType({"x": "Standard normal quantile", "y": label})
+    return PlotData(normal_quantiles(residual[here]), labels, facts)
 
 
 def _describe_residual_quantiles(data: PlotData) -> Description:
@@ -90,7 +88,7 @@ def _describe_residual_quantiles(data: PlotData) -> Description:
     return Description(
         caption="Normal quantile plot of the residuals. Dashed: a normal distribution with their mean and "
         "standard deviation. Grey: where each point would lie 95 % of the time if the residuals were independent "
-        "draws from it, which residuals of a fit are only nearly.",
+        f"draws from it, which residuals of a fit are only nearly.{left_out(data.facts.get('missing', 0))}",
         label="fig-qq-residuals",
         alt=f"Normal quantile plot of {counted(n, 'residual')}, from {spread(data.table['sample'])}. "
         f"{counted(out, 'point')} of {format_value(n, 'int')} ({100 * out / n:.1f} %) "
@@ -107,6 +105,8 @@ def qq_residuals(data: PlotData, ax: Any) -> Any:
     ----------
     fit : LMMFit
         With weights or a variance function, Pearson residuals are shown, of correlated residuals normalized ones.
+    kind : str, optional
+        Another kind; see `lmmtools.residuals.residuals`.
     ax : matplotlib Axes, optional
 
     Returns

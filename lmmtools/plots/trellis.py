@@ -80,13 +80,28 @@ class Trellis:
         for panel, title in enumerate(self.titles):
             u, v = self.place(panel, (left + right) / 2, top)
             ax.text(u, v + 0.03, shortened(title), ha="center", va="bottom", fontsize=8)
-        across = [self.place(panel, x_ticks, bottom)[0] for panel in range(min(self.columns, len(panels)))]
+        lowest = len(panels) - (self.rows - 1) * self.columns  # panels of the last row
+        across = [self.place(panel, x_ticks, bottom)[0] for panel in range(lowest)]
+        for panel in range(len(panels) - self.columns, len(panels) - lowest) if self.rows > 1 else ():
+            _scale_below(ax, *self.place(panel, x_ticks, np.full(len(x_ticks), bottom)), x_ticks)
         up = [self.place(row * self.columns, left, y_ticks)[1] for row in range(self.rows)]
         ax.set_xticks(np.concatenate(across), format_column(x_ticks.tolist(), "data") * len(across))
         ax.set_yticks(np.concatenate(up), format_column(y_ticks.tolist(), "data") * len(up))
         ax.spines[:].set_visible(False)
         width, height = self.columns * (1 + _GAP_X) - _GAP_X, self.rows * (1 + _GAP_Y) - _GAP_Y
         ax.set(xlim=(-0.01, width + 0.01), ylim=(-0.01, height + 0.24), xlabel=xlabel, ylabel=ylabel)
+
+
+def _scale_below(ax: Any, u: np.ndarray, v: np.ndarray, ticks: np.ndarray) -> None:
+    """The scale of a panel with nothing below it, where the axes' own would hang in the air."""
+    import matplotlib as mpl
+
+    look = mpl.rcParams
+    size, away = look["xtick.major.size"], look["xtick.major.size"] + look["xtick.major.pad"]
+    ax.plot(u, v, color=INK, linestyle="none", marker=3, markersize=size, markeredgewidth=look["xtick.major.width"])
+    for x, y, label in zip(u, v, format_column(ticks.tolist(), "data"), strict=True):
+        ax.annotate(label, (x, y), (0, -away), textcoords="offset points", ha="center", va="top",
+                    fontsize=look["xtick.labelsize"])  # fmt: skip
 
 
 def _ticks(limits: tuple[float, float]) -> np.ndarray:

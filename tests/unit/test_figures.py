@@ -35,6 +35,19 @@ def test_two_renderings_are_the_same_bytes(drawn):
     assert figure(line, caption="A & <b>", label="fig-a", alt='Says "x"') == drawn
 
 
+def test_each_mark_has_its_colours_itself():
+    def marks(ax):
+        ax.plot([1, 2], [1, 2], "o", markerfacecolor="none", markeredgecolor="#0072B2", markeredgewidth=0.9)
+        ax.plot([1, 2], [2, 1], "|", color="#D55E00")
+
+    root = ET.fromstring(figure(marks).svg)
+    shapes = [node for node in root.iter("{http://www.w3.org/2000/svg}path") if "id" in node.attrib]
+    uses = [node.get("style", "") for node in root.iter("{http://www.w3.org/2000/svg}use")]
+    assert len(shapes) >= 2 and not any("stroke" in node.get("style", "") for node in shapes)
+    assert [sum(colour in style for style in uses) for colour in ("stroke: #0072b2", "stroke: #d55e00")] == [2, 2]
+    assert sum("stroke-width: 0.9" in style for style in uses) == 2
+
+
 def test_another_process_writes_the_same_bytes():
     code = (
         "import numpy as np; from lmmtools.figures import figure\n"

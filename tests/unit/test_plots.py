@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import lmmtools as lt
-from lmmtools.plots.drawing import PlotData, normal_quantiles, outside
+from lmmtools.plots.drawing import PlotData, normal_quantiles, outside, ranked
 
 PLOTS = ("data_by_group", "residuals_fitted", "qq_residuals", "qq_ranef", "caterpillar")
 MODELS = {
@@ -175,6 +175,13 @@ def test_the_band_holds_normal_order_statistics():
     # Pointwise 95 % with known mean and sd; estimating both from the sample moves it up, by most in the middle.
     assert inside.min() > 0.94
     assert inside.max() <= 1.0
+
+
+def test_rounding_decides_no_order():
+    tied = np.array([0.1 + 0.2, 0.3, 0.1, 0.3 - 1e-16, np.nan, -5.0])
+    np.testing.assert_array_equal(ranked(tied), [5, 2, 0, 1, 3, 4])
+    assert np.argsort(tied, kind="stable").tolist() != ranked(tied).tolist()
+    np.testing.assert_array_equal(ranked(np.zeros(3)), [0, 1, 2])
 
 
 def test_normal_quantiles_of_one_value():

@@ -261,7 +261,7 @@ def test_wrong_questions(slopes):
         profile(3)
     with pytest.raises(lt.LMMError, match='use "zeta" or "pairs"'):
         slopes.plot("pie")
-    with pytest.raises(lt.ModelError, match="takes what profile returns"):
+    with pytest.raises(lt.ModelError, match="takes a fit, or what profile returns"):
         lt.plots.profile_zeta(3)
     with pytest.raises(lt.ModelError, match="at least two"):
         profile(slopes.origin.fit, "sigma").plot("pairs")
