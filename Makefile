@@ -23,7 +23,7 @@ LOCKED  := $(VENV)/locked-$(shell cksum < requirements.lock | cut -d' ' -f1)
 PACKAGE := $(LOCKED)-package-$(shell (pwd; cat pyproject.toml) | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint lab bench bench-residual bench-peers coverage env lock clean
+.PHONY: help report gallery test lint lab bench bench-residual bench-influence bench-peers coverage env lock clean
 
 help: ## Say what there is
 	@echo "make TARGET [PYTHON=python3.13] [VENV=.venv] [JOBS=2]"
@@ -31,6 +31,9 @@ help: ## Say what there is
 
 report: $(PACKAGE) ## Set up, run the study on the shipped data, write reports/index.html (STUDY=..., OUT=...)
 	@$(RUN) -m lmmtools report $(STUDY) --out $(OUT)
+
+gallery: $(PACKAGE) ## Draw every picture of the package beside the line that makes it, write reports/gallery/
+	@$(RUN) -m lmmtools report notebooks/studies/gallery.toml --out $(OUT)/gallery $(ARGS)
 
 test: $(PACKAGE) ## Set up and run every test on two cores
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
@@ -46,6 +49,9 @@ bench: $(PACKAGE) ## Time lmmtools beside the engines found here, write benchmar
 
 bench-residual: $(PACKAGE) ## Time residual structures beside nlme, write benchmarks/RESIDUAL.md (R with nlme needed; POSIX only)
 	@$(RUN) -m benchmarks.residual --write $(ARGS)
+
+bench-influence: $(PACKAGE) ## Time the deletion of every row and of every level
+	@$(RUN) -m benchmarks.influence $(ARGS)
 
 bench-peers: ## Install the Python engines that `make bench` compares with, in an environment of their own (POSIX only)
 	@$(PYTHON) -m venv --clear benchmarks/.venv-peers

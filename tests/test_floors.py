@@ -20,11 +20,12 @@ FLOORS = (
     ("core", "formats", "formula", "tables", "figures", "bibliography"),
     ("estimable", "collapsed", "certificate", "design", "frames", "datasets", "sources"),
     # functions of a fit's numbers
-    ("noise", "ranef", "fitted_variances", "residuals", "predict", "simulate",
+    ("noise", "ranef", "fitted_variances", "projection", "residuals", "predictive", "predict", "simulate",
      "residual_parameters", "varcorr", "inference", "resampling", "profiles", "methods", "summary",
      "dependence"),
     ("results", "fit", "singular", "algorithms", "nesting", "comparison", "measures", "triangulation", "lattices",
-     "models", "variants", "residual_choice", "growth"),
+     "models", "variants", "residual_choice", "growth",
+     "groupwise", "matrices", "deletion", "uniformity", "surfaces", "validation", "planning", "assumptions"),
     ("explore", "plots", "prose", "crosscheck"),
     ("findings", "records", "report", "__main__"),
 )

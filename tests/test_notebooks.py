@@ -73,13 +73,24 @@ def test_it_imports_in_one_cell_only(path):
     assert importing == ["import lmmtools as lt"]
 
 
-@BY_NAME
-@pytest.mark.slow
-def test_it_runs_as_a_user_runs_it(path, tmp_path):
+def executed(path, folder):
+    """The notebook with its outputs, run from top to bottom by a kernel of its own."""
     from nbclient import NotebookClient
 
     notebook = read(path)
-    NotebookClient(notebook, kernel_name="python3", timeout=120, resources={"metadata": {"path": tmp_path}}).execute()
+    NotebookClient(notebook, kernel_name="python3", timeout=120, resources={"metadata": {"path": folder}}).execute()
+    return notebook
+
+
+# The gallery runs once, in tests/test_notebook_gallery.py, which looks at its pages too.
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.stem != "gallery"], ids=lambda path: path.stem)
+@pytest.mark.slow
+def test_it_runs_as_a_user_runs_it(path, tmp_path):
+    check_outputs(executed(path, tmp_path))
+
+
+def check_outputs(notebook):
+    """Nothing is printed, labels name one thing, references lead somewhere, and the record is the last word."""
     outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
     assert [output for output in outputs if output.output_type in ("stream", "error")] == []
     about = [output.metadata["lmmtools"] for output in outputs]

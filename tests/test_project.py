@@ -156,7 +156,21 @@ def test_the_readme_shows_what_the_fit_prints():
     assert done.stdout.split() == shown.split()
 
 
-@pytest.mark.parametrize("page", ["models.md", "inference.md", "covariance.md", "growth.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "models.md",
+        "inference.md",
+        "covariance.md",
+        "growth.md",
+        "random_effects.md",
+        "checks.md",
+        "influence.md",
+        "residuals.md",
+        "prediction.md",
+        "power.md",
+    ],
+)
 def test_the_page_is_true(page):
     """Its blocks are run one after the other, and print what stands below them."""
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")

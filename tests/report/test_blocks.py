@@ -68,6 +68,11 @@ def test_tags_decide_what_is_shown():
     assert blocks(notebook(*cells)) == (Text("out"),)
 
 
+def test_code_that_is_to_be_read_is_open_and_joined_to_no_other():
+    cells = [new_code_cell(text, metadata={"tags": ["show-input"] if text.isupper() else []}) for text in "ABcdE"]
+    assert blocks(notebook(*cells)) == (Code("A\n\nB", open=True), Code("c\n\nd"), Code("E", open=True))
+
+
 def test_nothing_follows_the_cell_where_a_notebook_stopped():
     trace = ["\x1b[31mValueError\x1b[0m", "at /tmp/ipykernel_12/345.py"]
     error = new_output("error", ename="ValueError", evalue="bad", traceback=trace)

@@ -159,6 +159,23 @@ def test_marks_and_letters_of_figures_follow_the_page(visit):
     assert dark == ("rgb(69, 165, 230)", "rgb(228, 232, 236)")
 
 
+def test_a_picture_of_many_marks_is_turned_to_light_on_dark_and_back_on_paper(visit):
+    look = """scheme => {
+      const root = document.documentElement;
+      scheme ? root.setAttribute("data-theme", scheme) : root.removeAttribute("data-theme");
+      const image = document.createElementNS("http://www.w3.org/2000/svg", "image");
+      document.querySelector("svg.lmm-figure").append(image);
+      return getComputedStyle(image).filter !== "none";
+    }"""
+    page = visit(color_scheme="dark")
+    assert [page.evaluate(look, scheme) for scheme in ("", "dark", "light")] == [True, True, False]
+    page.emulate_media(color_scheme="light")
+    assert [page.evaluate(look, scheme) for scheme in ("", "dark", "light")] == [False, True, False]
+    page.evaluate(look, "dark")
+    page.emulate_media(color_scheme="dark", media="print")
+    assert [page.evaluate(look, scheme) for scheme in ("", "dark", "light")] == [False, False, False]
+
+
 def column(page, number):
     return page.eval_on_selector_all(
         f"#tbl-yield tbody tr > :nth-child({number})", "cells => cells.map(one => one.textContent)"

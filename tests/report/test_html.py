@@ -167,6 +167,18 @@ def test_an_exporter_needs_no_run_around_it():
     assert "<title>Batches</title>" in text
 
 
+def test_code_that_is_to_be_read_is_not_folded():
+    from nbformat.v4 import new_code_cell
+
+    from tests.report.conftest import notebook
+
+    cells = new_code_cell("alpha()", metadata={"tags": ["show-input"]}), new_code_cell("beta()")
+    text, _ = LmmHtmlExporter().from_notebook_node(notebook(*cells))
+    listing = re.search(r'<div class="listing">(.*?)<details class="code">(.*?)</details>', text, flags=re.DOTALL)
+    assert ["alpha" in part for part in listing.groups()] == [True, False]
+    assert "beta" in listing[2] and 'tabindex="0"' in listing[1]
+
+
 def test_html_from_elsewhere_keeps_its_structure_and_words_alone():
     assert plain_html("<p onclick='x'>a<script>b</script> <b>c <i>d</b> &lt;e&gt; <a href='https://x'>f</a>") == (
         "<p>a <b>c <i>d</i></b> &lt;e&gt; f</p>"

@@ -358,6 +358,20 @@ def test_a_sentence_and_the_equation_it_leads_to_stand_on_one_page(words):
         assert ["𝑦" in text for text in pages] == [True], lines
 
 
+def test_code_that_is_to_be_read_stands_between_its_heading_and_its_figure(words):
+    for lines in range(10, 40, 5):
+        filled = "\\\n".join(["line"] * lines)
+        cell = drawn(size=(500, 300))
+        cell.metadata["tags"] = ["show-input"]
+        cells = [new_markdown_cell(f"# T\n\n{filled}"), new_markdown_cell("### Bars\n\nIt leads."), cell,
+                 new_code_cell("folded()")]  # fmt: skip
+        pdf, given_up = pdf_of("A", notebook(*cells))
+        (page,) = [text for text in pages_of(pdf, words) if "figure(bars)" in text]
+        assert re.search(r"Bars It leads. figure\(bars\).* Figure 1. Two bars", page), lines
+        assert "and those printed above" in words(pdf) and not given_up
+    assert "those printed above" not in words(pdf_of()[0])
+
+
 MARK = {"kind": "inside", "place": 1, "page": 2, "y": 25.0, "height": 90.0, "picture": 80.0}
 BEFORE = {"kind": "before", "place": 1, "page": 1, "y": 180.0}
 LAST = {"kind": "heading", "place": -1, "page": 2, "y": 150.0}
@@ -385,6 +399,15 @@ def test_what_is_learned_from_a_hole(foot, learned):
     assert {key: value for key, value in one.items() if key in learned} == {
         k: pytest.approx(v, abs=0.2) for k, v in learned.items()
     }
+
+
+@pytest.mark.parametrize(("foot", "learned"), [(250.0, {}), (120.0, {}), (215.0, {}), (155.0, {"scale": 0.912})])
+def test_a_figure_below_its_code_is_made_smaller_or_stays(foot, learned):
+    head = {"kind": "headed", "place": -1, "page": 2, "y": 25.0}
+    marks = [{**BEFORE, "place": -1, "y": foot}, head, {**MARK, "y": 52.0, "led": True}, LAST]
+    one = lessons(lambda told: marks).get("1", {})
+    assert {key: one[key] for key in learned} == {key: pytest.approx(at, abs=0.01) for key, at in learned.items()}
+    assert bool(one) is bool(learned) and not one.get("float")
 
 
 def test_figures_keep_their_order():

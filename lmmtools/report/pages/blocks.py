@@ -80,9 +80,10 @@ class Figure(Block):
 
 @dataclass(frozen=True)
 class Code(Block):
-    """The source of a cell."""
+    """The source of a cell; ``open`` where it is to be read, and not folded away or left to the end."""
 
     source: str
+    open: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,9 @@ _WARNING = re.compile(r"^(?:<cell>|\S.*?\.py):\d+: (\w+): (.*)\n?((?: {2}.*\n?)?
 def blocks(notebook: NotebookNode) -> tuple[Block, ...]:
     """Return the blocks of an executed notebook.
 
-    Cells tagged ``remove`` are left out, ``hide-input`` hides a cell's source. Nothing follows the cell
-    in which the notebook stopped: prose about results that are not there would mislead.
+    Cells tagged ``remove`` are left out, ``hide-input`` hides a cell's source and ``show-input`` shows it where it
+    stands. Nothing follows the cell in which the notebook stopped: prose about results that are not there would
+    mislead.
     """
     return join_code(_numbered(_blocks(notebook)))
 
@@ -142,11 +144,12 @@ def labels_of(content: Iterable[Block]) -> dict[str, str]:
 
 
 def join_code(content: Iterable[Block]) -> tuple[Block, ...]:
-    """Return the blocks, the code of a cell that shows nothing joined to that of the next."""
+    """Return the blocks, the code of a cell that shows nothing joined to that of the next; what is open stays open."""
     joined: list[Block] = []
     for block in content:
-        if joined and isinstance(block, Code) and isinstance(joined[-1], Code):
-            joined[-1] = Code(f"{joined[-1].source}\n\n{block.source}")
+        last = joined[-1] if joined else None
+        if isinstance(block, Code) and isinstance(last, Code) and block.open == last.open:
+            joined[-1] = Code(f"{last.source}\n\n{block.source}", block.open)
         else:
             joined.append(block)
     return tuple(joined)
@@ -175,7 +178,7 @@ def _blocks(notebook: NotebookNode) -> Iterator[Block]:
             yield Prose(cell.source)
         elif cell.cell_type == "code" and not tags & _SKIPPED:
             if cell.source.strip() and "hide-input" not in tags:
-                yield Code(cell.source)
+                yield Code(cell.source, "show-input" in tags)
             yield from _outputs(cell)
         elif cell.cell_type == "code":
             yield from (one for one in _outputs(cell) if isinstance(one, (Note, Error)))

@@ -3,6 +3,7 @@
 A figure or table that stays whole goes to the next page when this one has no room left, and leaves a hole. In
 Typst itself nothing can look ahead; so the layout is asked where everything came to stand, and is told for
 each block what to do otherwise: be a little smaller, or stand at the head of the next page while the text goes on.
+A figure below code that is to be read stays there, and can only be smaller.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ _TOP, _BOTTOM = 25.0, 273.0  # of the text on a page, in mm: the margins of temp
 _HOLE = 32.0  # what may stay empty at the foot of a page, in mm
 _LEAST = 0.8  # no figure is made smaller than this for the page's sake: its letters must be read
 _ROWS = 16.0  # three rows of a table, in mm
-_PASSES = 8
+_LEAD = 90.0  # a heading, a paragraph and the code that lead to a figure, in mm
+_PASSES = 32  # each teaches one lesson; a report has learned all it needs in a few, a gallery in a dozen
 
 
 @dataclass(frozen=True)
@@ -77,19 +79,24 @@ def _next(marks: Sequence[dict[str, Any]], learned: dict[int, Lesson]) -> tuple[
 def _without_hole(marks: Sequence[dict[str, Any]], number: int) -> Lesson | None:
     """Return how the block would leave no hole on the page before, if it does leave one."""
     mark = marks[number]
-    before = _foot(marks, number)
+    led = mark.get("led", False)
+    before = _foot(marks, number, _LEAD if led else _HOLE)
     if before is None or _BOTTOM - before < _HOLE:
         return None
     if before < _TOP:
-        return Lesson(float=True)
+        return None if led else Lesson(float=True)
     above = mark["y"] - _TOP  # headings that go with it
     room = _BOTTOM - before - above - 8.0
     scale = (room - (mark["height"] - mark["picture"])) / mark["picture"] if mark["picture"] else 0.0
-    return Lesson(scale=round(scale, 3)) if _LEAST <= scale < 1 else Lesson(float=True)
+    if _LEAST <= scale < 1:
+        return Lesson(scale=round(scale, 3))
+    return None if led else Lesson(float=True)
 
 
-def _foot(marks: Sequence[dict[str, Any]], number: int) -> float | None:
+def _foot(marks: Sequence[dict[str, Any]], number: int, reach: float) -> float | None:
     """Return where the text on the page before ended, if nothing but headings stands between that and this block.
+
+    Of these none is further than `reach` above the next, in mm.
 
     Nought when it ended on a page still before, and only what stands at the heads of pages came between.
     """
@@ -101,7 +108,7 @@ def _foot(marks: Sequence[dict[str, Any]], number: int) -> float | None:
             if one["kind"] == "headed":
                 return None
             return float(one["y"]) if one["page"] == page - 1 else 0.0
-        if y - one["y"] > _HOLE:
+        if y - one["y"] > reach:
             return None
         y = one["y"]
     return None
