@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -89,8 +90,15 @@ def imports(tree: ast.AST, top: bool = True) -> Iterator[tuple[str, bool]]:
         yield from imports(node, top and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
+@cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports_of(path: Path) -> tuple[tuple[str, bool], ...]:
+    """Every imported name of a file, read once for all that is asked of it."""
+    return tuple(imports(parsed(path)))
 
 
 def label(path: Path) -> str:
@@ -114,7 +122,7 @@ def test_imports_only_from_floors_below(path):
     if here == "__init__":
         return  # the way in: names only, resolved when they are used
     public = public_names()
-    for name, _ in imports(parsed(path)):
+    for name, _ in imports_of(path):
         if not name.startswith("lmmtools."):
             continue
         there = name.split(".")[1]
@@ -124,6 +132,7 @@ def test_imports_only_from_floors_below(path):
         assert RANK[there] < RANK[here], f"{label(path)} imports {name}, which is not below it"
 
 
+@cache
 def public_names() -> dict[str, str]:
     """Public names of the package, each with the place it is defined in."""
     import lmmtools
@@ -133,7 +142,7 @@ def public_names() -> dict[str, str]:
 
 @pytest.mark.parametrize("path", [path for path in MODULES if place(path) == "report"], ids=label)
 def test_the_report_uses_public_names_only(path):
-    for name, _ in imports(parsed(path)):
+    for name, _ in imports_of(path):
         parts = name.split(".")
         if parts[0] == "lmmtools" and parts[1] in RANK:
             own = RANK[parts[1]][0] in (0, len(FLOORS) - 1) or parts[1] in NEUTRAL
@@ -148,14 +157,14 @@ def test_the_report_uses_public_names_only(path):
 def test_what_checks_the_engine_shares_nothing_with_it(name):
     """Words and errors apart: `crosscheck` compares, and only its tables know both sides."""
     path = PACKAGE / "crosscheck" / f"{name}.py"
-    ours = {there.split(".")[1] for there, _ in imports(parsed(path)) if there.startswith("lmmtools.")}
+    ours = {there.split(".")[1] for there, _ in imports_of(path) if there.startswith("lmmtools.")}
     assert ours <= {"crosscheck", "errors", "formats"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=label)
 def test_third_parties_stay_where_they_belong(path):
     here = place(path)
-    for name, top in imports(parsed(path)):
+    for name, top in imports_of(path):
         first = name.split(".")[0]
         if first in sys.stdlib_module_names or first == "lmmtools":
             continue
@@ -195,7 +204,7 @@ def test_dependencies_are_those_the_code_imports():
     used = {
         distribution.get(first, first)
         for path in MODULES
-        for first in (name.split(".")[0] for name, _ in imports(parsed(path)))
+        for first in (name.split(".")[0] for name, _ in imports_of(path))
         if first not in sys.stdlib_module_names and first not in ("lmmtools", "")
     }
     # Columns backed by pyarrow exist only where it is installed; the kernel is started by name.
