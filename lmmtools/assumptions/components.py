@@ -18,7 +18,7 @@ from lmmtools.formula.translate import columns as columns_of
 from lmmtools.frames import Frame, frame
 from lmmtools.inference.means.grid import reference_grid
 
-__all__ = ["PartialResiduals", "partial_residuals"]
+__all__ = ["PartialResiduals", "numeric_names", "partial_residuals"]
 
 _WHAT = "partial_residuals"
 # Values of a covariate evaluated at a time.
@@ -127,16 +127,20 @@ def partial_residuals(fit: Any, covariate: str, *, data: Any = None, span: float
     return _shown(fit, table, covariate, beside, float(span))
 
 
-def _check_covariate(design: Any, covariate: Any) -> None:
-    """Refuse what is no number of the fixed part."""
-    variables = fixed_variables(design.parsed)
-    known = list(dict.fromkeys([
-        *(name for name in variables if is_number(design, name)),
+def numeric_names(design: Any) -> list[str]:
+    """Numbers of the fixed part, as variables and as columns."""
+    return list(dict.fromkeys([
+        *(name for name in fixed_variables(design.parsed) if is_number(design, name)),
         *(found.name for found in numeric_covariates(design) if found.place >= 0),
     ]))  # fmt: skip
+
+
+def _check_covariate(design: Any, covariate: Any) -> None:
+    """Refuse what is no number of the fixed part."""
+    known = numeric_names(design)
     if covariate in known:
         return
-    if covariate in variables:
+    if covariate in fixed_variables(design.parsed):
         raise ModelError(
             f"{_WHAT}: `{covariate}` is a factor, whose levels have means and no curve; look at "
             f"marginal_means(fit, {covariate!r})."

@@ -18,7 +18,7 @@ from lmmtools.assumptions.added import Enlarged, degrees, enlarge
 from lmmtools.assumptions.look import Look
 from lmmtools.assumptions.value import Finding, judged, untested
 from lmmtools.errors import LMMError, ModelError
-from lmmtools.formats import counted, estimate_format, format_value, quoted, shown
+from lmmtools.formats import counted, estimate_format, format_column, format_value, quoted, shown
 from lmmtools.frames import Frame, frame
 from lmmtools.inference.contrasts import (
     DDF,
@@ -30,13 +30,15 @@ from lmmtools.inference.contrasts import (
     reference_notes,
     two_sided,
 )
+from lmmtools.tables import Table
 
 __all__ = ["Mundlak", "independence", "mundlak"]
 
 CHECK = "Independent effects"
 # Variation below this share of a column's size is the rounding of means.
 _ROUNDING = 1e-9
-_SLOPES = ("within", "between", "difference")
+# Slopes, each with its standard error.
+_SLOPES = {"within": "within_se", "between": "between_se", "difference": "std_error"}
 
 
 class Mundlak(Frame):
@@ -56,6 +58,18 @@ class Mundlak(Frame):
     @property
     def _constructor(self) -> type[Mundlak]:
         return Mundlak
+
+    def table(self, max_rows: int = 40) -> Table:
+        """The frame as a table of eight columns: standard errors stand in brackets behind what they are of."""
+        if not self.caption or not {*_SLOPES, *_SLOPES.values()} <= set(self.columns):
+            return super().table(max_rows)
+        about, shown = self._about, pd.DataFrame(self).drop(columns=list(_SLOPES.values()))
+        for slope, error in _SLOPES.items():
+            cells = [format_column(self[name].tolist(), about.formats[name]) for name in (slope, error)]
+            shown[slope] = [f"{value} ({se})" for value, se in zip(*cells, strict=True)]
+        headings = {**about.headings, **{name: f"{about.headings[name]} (SE)" for name in _SLOPES}}
+        same = {"caption": self.caption, "label": self.label, "notes": self.notes, "index": False}
+        return frame(shown, headings=headings, formats=about.formats, **same).table(max_rows)
 
 
 @dataclass(frozen=True)

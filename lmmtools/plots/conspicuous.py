@@ -11,6 +11,7 @@ import pandas as pd
 
 from lmmtools.arguments import check_flag
 from lmmtools.assumptions import Assumptions
+from lmmtools.assumptions.look import picture
 from lmmtools.errors import LMMError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, shortened
@@ -29,7 +30,8 @@ _PLOTS = {
     "qq_residuals": qq_residuals, "residuals_by_group": residuals_by_group, "residuals_fitted": residuals_fitted,
     "semivariogram": semivariogram,
 }  # fmt: skip
-# What takes places left over.
+# What `full` has in any case, and what takes places left over.
+_FIRST = "residuals_fitted"
 _ALWAYS = {"residuals_fitted": "Residuals against fitted values", "qq_residuals": "Quantiles of residuals",
            "residuals_by_group": "Residuals by group"}  # fmt: skip
 _MOST = 4
@@ -59,6 +61,8 @@ def _extract(found: Any, full: bool = False) -> PlotData:
     out = pd.DataFrame(found.outstanding)
     looks = {str(look): look for look in found.looks if look.drawn}
     rows = out[out["see"].isin(looks)].drop_duplicates("see").iloc[:_MOST]
+    if full and len(rows) == _MOST and not rows["see"].eq(str(picture(_FIRST))).any():
+        rows = rows.iloc[: _MOST - 1]
     facts = {"out": len(out), "made": int(found["p_value"].notna().sum()), "panels": (),
              "more": int((~out["see"].isin(rows["see"])).sum()), "whole": None}  # fmt: skip
     if len(rows):
@@ -139,7 +143,8 @@ def checks(data: PlotData, ax: Any) -> Any:
         What `lmmtools.check_assumptions` returns, or some of its rows. Where none stands out (p ≤ 0.05), the residual
         panels are drawn.
     full : bool
-        Whether places left over of the four show residuals against fitted values, their quantiles, and by group.
+        Whether one of four panels is of the residuals against fitted values in any case, and places left over are of
+        their quantiles and of groups.
     ax : matplotlib Axes, optional
         Where the panels go.
 
@@ -157,8 +162,8 @@ def checks(data: PlotData, ax: Any) -> Any:
     >>> import lmmtools as lt
     >>> fit = lt.fit_lmm("Reaction ~ Days + (Days | Subject)", lt.load_dataset("sleepstudy"))
     >>> data = checks.extract(lt.check_assumptions(fit))
-    >>> data.table["see"].str.extract(r"plots\\.(\\w+)")[0].tolist()
-    ['qq_residuals', 'autocorrelation', 'residuals_by_group']
+    >>> data.table["of"].tolist()
+    ['residuals', 'residuals in order of Days within Subject', 'between levels of Subject']
     """
     panels = data.facts["panels"]
     if not panels:

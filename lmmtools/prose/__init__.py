@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lmmtools.prose.checks import checks
 from lmmtools.prose.decisions import decision, reasons
+from lmmtools.prose.diagnosing import covariates, effects, held_out, predicted
 from lmmtools.prose.executive import summary
 from lmmtools.prose.exploration import (
     exploration_candidates,
@@ -36,9 +37,11 @@ __all__ = [
     "caveats",
     "certificate",
     "checks",
+    "covariates",
     "crosscheck",
     "data",
     "decision",
+    "effects",
     "exploration_candidates",
     "exploration_figure",
     "exploration_groups",
@@ -48,6 +51,7 @@ __all__ = [
     "exploration_summary",
     "exploration_table",
     "exploration_variation",
+    "held_out",
     "icc",
     "influence",
     "levels",
@@ -55,6 +59,7 @@ __all__ = [
     "model",
     "modes",
     "needed",
+    "predicted",
     "profiled",
     "reasons",
     "replicates",

@@ -101,6 +101,39 @@ def _triangulation(table: Any) -> str:
     return f"For {literal(table.parameter)} the answers of several methods stand together, among them {listed(used)}."
 
 
+def _checks(table: Any) -> str:
+    said = "Assumptions are checked one by one"
+    if table["df"].str.endswith("draws").any():
+        said += (
+            f", most against {counted(table.simulations, 'response')} drawn from the fitted model, with allowance to "
+            "first order for its estimated covariance [@pierce1982]"
+        )
+    if "Independent effects" in table.tested:
+        said += "; that effects go with no covariate, by slopes within and between groups [@mundlak1978]"
+    return f"{said}."
+
+
+def _influence(table: Any) -> str:
+    what = f"levels of {literal(table.by)}" if table.by else "rows"
+    how = {
+        "one-step": ", with the covariance parameters moved by one Newton step",
+        "refit": ", the model fitted again without each",
+        "fixed": ", the covariance parameters held",
+    }
+    return f"Influence is measured by leaving out {what} in turn [@cook1977]{how[table.method]}."
+
+
+def _quantile_residuals(table: Any) -> str:
+    return "Quantile residuals [@dunn1996] are ranks among responses drawn from the fitted model."
+
+
+def _scores(table: Any) -> str:
+    return (
+        "Predictions of what was left out are scored by their errors and by proper scores of their distributions "
+        "[@gneiting2007]."
+    )
+
+
 _SAID = {
     "tbl-anova": _terms,
     "tbl-means": _means,
@@ -111,5 +144,10 @@ _SAID = {
     "tbl-triangulation": _triangulation,
     "tbl-residual-structures": _structures,
     "tbl-structure-effects": _effects,
+    "tbl-checks": _checks,
+    "tbl-influence": _influence,
+    "tbl-influence-by": _influence,
+    "tbl-quantile-residuals": _quantile_residuals,
+    "tbl-scores": _scores,
     **dict.fromkeys(("tbl-semivariogram-normalized", "tbl-semivariogram-pearson"), _semivariogram),
 }

@@ -25,6 +25,20 @@ _NAMES = {
     "fig-qq-residuals": "the normal plot of the residuals",
     "fig-qq-ranef": "the normal plot of the conditional modes",
     "fig-caterpillar": "the figure of the conditional modes",
+    "fig-ranef-pairs": "the figure of the modes and their fitted distribution",
+    "fig-shrinkage": "the figure of what the fit makes of each group's least squares",
+    "tbl-shrinkage-summary": "the table of how much the modes spread",
+    "tbl-checks": "the table of checks",
+    "fig-checks": "the figure of checks that stand out",
+    "fig-residual-panels": "the four panels of residuals",
+    "fig-observed-fitted": "the figure of observed against fitted values",
+    "tbl-quantile-residuals": "the table of tests of quantile residuals",
+    "fig-quantile-residuals": "the figure of quantile residuals",
+    "tbl-mundlak": "the table of slopes within and between groups",
+    "fig-influence-index": "the figure of influence",
+    "fig-prediction": "the figure of predictions",
+    "tbl-scores": "the table of scores of rows left out",
+    "tbl-scores-by": "the table of scores of groups left out",
 }
 
 

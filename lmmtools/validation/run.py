@@ -109,6 +109,7 @@ def cross_validate(
     units, independent = independent_units(designs, division)
     design = designs[0]
     found = {
+        "rows": division.by == "row",
         "what": f"each by the model fitted without {'it' if division.by == 'row' else 'its ' + division.by}",
         "level": level, "response": design.response, "unit": design.units.get(design.response, ""),
         "independent": independent,

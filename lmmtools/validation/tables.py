@@ -108,7 +108,8 @@ def scores_frame(table: pd.DataFrame, found: dict[str, Any], notes: tuple[str, .
         table,
         caption=f"Scores of predictions of {visible(found['response'])}, {found['what']}: the smaller, the better; "
         f"coverage is of {percent} intervals",
-        label="tbl-scores", notes=notes, headings=headings, formats={"coverage": "percent"},
+        label="tbl-scores" if found["rows"] else "tbl-scores-by", notes=notes, headings=headings,
+        formats={"coverage": "percent"},
     )  # fmt: skip
 
 

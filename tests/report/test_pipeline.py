@@ -237,9 +237,10 @@ def test_the_default_study_is_sound():
     from lmmtools.report.locate import resource_dir
 
     runs = expand(*read_study(Path(resource_dir("notebooks")) / "studies" / "default.toml"))
-    assert len(runs) == 26
+    assert len(runs) == 27
     assert sum(run.notebook.name == "inference_report.ipynb" for run in runs) == 2
     assert sum(run.notebook.name == "covariance_report.ipynb" for run in runs) == 1
+    assert sum(run.notebook.name == "diagnostics_report.ipynb" for run in runs) == 1
     one = {"Orthodont", "MathAchieve", "sleepstudy", "Dyestuff", "Dyestuff2"}
     assert {run.dataset for run in runs} == one | {"Penicillin", "Pastes", "Machines", "cake"}
 

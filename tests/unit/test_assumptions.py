@@ -339,7 +339,7 @@ def test_the_picture_of_partial_residuals_shows_its_table(sleep):
     rng = np.random.default_rng(1)
     many = pd.DataFrame({"x": rng.normal(size=6000), "g": rng.integers(0, 50, 6000)})
     big = lt.fit_lmm("y ~ x + (1 | g)", many.assign(y=many.x + rng.normal(size=50)[many.g] + rng.normal(size=6000)))
-    assert "a random sample of 5000 rows of 6,000" in lt.figure(lt.plots.partial_residuals, big, covariate="x").caption
+    assert "a random sample of 5000 rows of 6000" in lt.figure(lt.plots.partial_residuals, big, covariate="x").caption
 
 
 # Words, and what is refused

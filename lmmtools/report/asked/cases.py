@@ -15,6 +15,7 @@ from lmmtools.report.asked.schema import Dataset, Exclude, Study, Variant
 __all__ = [
     "COMPARISON",
     "COVARIANCE",
+    "DIAGNOSTICS",
     "EXPLORATION",
     "INFERENCE",
     "MODEL",
@@ -30,6 +31,7 @@ Key = tuple[str | int, ...]
 _SHARED = {"weights"}  # what models that are compared must have in common, and a variant may set
 MODEL, COMPARISON, EXPLORATION = "model_report.ipynb", "model_comparison.ipynb", "exploration.ipynb"
 INFERENCE, COVARIANCE = "inference_report.ipynb", "covariance_report.ipynb"
+DIAGNOSTICS = "diagnostics_report.ipynb"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from lmmtools.report.asked.cases import COMPARISON, COVARIANCE, INFERENCE, MODEL, Case, Key
+from lmmtools.report.asked.cases import COMPARISON, COVARIANCE, DIAGNOSTICS, INFERENCE, MODEL, Case, Key
 from lmmtools.report.asked.expand import declared
 from lmmtools.report.asked.focal import coefficient_names, meant
 from lmmtools.report.asked.mistakes import Mistake, hint
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DataChecks"]
 
-_FITTING = (MODEL, COMPARISON, INFERENCE)  # notebooks known to fit each formula as a mixed model
+_FITTING = (MODEL, COMPARISON, INFERENCE, DIAGNOSTICS)  # notebooks known to fit each formula as a mixed model
 
 
 class DataChecks:

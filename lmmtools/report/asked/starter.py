@@ -61,7 +61,8 @@ formula = "distance ~ age + (age | Subject)"
 #   [[include]]    a variant of some: datasets = ["growth*"], then as a variant
 #   [[exclude]]    runs left out: dataset = "growth", variant = "slope", method = "ML"
 #   [parameters]   further parameters of the notebook, such as level = 0.9
-#   notebook       of a variant or of all: "inference_report.ipynb", "covariance_report.ipynb", or your own
+#   notebook       of a variant or of all: "inference_report.ipynb", "diagnostics_report.ipynb",
+#                  "covariance_report.ipynb", or your own
 """
 
 
