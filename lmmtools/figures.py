@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lmmtools.errors import LMMError
 from lmmtools.formats import visible
 from lmmtools.tables import identifier
 
@@ -94,6 +95,11 @@ def figure(
     Figure
         Byte for byte the same for the same numbers.
 
+    Raises
+    ------
+    LMMError
+        If `plot` is no function.
+
     Examples
     --------
     >>> import lmmtools as lt
@@ -101,6 +107,11 @@ def figure(
     >>> lt.figure(lt.plots.residuals_fitted, fit).label
     'fig-residuals-fitted'
     """
+    if not callable(plot):
+        raise LMMError(
+            "figure: takes the plot first, not called, then what it draws: lt.figure(lt.plots.residuals_fitted, fit); "
+            f"got {type(plot).__name__}."
+        )
     said = Description(plot.__name__.replace("_", " "), "fig-" + plot.__name__, "")
     if hasattr(plot, "extract"):  # numbers are computed once, for the drawing and for the words
         args, kw = (plot.extract(*args, **kw),), {}
@@ -169,9 +180,13 @@ def _add_fonts() -> None:
 
 
 # The style file's fonts as matplotlib writes them, on each text; said once instead, at the root, with what HTML
-# pages name them (see fonts/README.md) and what stands in for them where they are not.
+# pages name them (see fonts/README.md) and what stands in for them where they are not, as in JupyterLab: wider letters,
+# set as tall as those that were measured (the height of x), lest they run into one another.
 _WRITTEN = re.compile(r"; font-family: 'Source Sans 3', 'DejaVu Sans'")
-_FAMILY = "; font-family: 'Report Sans', 'Source Sans 3', 'DejaVu Sans', 'Helvetica Neue', Arial, sans-serif"
+_FAMILY = (
+    "; font-family: 'Report Sans', 'Source Sans 3', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
+    "; font-size-adjust: 0.486"
+)
 
 # The shape of marks says how its edge is drawn, which each mark says again; a page's style sheet reaches only these.
 _MARK = re.compile(r'(<path id="m\w+" d="[^"]*") style="stroke[^"]*"')

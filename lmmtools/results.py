@@ -266,7 +266,7 @@ class LMMFit(InferenceMethods):
         """Residuals; see `lmmtools.residuals.residuals`."""
         return residuals(self, kind)
 
-    def simulate(self, n: int, rng: np.random.Generator) -> np.ndarray:
+    def simulate(self, n: int, rng: np.random.Generator | int) -> np.ndarray:
         """Responses drawn from the fitted model, shape (nobs, n)."""
         return simulate(self, n, rng)
 

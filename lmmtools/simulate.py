@@ -15,7 +15,7 @@ __all__ = ["add_effects", "simulate"]
 _AT_ONCE = 4_000_000
 
 
-def simulate(fit: Any, n: int, rng: np.random.Generator) -> np.ndarray:
+def simulate(fit: Any, n: int, rng: np.random.Generator | int) -> np.ndarray:
     """Draw n responses from N(Xβ̂ + offset, V̂), with new random effects and residuals of the fitted structure.
 
     Parameters
@@ -23,7 +23,8 @@ def simulate(fit: Any, n: int, rng: np.random.Generator) -> np.ndarray:
     fit : LMMFit
         Or a model with stated parameters, as `planned` makes it.
     n : int
-    rng : numpy.random.Generator
+    rng : numpy.random.Generator or int
+        Or its seed.
 
     Returns
     -------
@@ -32,10 +33,12 @@ def simulate(fit: Any, n: int, rng: np.random.Generator) -> np.ndarray:
     Raises
     ------
     LMMError
-        If `rng` is no Generator or n no positive whole number.
+        If `rng` is neither or n no positive whole number.
     """
+    if isinstance(rng, int | np.integer) and not isinstance(rng, bool) and rng >= 0:
+        rng = np.random.default_rng(rng)
     if not isinstance(rng, np.random.Generator):
-        raise LMMError(f"simulate: rng must be a numpy.random.Generator, such as default_rng(1); got {rng!r}.")
+        raise LMMError(f"simulate: rng must be a numpy.random.Generator or a seed such as rng=1; got {rng!r}.")
     n = check_count(n, "simulate: n, the number of responses,", at_least=1)
     design = fit.design
     mean = design.X @ fit.fixef.to_numpy()

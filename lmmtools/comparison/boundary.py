@@ -19,8 +19,8 @@ from lmmtools.comparison.mixture import Mixture, Shares, mixture_of, shares_of
 from lmmtools.core.algorithms.points import log_det_alone
 from lmmtools.core.covariance import cholesky_psd
 from lmmtools.errors import ModelError
-from lmmtools.projection.blocks import blocks
 from lmmtools.nesting import Embedding, dimension
+from lmmtools.projection.blocks import blocks
 
 __all__ = ["efficient_information", "null_distribution", "tangent_cones"]
 

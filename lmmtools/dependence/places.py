@@ -248,6 +248,12 @@ def for_rows(design: Any, given: Any, what: str, name: str) -> pd.DataFrame:
     if isinstance(given, pd.Series | pd.DataFrame):
         values = pd.DataFrame(given)
         if not values.index.equals(index):
+            if not values.index.is_unique and len(values) > len(index):
+                raise LMMError(
+                    f"{what}: labels of {name} occur twice, so that they do not tell which {len(index):,} of its "
+                    f"{len(values):,} rows were used; fit data.reset_index(drop=True), or pass an array of a value "
+                    "for each row used."
+                )
             if not (values.index.is_unique and index.isin(values.index).all()):
                 raise LMMError(
                     f"{what}: {name} has other labels than the data fitted; take it from the same frame, or pass an "

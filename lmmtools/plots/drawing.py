@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from lmmtools.errors import LMMError
 
 __all__ = [
     "BLUE",
@@ -66,18 +69,53 @@ def plot(extract: Callable[..., PlotData], describe: Callable[[PlotData], Any]) 
     """Make a plot of a drawing function: it then takes a fit (or its extracted numbers) and an optional `ax`."""
 
     def decorate(draw: Callable[[PlotData, Any], None]) -> Callable:
+        asked_for = _checked(extract, draw.__name__)
+
         @functools.wraps(draw)
         def plotted(fit: Any, *asked: Any, ax: Any = None, **kw: Any) -> Any:
             if asked and hasattr(asked[0], "get_subplotspec"):  # axes in second place, as matplotlib's own users write
                 ax, *asked = asked
-            data = fit if isinstance(fit, PlotData) else extract(fit, *asked, **kw)
+            data = fit if isinstance(fit, PlotData) else asked_for(fit, *asked, **kw)
             ax = _own_axes(describe(data).size) if ax is None else ax
             return draw(data, ax)
 
-        plotted.extract, plotted.describe = extract, describe
+        plotted.extract, plotted.describe = asked_for, describe
+        plotted.__signature__ = _signature(extract)
         return plotted
 
     return decorate
+
+
+def _checked(extract: Callable[..., PlotData], name: str) -> Callable[..., PlotData]:
+    """`extract`, with a sentence for arguments that it does not know and for what it cannot draw."""
+    known = inspect.signature(extract)
+
+    @functools.wraps(extract)
+    def checked(*args: Any, **kw: Any) -> PlotData:
+        try:
+            known.bind(*args, **kw)
+        except TypeError as error:
+            rest = [key for key in list(known.parameters)[1:] if key != "kw"]
+            raise TypeError(f"plots.{name}: {error}; it takes {', '.join([*rest, 'ax'])}.") from None
+        try:
+            return extract(*args, **kw)
+        except AttributeError as error:  # of what was passed itself: it is not what is drawn here
+            if args and error.obj is args[0]:
+                first = next(iter(known.parameters))
+                what = "a fit, as fit_lmm returns it" if first == "fit" else f"`{first}`; see its help"
+                raise LMMError(f"plots.{name}: takes {what}; got {type(args[0]).__name__}.") from error
+            raise
+
+    return checked
+
+
+def _signature(extract: Callable[..., PlotData]) -> inspect.Signature:
+    """What is shown of a plot where arguments are looked up: those of `extract`, and the axes."""
+    known = inspect.signature(extract)
+    ax = inspect.Parameter("ax", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Any")
+    before = [p for p in known.parameters.values() if p.kind != inspect.Parameter.VAR_KEYWORD]
+    after = [p for p in known.parameters.values() if p.kind == inspect.Parameter.VAR_KEYWORD]
+    return inspect.Signature([*before, ax, *after], return_annotation="Any")
 
 
 def _own_axes(size: tuple[float, float]) -> Any:

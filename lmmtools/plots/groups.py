@@ -163,7 +163,9 @@ def draw_panels(data: PlotData, ax: Any) -> Any:
 
 def _legend(ax: Any) -> None:
     """The marks' names above the panels, where they cover no data."""
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4)
+    legend = ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4)
+    for handle in legend.legend_handles:
+        handle.set_alpha(1.0)  # one mark by itself would not be seen where many are faint
 
 
 def _limits(values: Any) -> tuple[float, float]:

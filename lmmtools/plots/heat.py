@@ -10,7 +10,7 @@ import numpy as np
 from lmmtools.formats import format_column, shortened
 from lmmtools.plots.drawing import BLUE, INK, VERMILLION
 
-__all__ = ["Side", "heat"]
+__all__ = ["Side", "heat", "longest", "turned"]
 
 # Up to this many rows and columns each cell has its number.
 _NUMBERS = 8
@@ -115,19 +115,33 @@ def _blocks(ax: Any, rows: Side, columns: Side) -> None:
     ax.spines[:].set_linewidth(0.7)
 
 
+def _written(side: Side) -> tuple[list[str], int]:
+    """Names along a side, every few where there are many, and every how many."""
+    stride = -(-len(side.names) // _MOST_NAMES)
+    return [shortened(name, _LONG) for name in side.names[::stride]], stride
+
+
+def longest(side: Side) -> int:
+    """Letters of the longest name along a side."""
+    return max(map(len, _written(side)[0]), default=0)
+
+
+def turned(rows: Side, columns: Side) -> bool:
+    """Whether the names of columns have no room side by side, and are turned."""
+    names, _ = _written(columns)
+    return sum(map(len, names)) + len(names) > (_ROOM if 2 * columns.size >= rows.size else _NARROW)
+
+
 def _names(ax: Any, rows: Side, columns: Side) -> None:
     """Names of blocks at their middles, every few where there are many; what holds several beyond them."""
     for side, axis in ((rows, "y"), (columns, "x")):
         edges = np.asarray(side.edges)
-        stride = -(-len(side.names) // _MOST_NAMES)
+        names, stride = _written(side)
         at = ((edges[:-1] + edges[1:] - 1) / 2)[::stride]
-        names = [shortened(name, _LONG) for name in side.names[::stride]]
         if axis == "y":
             ax.set_yticks(at, names, fontsize=8, parse_math=False)
         else:
-            room = _ROOM if 2 * columns.size >= rows.size else _NARROW
-            turned = sum(map(len, names)) + len(names) > room
-            ax.set_xticks(at, names, fontsize=8, parse_math=False, rotation=90 if turned else 0)
+            ax.set_xticks(at, names, fontsize=8, parse_math=False, rotation=90 if turned(rows, columns) else 0)
         ax.tick_params(axis=axis, length=0)
     ax.set_xlabel(columns.title, parse_math=False)
     ax.set_ylabel(rows.title, parse_math=False)

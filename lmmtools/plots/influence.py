@@ -12,7 +12,7 @@ from lmmtools.arguments import check_count
 from lmmtools.deletion import HEADINGS, Influence, influence, ranked
 from lmmtools.errors import LMMError
 from lmmtools.figures import Description
-from lmmtools.formats import counted, listed, shortened, shown, spread, visible
+from lmmtools.formats import counted, format_value, listed, shortened, shown, spread, visible
 from lmmtools.plots.drawing import BLUE, INK, RASTER_ABOVE, VERMILLION, PlotData, plot
 
 __all__ = ["influence_bubble", "influence_index"]
@@ -20,11 +20,13 @@ __all__ = ["influence_bubble", "influence_index"]
 # Levels that have room for their names below an axis; stems that do not run into one another.
 _MOST_NAMES, _APART = 24, 600
 # Circles among a great many points, for the largest Cook's distances.
-_CIRCLES = 100
+_CIRCLES = 50
 # Area of the largest circle, in square points.
 _AREA = 500.0
 # Letters of a name beside its mark.
 _LONG = 16
+# How many are named when that is left open, and of few the share.
+_NAMED, _SHARE = 5, 3
 _LABELS = {"cooks_distance": "Cook's distance", "cooks_distance_joint": "Cook's distance, random effects included",
            "cooks_distance_varcomp": "Cook's distance of the covariance parameters",
            "studentized": "Studentized residual", "rows": "Rows"}  # fmt: skip
@@ -36,15 +38,22 @@ def _found(source: Any, by: Any) -> Influence:
     """The table of influence, or that of a fit."""
     if isinstance(source, Influence):
         if by is not None:
-            raise LMMError("plots: `by` goes with a fit; this table of influence says itself what was deleted.")
+            raise LMMError("plots: `by`, the second argument, goes with a fit; this table of influence says itself "
+                           "what was deleted. A measure is named as in measure='leverage'.")  # fmt: skip
         return source
     return influence(source, by)
 
 
-def _common(found: Influence, named: int) -> dict[str, Any]:
-    check_count(named, "plots: named, the number of names,", at_least=0)
+def _how_many(found: Influence, named: int | None) -> int:
+    """How many are marked: of few rows or levels not all, for what is marked should stand apart."""
+    if named is None:
+        return min(_NAMED, -(-len(found) // _SHARE))
+    return check_count(named, "plots: named, the number of names,", at_least=0)
+
+
+def _common(found: Influence) -> dict[str, Any]:
     return {"single": not found.by, "by": visible(found.by), "method": found.method, "all": len(found),
-            "missing": int(found["cooks_distance"].isna().sum())}  # fmt: skip
+            "missing": len(found.reasons)}  # fmt: skip
 
 
 def _place(found: Influence) -> tuple[Any, str]:
@@ -57,9 +66,9 @@ def _place(found: Influence) -> tuple[Any, str]:
     return np.arange(1, len(found) + 1), f"Row (its place among {len(found):,})"
 
 
-def _index_points(source: Any, by: Any = None, measure: str = "cooks_distance", named: int = 5) -> PlotData:
+def _index_points(source: Any, by: Any = None, measure: str = "cooks_distance", named: int | None = None) -> PlotData:
     found = _found(source, by)
-    facts = _common(found, named)
+    named, facts = _how_many(found, named), _common(found)
     order = ranked(found, measure)[:named]
     place, below = _place(found)
     table = pd.DataFrame({"place": place, "value": found[measure].to_numpy(dtype=float)})
@@ -108,8 +117,8 @@ def influence_index(data: PlotData, ax: Any) -> Any:
         Of a fit: what is deleted; see `lmmtools.influence`.
     measure : str
         A column of the table.
-    named : int
-        How many are named.
+    named : int, optional
+        How many are named: five, of few a third, when left out.
     ax : matplotlib Axes, optional
 
     Returns
@@ -141,17 +150,20 @@ def _marks(ax: Any, x: Any, y: Any, named: pd.Series, many: bool) -> None:
 
 
 def _names(ax: Any, x: Any, y: Any, table: pd.DataFrame, radius: Any = 1.0) -> None:
-    """Names beside their marks, where no other name stands: to the right, to the left, then above and below."""
+    """Names beside their marks, where no other name or mark stands: right, left, then above and below."""
     (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    named = np.flatnonzero(table["named"])
+    marks = [((float(x.iloc[k]) - left) / (right - left), (float(y.iloc[k]) - low) / (high - low)) for k in named]
     taken: list[tuple[float, float]] = []
     gap = 4.0 + np.broadcast_to(np.asarray(radius, dtype=float), len(table))
-    for at in np.flatnonzero(table["named"]):
-        here = (float(x.iloc[at]) - left) / (right - left), (float(y.iloc[at]) - low) / (high - low)
+    for at, here in zip(named, marks, strict=True):
         wide, tall = 0.011 * (len(table["name"].iloc[at]) + 2), 0.05
         sides = (-1, 1) if here[0] > 0.88 else (1, -1)
         tries = [(side, up) for up in (0, 1, -1, 2, -2, 3, -3) for side in sides]
         boxes = [(here[0] + 0.5 * side * wide, here[1] + up * tall) for side, up in tries]
-        free = [k for k, (a, b) in enumerate(boxes) if all(abs(a - c) >= wide or abs(b - d) >= tall for c, d in taken)]
+        others = [(c, d, wide, tall) for c, d in taken]
+        others += [(c, d, 0.5 * wide + 0.01, 0.5 * tall) for c, d in marks if (c, d) != here]
+        free = [k for k, (a, b) in enumerate(boxes) if all(abs(a - c) >= w or abs(b - d) >= t for c, d, w, t in others)]
         k = free[0] if free else 0
         taken.append(boxes[k])
         side, up = tries[k]
@@ -161,9 +173,10 @@ def _names(ax: Any, x: Any, y: Any, table: pd.DataFrame, radius: Any = 1.0) -> N
         )  # fmt: skip
 
 
-def _bubble_points(source: Any, by: Any = None, named: int = 5) -> PlotData:
+def _bubble_points(source: Any, by: Any = None, named: int = _NAMED) -> PlotData:
     found = _found(source, by)
-    facts = _common(found, named)
+    facts = _common(found)
+    named = check_count(named, "plots: named, the number of names,", at_least=0)
     order = ranked(found, "cooks_distance")
     table = pd.DataFrame({
         "leverage": found["leverage"], "studentized": found["studentized"], "cook": found["cooks_distance"],
@@ -184,7 +197,7 @@ def _bubble_points(source: Any, by: Any = None, named: int = 5) -> PlotData:
 def _describe_bubble(data: PlotData) -> Description:
     facts, table = data.facts, data.table
     named = f" Named: {listed(facts['order'])}." if facts["order"] else ""
-    few = f" Circles for the {facts['circles']} largest of {len(table):,}, points for the others."
+    few = f" Circles for the {facts['circles']} largest of {format_value(len(table), 'int')}, points for the others."
     what = "row" if facts["single"] else "level"
     return Description(
         caption=f"Leverage and studentized residual of each {what}; areas of circles are Cook's distances, the largest "
@@ -225,6 +238,7 @@ def influence_bubble(data: PlotData, ax: Any) -> Any:
                edgecolor=[VERMILLION if named else BLUE for named in own["named"]],
                linewidth=[1.3 if named else 0.8 for named in own["named"]])  # fmt: skip
     ax.margins(0.09)
+    ax.ticklabel_format(axis="x", useOffset=False)
     ax.set(xlabel=data.labels["x"], ylabel=data.labels["y"])
     _names(ax, own["leverage"], own["studentized"], own[["name", "named"]], np.sqrt(area / np.pi))
     return ax

@@ -13,7 +13,7 @@ from lmmtools.figures import Description
 from lmmtools.formats import counted, nearest, quoted, shown, spread, visible, with_unit
 from lmmtools.matrices import NAMES, Groups, ModelMatrices, matrices_of_rows, one_group_of, places_of
 from lmmtools.plots.drawing import PlotData, plot
-from lmmtools.plots.heat import Side, heat
+from lmmtools.plots.heat import Side, heat, longest, turned
 
 __all__ = ["matrix"]
 
@@ -21,6 +21,8 @@ __all__ = ["matrix"]
 _WHOLE, _ROWS, _EFFECTS = 200, 120, 48
 # Groups shown at least, a few rows of each where they are large.
 _LEAST = 3
+# Inches of a letter of a name.
+_LETTER = 0.06
 # Values so far below the largest are rounding.
 _ROUNDING = 1e-13
 
@@ -159,13 +161,16 @@ def _describe(data: PlotData) -> Description:
         label=f"fig-matrix-{''.join(c if c.isalnum() else '-' for c in name).strip('-').lower()}",
         alt=f"Heat map of the {said}, {n:,} × {m:,}: {counted(len(values), 'cell')} ({shown(share)} %) are not zero, "
         + (f"from {spread(values)}, {negative:,} of them negative." if len(values) else "so all zero."),
-        size=_size(n, m),
+        size=_size(facts["rows"], facts["columns"]),
     )  # fmt: skip
 
 
-def _size(n: int, m: int) -> tuple[float, float]:
+def _size(rows: Side, columns: Side) -> tuple[float, float]:
+    """A square leaves room for the names beside it, and is the smaller the longer those that stand under it."""
+    n, m = rows.size, columns.size
     if n == m:
-        return (5.0, 4.3)
+        under = _LETTER * longest(columns) if turned(rows, columns) else 0.15
+        return (float(np.clip(5.15 + _LETTER * longest(rows) - under, 5.0, 6.4)), 4.3)
     return (float(np.clip(1.9 + 6.0 * m / n, 3.4, 6.4)), float(np.clip(1.2 + 5.0 * n / m, 3.2, 5.2)))
 
 

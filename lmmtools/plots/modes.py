@@ -62,6 +62,8 @@ def _parts(fit: Any, factor: str | None, effect: str | None = None) -> list[_Par
             f"`{factor}` is no grouping factor of this model{nearest(str(factor), fit.ranef)}; factor can be "
             f"{quoted(fit.ranef)}."
         )
+    if not fit.ranef:
+        raise LMMError("plots: the model has no random effects, so there are no conditional modes to draw.")
     parts = []
     modes, covariances = fit.ranef, fit.ranef_cov
     for block, name in enumerate([factor] if factor is not None else modes):

@@ -10,8 +10,10 @@ import pandas as pd
 
 from lmmtools.assumptions import PartialResiduals
 from lmmtools.assumptions import partial_residuals as _partial_residuals
+from lmmtools.assumptions.components import numeric_names
+from lmmtools.errors import LMMError
 from lmmtools.figures import Description
-from lmmtools.formats import counted, listed, shown, spread, visible, with_unit
+from lmmtools.formats import counted, format_value, listed, quoted, shown, spread, visible, with_unit
 from lmmtools.plots.drawing import INK, VERMILLION, PlotData, plot, points
 
 __all__ = ["partial_residuals"]
@@ -21,7 +23,7 @@ _MOST_ROWS = 5000
 
 
 def _extract(fit: Any, covariate: str = "", **kw: Any) -> PlotData:
-    found = fit if isinstance(fit, PartialResiduals) else _partial_residuals(fit, covariate, **kw)
+    found = fit if isinstance(fit, PartialResiduals) else _partial_residuals(fit, covariate or _only(fit), **kw)
     table = pd.DataFrame(found)
     line = table.groupby("x")["component"].first()
     shown_rows = table
@@ -40,6 +42,18 @@ def _extract(fit: Any, covariate: str = "", **kw: Any) -> PlotData:
     return PlotData(shown_rows.reset_index(drop=True), MappingProxyType(labels), MappingProxyType(facts))
 
 
+def _only(fit: Any) -> str:
+    """The covariate where there is one."""
+    known = numeric_names(fit.design)
+    if len(known) == 1:
+        return known[0]
+    if not known:
+        raise LMMError("plots.partial_residuals: the fixed part has no number.")
+    raise LMMError(
+        f"plots.partial_residuals: name a covariate, as in covariate={known[0]!r}; the fixed part has {quoted(known)}."
+    )
+
+
 def _gap(line: pd.Series, smooth: pd.DataFrame) -> tuple[float, float]:
     """Where the smooth is furthest from the component, and how far."""
     apart = smooth["height"] - np.interp(smooth["x"], line.index, line.to_numpy())
@@ -49,7 +63,9 @@ def _gap(line: pd.Series, smooth: pd.DataFrame) -> tuple[float, float]:
 
 def _describe(data: PlotData) -> Description:
     facts, n = data.facts, len(data.table)
-    rows = f"a random sample of {counted(n, 'row')} of {facts['rows']:,}" if n < facts["rows"] else counted(n, "row")
+    rows = counted(n, "row")
+    if n < facts["rows"]:
+        rows = f"a random sample of {rows} of {format_value(facts['rows'], 'int')}"
     averaged = f", averaged over {listed(map(visible, facts['averaged']))}" if facts["averaged"] else ""
     effects = " and the random effects" if facts["random"] else ""
     at, gap = facts["gap"]
@@ -75,7 +91,8 @@ def partial_residuals(data: PlotData, ax: Any) -> Any:
     fit : LMMFit or PartialResiduals
         A fit, with the arguments of `lmmtools.partial_residuals`, or what that returns.
     ax : matplotlib Axes, optional
-    covariate : str
+    covariate : str, optional
+        A number of the fixed part; may be left out where there is one only.
 
     Returns
     -------

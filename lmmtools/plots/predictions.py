@@ -10,9 +10,9 @@ import pandas as pd
 
 from lmmtools.errors import ModelError
 from lmmtools.figures import Description
-from lmmtools.formats import counted, listed, shortened, shown, spread, visible, with_unit
+from lmmtools.formats import counted, format_value, listed, shortened, shown, spread, visible, with_unit
 from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, plot, points, tiles
-from lmmtools.surfaces import PredictionGrid
+from lmmtools.surfaces import PredictionGrid, prediction_grid
 
 __all__ = ["prediction"]
 
@@ -22,40 +22,56 @@ _STYLES = ((BLUE, "-", "o"), (VERMILLION, "--", "s"), (INK, ":", "^"), ("#707070
 _MOST_POINTS, _MANY = 3000, 300
 
 
-def _extract(grid: Any, data: bool = True) -> PlotData:
-    if not isinstance(grid, PredictionGrid):
-        raise ModelError(f"plots.prediction: takes what prediction_grid returns; got {type(grid).__name__}.")
-    made = grid.surface
-    if len(made.numbers) > 2:
-        raise ModelError(
-            f"plots.prediction: {listed(f'`{n}`' for n in made.numbers)} are {len(made.numbers)} numbers, and a page "
-            "has two directions: give all but two of them one value each, as in at={…: 5}."
-        )
-    table, kind = pd.DataFrame(grid), ("points", "lines", "surface")[len(made.numbers)]
-    inner = made.factors[:1] if kind != "surface" else ()
+def _extract(grid: Any, at: Any = None, *, data: bool = True, **kw: Any) -> PlotData:
+    if hasattr(grid, "design"):
+        grid = prediction_grid(grid, at, **kw)
+    elif not isinstance(grid, PredictionGrid):
+        raise ModelError(f"plots.prediction: takes a fit, or what prediction_grid returns; got {type(grid).__name__}.")
+    elif at is not None or kw:
+        raise ModelError("plots.prediction: `at` and the like go with a fit; this grid is made already.")
+    made, table = grid.surface, pd.DataFrame(grid)
+    numbers, factors = _directions(made, table)
+    kind = ("points", "lines", "surface")[len(numbers)]
+    inner = factors[:1] if kind != "surface" else ()
     if kind == "lines" and inner and table[inner[0]].nunique() > _LINES:
         inner = ()
-    outer = made.factors[len(inner) :]
+    outer = factors[len(inner) :]
     seen = made.observed.copy()
     table["series"], series = _codes(table, inner)
     table["panel"], blocks = _codes(table, outer, named=True)
     lost = [name for name in (*made.numbers, *made.factors) if name not in seen]
-    drawn = data and kind != "points" and not lost and made.observed["y"].size > 0
+    drawn = data and kind != "points" and numbers == made.numbers and not lost and made.observed["y"].size > 0
     if drawn:
         seen["series"], seen["panel"] = _places(seen, inner, series), _places(seen, outer, blocks, named=True)
         seen = seen[(seen["series"] >= 0) & (seen["panel"] >= 0)]
-        seen = seen.iloc[:: max(-(-len(seen) // _MOST_POINTS), 1)]
+        if len(seen) > _MOST_POINTS:  # at random: every k-th row may be of one time of measurement
+            some = np.random.default_rng(1).choice(len(seen), _MOST_POINTS, replace=False)
+            seen = seen.iloc[np.sort(some)]
     unit = made.units.get(made.response)
     labels = {name: with_unit(name, made.units.get(name)) for name in (*made.numbers, *made.factors)}
     labels |= {"y": with_unit(made.response, unit)}
     facts = {
-        "kind": kind, "numbers": made.numbers, "inner": inner, "outer": outer, "series": tuple(series),
+        "kind": kind, "numbers": numbers, "inner": inner, "outer": outer, "series": tuple(series),
         "panels": tuple(blocks[:_PANELS]), "of_panels": len(blocks), "seen": seen if drawn else None,
         "of_seen": len(made.observed), "interval": made.interval, "level": made.level, "random": made.random,
         "response": made.response, "held": made.held, "groups": made.groups,
     }  # fmt: skip
     table = table[table["panel"] < _PANELS]
     return PlotData(table, MappingProxyType(labels), MappingProxyType(facts))
+
+
+def _directions(made: Any, table: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Numbers that are axes, and what makes lines and panels: factors, and numbers at a few values beside another."""
+    numbers = made.numbers
+    long = tuple(name for name in numbers if table[name].nunique() > _LINES)
+    if len(numbers) > 1:
+        numbers = long or numbers[:1]
+    if len(numbers) > 2:
+        raise ModelError(
+            f"plots.prediction: {listed(f'`{n}`' for n in numbers)} are {len(numbers)} numbers, and a page has two "
+            f"directions: give all but two of them one value each, or {_LINES} at most, as in at={{…: [2, 5]}}."
+        )
+    return numbers, (*(name for name in made.numbers if name not in numbers), *made.factors)
 
 
 def _codes(table: pd.DataFrame, names: tuple[str, ...], named: bool = False) -> tuple[np.ndarray, list[str]]:
@@ -69,10 +85,14 @@ def _places(table: pd.DataFrame, names: tuple[str, ...], levels: list[str], name
     return np.array([place.get(label, -1) for label in _labels(table, names, named)])
 
 
+def _level(value: Any) -> str:
+    return f"{value:g}".replace("-", "\N{MINUS SIGN}") if isinstance(value, float) else str(value)
+
+
 def _labels(table: pd.DataFrame, names: tuple[str, ...], named: bool) -> list[str]:
     if not names:
         return [""] * len(table)
-    parts = [[f"{name} = {value}" if named else str(value) for value in table[name]] for name in names]
+    parts = [[f"{name} = {_level(value)}" if named else _level(value) for value in table[name]] for name in names]
     return [", ".join(part) for part in zip(*parts, strict=True)]
 
 
@@ -87,7 +107,7 @@ def _describe(data: PlotData) -> Description:
     over = [*facts["numbers"], *facts["inner"], *facts["outer"]]
     by = f" by {listed(map(visible, over))}" if over else ""
     shows = {"lines": f"bands are {percent} intervals of {what}", "points": f"{percent} intervals of {what}",
-             "surface": "labels of contours in its unit"}[facts["kind"]]  # fmt: skip
+             "surface": "contours are labelled in its unit"}[facts["kind"]]  # fmt: skip
     parts = [f"Predicted {labels['y']}{by}, {whose}; {shows}."]
     out = table["extrapolated"].to_numpy()
     if out.any():
@@ -95,7 +115,8 @@ def _describe(data: PlotData) -> Description:
         parts.append(f"{how}: beyond what was observed.")
     if facts["seen"] is not None:
         n = len(facts["seen"])
-        some = "" if n == facts["of_seen"] else f" {n:,} of {counted(facts['of_seen'], 'observation')} are drawn."
+        of = counted(facts["of_seen"], "observation")
+        some = "" if n == facts["of_seen"] else f" {format_value(n, 'int')} of {of} are drawn."
         parts.append(("Points: observations" if facts["kind"] == "lines" else "Points: where rows were observed")
                      + f".{some}")  # fmt: skip
     if facts["held"]:
@@ -151,12 +172,15 @@ def _columns(facts: Any) -> int:
 def prediction(data: PlotData, ax: Any) -> Any:
     """Predictions over a grid: of one number, lines with bands; of two, a surface; of factors alone, intervals.
 
-    The first factor makes lines in one panel while there are few of them; all others make panels.
+    The first factor makes lines in one panel while there are few of them; all others make panels. So do numbers at
+    four values or fewer beside one that has more, as in ``at={"Days": None, "dose": [0, 5, 10]}``.
 
     Parameters
     ----------
-    grid : PredictionGrid
-        What `lmmtools.prediction_grid` returns, whole.
+    grid : PredictionGrid or LMMFit
+        What `lmmtools.prediction_grid` returns, whole; or a fit, with the arguments of that.
+    at : str, sequence or mapping, optional
+        Of a fit: what the predictions run over.
     ax : matplotlib Axes, optional
         Where the panels go.
     data : bool

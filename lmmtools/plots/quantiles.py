@@ -50,7 +50,7 @@ def _describe_quantiles(data: PlotData) -> Description:
     q, quarters = facts["quantiles"], facts["quartiles"]
     given = " given the random effects" if facts["conditional"] else ""
     drawn = int((~data.table["outlier"]).sum())
-    shown = f" Points: {drawn:,} of the rows, chosen at random." if len(data.table) < n else ""
+    shown = f" Points: {format_value(drawn, 'int')} of the rows, chosen at random." if len(data.table) < n else ""
     some = f" at {len(q)} quantiles" if len(q) < n else ""
     beyond = f"{counted(facts['outliers'], 'row')} beyond all draws"
     out = f" Crosses: {beyond}." if data.table["outlier"].any() else f" {beyond[0].upper()}{beyond[1:]}."
@@ -60,7 +60,7 @@ def _describe_quantiles(data: PlotData) -> Description:
         caption=f"Quantile residuals of {facts['response']}{given}: {counted(n, 'row')} among "
         f"{format_value(facts['n'], 'int')} responses drawn from the fitted model. Left: against a uniform distribution"
         f"{some}; grey, {cover} of draws, point by point. Right: {along}; lines, the quartiles in "
-        f"{counted(len(quarters) // 3, 'bin')}, with {cover} of draws in grey, dotted where they are expected."
+        f"{counted(len(quarters) // 3, 'bin')}, with {cover} of draws in grey and their medians dotted."
         f"{shown}{out}",
         label="fig-quantile-residuals",
         alt=f"Left: quantiles of {counted(n, 'quantile residual')} against those of a uniform distribution; "
@@ -109,17 +109,17 @@ def _against_uniform(ax: Any, table: pd.DataFrame, label: str) -> None:
 def _along_predictions(ax: Any, data: PlotData) -> None:
     table = data.table
     inside, out = table[~table["outlier"]], table[table["outlier"]]
-    faint = {"markersize": 2.0, "alpha": 0.4} if len(table) > 1000 else {"alpha": 0.75}
+    faint = {"markersize": 2.0, "alpha": 0.3} if len(table) > 1000 else {"alpha": 0.75}
     points(ax, inside["along"], inside["residual"], data.facts["rows"], **faint)
     if len(out):  # marks that are not clipped and not there would confuse the layout
         points(ax, out["along"], out["residual"], data.facts["rows"], marker="x", color=INK, markersize=4.5,
                markeredgewidth=1.0, alpha=1.0, clip_on=False)  # fmt: skip
     for quartile, line in data.facts["quartiles"].groupby("quartile"):
-        ax.axhline(quartile, color=INK, linestyle=":", linewidth=0.9)
         x = line["along"].to_numpy()
         wide = np.array([0.02, 0.98]) if len(x) == 1 else x
         ax.fill_between(wide, *(np.broadcast_to(line[end], wide.shape) for end in ("low", "high")), color=INK,
                         alpha=0.09, linewidth=0)  # fmt: skip
+        ax.plot(wide, np.broadcast_to(line["expected"], wide.shape), color=INK, linestyle=":", linewidth=0.9)
         ax.plot(wide, np.broadcast_to(line["observed"], wide.shape), color=VERMILLION, linewidth=1.4,
                 linestyle=_DASHES[quartile])  # fmt: skip
     ax.set(xlabel=data.labels["x"], ylabel=data.labels["y"])

@@ -12,6 +12,7 @@ from lmmtools.figures import Description
 from lmmtools.formats import counted, format_value, shown, spread
 from lmmtools.plots.drawing import (
     INK,
+    VERMILLION,
     PlotData,
     normal_quantiles,
     outside,
@@ -19,7 +20,7 @@ from lmmtools.plots.drawing import (
     points,
     qq,
 )
-from lmmtools.plots.residual_kinds import left_out, residual_of, stands_at
+from lmmtools.plots.residual_kinds import binned_means, left_out, residual_of, stands_at
 
 __all__ = ["qq_residuals", "residuals_fitted"]
 
@@ -28,10 +29,11 @@ def _residual_points(fit: Any, kind: str | None = None) -> PlotData:
     residual, label = residual_of(fit, kind)
     fitted, below = stands_at(fit, kind)
     table = pd.DataFrame({"fitted": fitted, "residual": residual})
+    here = np.isfinite(residual)
     facts = {"formula": fit.formula, "random": bool(fit.design.terms) and below.startswith("Fitted"), "kind": label,
-             "missing": int(np.isnan(residual).sum())}  # fmt: skip
+             "missing": int((~here).sum()), "mean": binned_means(fitted[here], residual[here])}  # fmt: skip
     return PlotData(
-        table[table["residual"].notna()].reset_index(drop=True),
+        table[here].reset_index(drop=True),
         MappingProxyType({"x": below, "y": label}),
         MappingProxyType(facts),
     )
@@ -40,11 +42,12 @@ def _residual_points(fit: Any, kind: str | None = None) -> PlotData:
 def _describe_residual_points(data: PlotData) -> Description:
     fitted, residual = data.table["fitted"], data.table["residual"]
     effects = " The fitted values include the random effects." if data.facts["random"] else ""
+    line = " Solid: means of about equal numbers of neighbours." if len(data.facts["mean"]) else ""
     what = "Residuals"
     if not data.facts["kind"].startswith("Residual"):
         what = f"{data.facts['kind']}s"
     return Description(
-        caption=f"{what} against fitted values, {counted(len(residual), 'observation')}.{effects}"
+        caption=f"{what} against fitted values, {counted(len(residual), 'observation')}.{effects}{line}"
         f"{left_out(data.facts['missing'])}",
         label="fig-residuals-fitted",
         alt=f"Scatter plot of {counted(len(residual), 'residual')} against fitted values. Fitted values run "
@@ -71,6 +74,7 @@ def residuals_fitted(data: PlotData, ax: Any) -> Any:
     """
     ax.axhline(0, color=INK, linewidth=0.7, linestyle="--")
     points(ax, data.table["fitted"], data.table["residual"])
+    ax.plot(data.facts["mean"]["x"], data.facts["mean"]["y"], color=VERMILLION, linewidth=1.5)
     ax.set(xlabel=data.labels["x"], ylabel=data.labels["y"])
     return ax
 

@@ -19,6 +19,8 @@ __all__ = ["group_intervals"]
 _MOST_NAMES, _MOST_EFFECTS = 60, 6
 # Levels up to which intervals do not run into one another.
 _APART = 200
+# Levels drawn of more, evenly spaced in their order: one in two, in three and so on.
+_MOST_LEVELS = 1200
 # Estimates farther from the middle half than this many of its widths are left outside the frame, and intervals end at
 # it that reach farther beyond the other estimates than this share of their range; of very many levels, the middle
 # share is what the frame is for.
@@ -79,6 +81,17 @@ def _limits(part: pd.DataFrame) -> tuple[float, float] | None:
     return float(low - margin), float(high + margin)
 
 
+def _stride(facts: Any) -> int:
+    """Of so many levels in order one is named, which is one that is drawn."""
+    every = _every(facts)
+    return every * -(-facts["rows"] // (every * _MOST_NAMES))
+
+
+def _every(facts: Any) -> int:
+    """Of so many levels in order one is drawn."""
+    return -(-facts["rows"] // _MOST_LEVELS)
+
+
 def _outside(data: PlotData) -> tuple[int, int]:
     """Estimates outside the frame, and further intervals that it cuts."""
     out = cut = 0
@@ -115,7 +128,9 @@ def _describe(data: PlotData) -> Description:
         parts.append(f"{counted(cut, 'interval')} {'is' if cut == 1 else 'are'} cut by the frame.")
     if empty := n - facts["rows"]:
         parts.append(f"{counted(empty, 'level')} without any estimate {'is' if empty == 1 else 'are'} left out.")
-    if (stride := -(-facts["rows"] // _MOST_NAMES)) > 1:
+    if (every := _every(facts)) > 1:
+        parts.append(f"One level in {every} is drawn, evenly spaced in their order.")
+    if (stride := _stride(facts)) > 1:
         parts.append(f"One level in {stride} is named.")
     if len(facts["effects"]) < facts["of"]:
         parts.append(f"Shown are the first {len(facts['effects'])} of {facts['of']} coefficients.")
@@ -162,28 +177,31 @@ def group_intervals(data: PlotData, ax: Any) -> Any:
     """
     facts, n = data.facts, data.facts["rows"]
     axes = panels(ax, 1, len(facts["effects"]), sharey=True)
-    marks = 2 * n * len(axes)
+    marks, every = 2 * n * len(axes), _every(facts)
     line = {"linewidth": 1.1} if n <= _APART else {"linewidth": 0.5, "alpha": 0.3}
     for (panel, part), here in zip(data.table.groupby("panel"), axes, strict=True):
+        ends, part = facts["limits"][panel], part[part["row"] % every == 0]
         here.hlines(part["row"], part["low"], part["high"], color=BLUE, rasterized=marks > RASTER_ABOVE, **line)
         points(here, part["estimate"], part["row"], total=marks, alpha=1.0, label="least squares")
         if facts["model"]:
             mark = {"marker": "|", "markersize": 6, "markeredgewidth": 1.4} if n <= _APART else {"marker": "x"}
-            mark = {"markersize": 2.6, "markeredgewidth": 0.7, "alpha": 1.0 if n <= 10 * _APART else 0.5} | mark
+            mark = {"markersize": 2.6, "markeredgewidth": 0.7, "alpha": 1.0} | mark
             points(here, part["model"], part["row"], total=marks, color=VERMILLION, label="model", **mark)
-        if facts["limits"][panel] is not None:
-            here.set_xlim(*facts["limits"][panel])
-            if facts["limits"][panel][0] < 0 < facts["limits"][panel][1]:
+        if ends is not None:
+            here.set_xlim(*ends)
+            if ends[0] < 0 < ends[1]:
                 here.axvline(0, color=INK, linewidth=0.7, linestyle="--", zorder=0)
         here.set(xlabel=data.labels[panel], ylim=(-0.8, n - 0.2))
         here.locator_params(axis="x", nbins=5)
-    stride = -(-n // _MOST_NAMES)
+    stride = _stride(facts)
     names = data.table.loc[data.table["panel"] == 0, "level"].iloc[::stride]
     axes[0].set_yticks(np.arange(n)[::stride], [shortened(name, 24) for name in names])
     axes[0].tick_params(axis="y", labelsize=7, length=0)
     axes[0].set_ylabel(facts["factor"])
     if facts["model"]:
         legend = axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
+        for handle in legend.legend_handles:
+            handle.set_alpha(1.0)
         legend.set_in_layout(False)  # it may be wider than its panel, whose width it must not change
         axes[0].set_title(" ")
     return ax if len(axes) == 1 else ax.figure

@@ -35,9 +35,11 @@ def quantile_band(counts: np.ndarray, k: int) -> pd.DataFrame:
 
 
 def quartile_bands(ranks: np.ndarray, along: np.ndarray, k: int) -> pd.DataFrame:
-    """Quartiles of residuals in bins along predictions: ``along, quartile, rows, observed, low, high``.
+    """Quartiles of residuals in bins along predictions: ``along, quartile, rows, expected, observed, low, high``.
 
-    `along` is the mean rank of the bin's predictions, between 0 and 1. Equal predictions are in one bin.
+    `along` is the mean rank of the bin's predictions, between 0 and 1. Equal predictions are in one bin. `expected` is
+    the median of draws: not the quartile itself where residuals go with predictions, as those of a fit do that takes
+    the random effects in.
 
     Parameters
     ----------
@@ -65,8 +67,9 @@ def quartile_bands(ranks: np.ndarray, along: np.ndarray, k: int) -> pd.DataFrame
         for q, name in enumerate(_QUARTILES):
             draws = u[1:, b, q][~np.isnan(u[1:, b, q])]  # a draw's own predictions may leave a bin empty
             low, high, _ = envelope(draws, k) if len(draws) >= 2 * k else (np.nan,) * 3
-            shown.append((where[b], name, rows[b], u[0, b, q], low, high))
-    return pd.DataFrame(shown, columns=["along", "quartile", "rows", "observed", "low", "high"])
+            middle = np.median(draws) if len(draws) else np.nan
+            shown.append((where[b], name, rows[b], middle, u[0, b, q], low, high))
+    return pd.DataFrame(shown, columns=["along", "quartile", "rows", "expected", "observed", "low", "high"])
 
 
 def _quartiles(values: np.ndarray) -> np.ndarray:

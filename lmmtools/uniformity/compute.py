@@ -57,7 +57,8 @@ def quantile_residuals(
         which has a closed form; every parameter, which takes n fits; or nothing, as DHARMa does by default, so that
         draws deviate more from their mean than the data do from theirs, and tests reject too rarely.
     by : str or array_like, optional
-        A grouping factor of the model, or a value for each row used: levels are compared, and looked at one by one.
+        A factor of the model, random or fixed, or a value for each row used: levels are compared, and looked at one by
+        one.
     workers : int
         Processes for refits.
     progress : bool, optional

@@ -36,7 +36,8 @@ def levels_of(fit: Any, by: Any, rows: np.ndarray, what: str) -> Levels:
     ----------
     fit : LMMFit
     by : str or array_like
-        A grouping factor of the model, of random effects or of correlated residuals, or a value for each row used.
+        A grouping factor of the model, of random effects or of correlated residuals, a factor of its fixed part, or a
+        value for each row used.
     rows : ndarray of bool, shape (n,)
         Those looked at.
     what : str
@@ -48,13 +49,15 @@ def levels_of(fit: Any, by: Any, rows: np.ndarray, what: str) -> Levels:
     """
     design = fit.design
     if isinstance(by, str):
-        known = {term.factor: (term.codes, term.levels) for term in design.terms}
+        fixed = design.recipe.observed.factors if design.recipe is not None else {}
+        known = {name: (found.codes, found.levels) for name, found in fixed.items()}
+        known |= {term.factor: (term.codes, term.levels) for term in design.terms}
         c = design.correlation
         if c is not None and c.group:
             known |= {c.group: (c.codes, c.levels)}
         if by not in known:
             raise LMMError(
-                f"{what}: by={by!r} is no grouping factor of the model{nearest(by, known)}, which has "
+                f"{what}: by={by!r} is no factor of the model{nearest(by, known)}, which has "
                 f"{quoted(known) or 'none'}; for another column pass its values, by=data[{by!r}]."
             )
         (codes, labels), name = known[by], by

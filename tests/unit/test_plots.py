@@ -1,5 +1,6 @@
 """Plots: the right numbers, words that say the same, axes with units, and no trouble with odd fits."""
 
+import inspect
 import warnings
 import xml.etree.ElementTree as ET
 
@@ -207,3 +208,22 @@ def test_hostile_names_and_levels_are_drawn_as_they_are():
 def test_many_residuals_are_a_picture(fits):
     assert lt.figure(lt.plots.residuals_fitted, fits["many"]).svg.count("<image") == 1
     assert len(lt.figure(lt.plots.residuals_fitted, fits["many"]).svg) < 400_000
+
+
+def test_arguments_are_shown_where_they_are_looked_up():
+    """Not those of the drawing function, which has the numbers already."""
+    assert list(inspect.signature(lt.plots.caterpillar).parameters) == ["fit", "factor", "ax"]
+    assert list(inspect.signature(lt.plots.quantile_residuals).parameters) == ["fit", "ax", "kw"]
+    for name in lt.plots.__all__:
+        assert "ax" in inspect.signature(getattr(lt.plots, name)).parameters, name
+
+
+def test_what_a_plot_cannot_take_is_said(fits):
+    with pytest.raises(lt.LMMError, match=r"plots.residual_panels: takes a fit, as .*; got DataFrame\."):
+        lt.plots.residual_panels(lt.load_dataset("sleepstudy"))
+    with pytest.raises(lt.LMMError, match=r"plots.caterpillar: takes a fit, as .*; got Frame\."):
+        lt.figure(lt.plots.caterpillar, lt.conditional_modes(fits["slopes"]))
+    with pytest.raises(TypeError, match=r"plots.caterpillar: .* argument 'level'; it takes factor, ax\."):
+        lt.plots.caterpillar(fits["slopes"], level=0.9)
+    with pytest.raises(lt.LMMError, match="not called, then what it draws: .*; got LMMFit"):
+        lt.figure(fits["slopes"], lt.plots.caterpillar)

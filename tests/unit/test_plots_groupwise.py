@@ -166,8 +166,9 @@ def test_thousands_of_groups_are_chosen_and_said(thousands):
     assert pairs.svg.count("<image") == 1 and len(pairs.svg) < 400_000
     intervals = lt.figure(lt.plots.group_intervals, slopes)
     assert "846 levels without any estimate are left out" in intervals.caption
-    assert "outside the frame" in intervals.caption and "One level in 70 is named" in intervals.caption
-    assert len(intervals.svg) < 1_200_000
+    assert "outside the frame" in intervals.caption and "One level in 72 is named" in intervals.caption
+    assert "One level in 4 is drawn, evenly spaced" in intervals.caption
+    assert len(intervals.svg) < 700_000
 
 
 def test_levels_without_an_estimate_are_squares():

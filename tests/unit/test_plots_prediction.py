@@ -1,5 +1,6 @@
 """Pictures of predictions and of cross-validations: what they draw is what their tables hold."""
 
+import warnings
 from functools import cache
 
 import numpy as np
@@ -71,9 +72,9 @@ def test_a_surface_with_contours_and_what_lies_beyond():
     assert "Hatched: beyond what was observed. Points: where rows were observed." in figure.caption
     ax = drawn(prediction, grid).axes[0]
     np.testing.assert_allclose(ax.images[0].get_array(), grid.array().T)
-    uneven = lt.prediction_grid(fit, {"x": [0.0, 0.1, 0.9], "z": [0.2, 0.4, 0.9]})
+    uneven = lt.prediction_grid(fit, {"x": [0.0, 0.1, 0.3, 0.4, 0.9], "z": [0.2, 0.4, 0.5, 0.7, 0.9]})
     np.testing.assert_allclose(drawn(prediction, uneven).axes[0].collections[0].get_array(), uneven.array().T)
-    three = lt.prediction_grid(lt.fit_lmm("y ~ x + z + g + (1 | g)", data), {"x": [0, 1], "z": [0, 1], "g": [0, 1]})
+    three = lt.prediction_grid(lt.fit_lmm("y ~ x + z + g + (1 | g)", data), ["x", "z", "g"], points=5)
     with pytest.raises(lt.ModelError, match="are 3 numbers, and a page has two directions"):
         prediction(three)
 
@@ -113,7 +114,7 @@ def test_pit_and_predictions():
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda: prediction(ORTHODONT), "takes what prediction_grid returns; got DataFrame"),
+        (lambda: prediction(ORTHODONT), "takes a fit, or what prediction_grid returns; got DataFrame"),
         (lambda: cross_validation(orthodont()), "takes what cross_validate returns; got LMMFit"),
         (lambda: cross_validation(validated(), show="scored"), r"'scored' is unknown \(did you mean `scores`\?\)"),
         (lambda: cross_validation(validated(), score="brier"), "score='brier' is unknown"),
@@ -122,3 +123,27 @@ def test_pit_and_predictions():
 def test_what_they_do_not_take(call, match):
     with pytest.raises(lt.LMMError, match=match):
         call()
+
+
+def test_numbers_at_a_few_values_make_lines():
+    """An interaction of two numbers: one along the axis, the other at stated values."""
+    fit = lt.fit_lmm("MathAch ~ SES * MEANSES + (1 | School)", lt.load_dataset("MathAchieve"))
+    data = lt.plots.prediction.extract(fit, {"SES": None, "MEANSES": [-0.5, 0, 0.5]})
+    assert (data.facts["kind"], data.facts["numbers"], data.facts["inner"]) == ("lines", ("SES",), ("MEANSES",))
+    assert data.facts["series"] == ("−0.5", "0", "0.5")
+    assert data.facts["seen"] is None  # no school is at just these means
+    grid = lt.prediction_grid(fit, {"SES": None, "MEANSES": [-0.5, 0, 0.5]})
+    np.testing.assert_array_equal(data.table["prediction"], grid["prediction"])
+    assert lt.plots.prediction.extract(fit, ["SES", "MEANSES"]).facts["kind"] == "surface"
+    with pytest.raises(lt.ModelError, match="this grid is made already"):
+        lt.plots.prediction(grid, "SES")
+
+
+def test_of_many_observations_a_random_sample_is_drawn():
+    """Every third row would be of every other time of measurement here."""
+    data = pd.DataFrame({"t": np.tile(np.arange(6.0), 1500), "g": np.repeat(np.arange(1500), 6)})
+    data["y"] = data["t"] + np.random.default_rng(1).normal(size=9000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lt.LMMWarning)
+        fit = lt.fit_lmm("y ~ t + (1 | g)", data)
+    assert set(lt.plots.prediction.extract(fit).facts["seen"]["t"]) == set(np.arange(6.0))

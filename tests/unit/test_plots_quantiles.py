@@ -41,11 +41,14 @@ def test_a_fit_and_its_residuals_give_the_same_picture():
 def test_quartiles_and_bands_are_those_of_the_result():
     found = residuals_of(300)
     _, right = axes_of(found)
-    drawn = [line.get_ydata() for line in right.lines if len(line.get_ydata()) == 10 and line.get_marker() == "None"]
+    lines = [line for line in right.lines if len(line.get_ydata()) == 10 and line.get_marker() == "None"]
+    drawn = [line.get_ydata() for line in lines if line.get_linestyle() != ":"]
     for q, line in zip((0.25, 0.5, 0.75), drawn, strict=True):
         mine = found.quartiles[found.quartiles["quartile"] == q]
         assert line == pytest.approx(mine["observed"].to_numpy())
         assert ((mine["low"] <= q) & (q <= mine["high"])).mean() > 0.8
+    dotted = [line.get_ydata() for line in lines if line.get_linestyle() == ":"]
+    assert np.concatenate(dotted) == pytest.approx(found.quartiles.sort_values("quartile", kind="stable")["expected"])
     u = found.residuals.to_numpy()
     first = np.argsort(found.predicted.to_numpy())[:30]
     assert drawn[1][0] == pytest.approx(np.median(u[first]))
@@ -59,7 +62,7 @@ def test_of_many_rows_some_are_drawn():
     assert marks(right, "o")[0].get_rasterized()
     assert not marks(right, "x")
     caption = lt.figure(lt.plots.quantile_residuals, found).caption
-    assert f"Points: {_MOST:,} of the rows, chosen at random. {len(found.outliers)} rows beyond all draws." in caption
+    assert f"Points: {_MOST} of the rows, chosen at random. {len(found.outliers)} rows beyond all draws." in caption
     assert "at 200 quantiles" in caption
 
 
@@ -72,6 +75,17 @@ def test_predictions_that_are_all_equal_leave_the_order_of_rows():
     figure = lt.figure(lt.plots.quantile_residuals, found)
     assert "predictions being all equal" in figure.caption
     assert "30 quantile residuals" in figure.alt
+
+
+def test_quartiles_are_expected_where_draws_have_them():
+    """Residuals given the random effects go with predictions, of a true model too: both follow the response."""
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"g": np.arange(600) // 3})
+    data["y"] = rng.normal(size=200)[data["g"]] + rng.normal(size=600)
+    found = lt.quantile_residuals(lt.fit_lmm("y ~ 1 + (1 | g)", data), 60, conditional=True)
+    medians = found.quartiles[found.quartiles["quartile"] == 0.5]
+    assert medians["expected"].iloc[0] < 0.4 < 0.6 < medians["expected"].iloc[-1]
+    assert (medians["observed"] - medians["expected"]).abs().max() < 0.12
 
 
 def test_what_lies_outside_is_said():

@@ -51,7 +51,7 @@ def test_several_factors_structures_and_known_covariances(problem):
     check(_fit(problem))
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(cases((*LINEAR, *CURVED)))
 def test_residual_structures(case):
     check(case.fit)

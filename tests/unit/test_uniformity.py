@@ -344,6 +344,25 @@ def test_true_models_are_seldom_rejected():
         assert (p["uniformity"] <= 0.5).mean() > 0.2  # and not because nothing ever is
 
 
+def test_factors_of_the_fixed_part_are_known_by_name():
+    data = lt.load_dataset("Orthodont")
+    fit = lt.fit_gls("distance ~ age * Sex", data.mask(data["age"] == 10))
+    named, given = (lt.quantile_residuals(fit, 60, by=by) for by in ("Sex", data["Sex"]))
+    assert named.groups.equals(given.groups)
+    assert named.tests.equals(given.tests)
+    with pytest.raises(lt.LMMError, match=r"by='sex' is no factor of the model \(did you mean `Sex`\?\)"):
+        lt.quantile_residuals(fit, 60, by="sex")
+
+
+def test_labels_that_occur_twice_do_not_tell_which_rows_were_used():
+    data = lt.load_dataset("Orthodont")
+    data.index = np.arange(len(data)) // 2
+    data.loc[data["age"] == 10, "distance"] = np.nan
+    fit = lt.fit_gls("distance ~ age", data)
+    with pytest.raises(lt.LMMError, match="labels of by occur twice.* which 81 of its 108 rows were used"):
+        lt.quantile_residuals(fit, 60, by=data["Sex"])
+
+
 def test_residual_covariance_of_a_refit_is_its_own(sleep):
     """What `_at_own` relies on: R of a design at φ, without a fit."""
     noise = residual_covariance(sleep.design, sleep.phi)
