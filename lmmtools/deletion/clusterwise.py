@@ -62,13 +62,22 @@ def clusterwise(
     sums = [_sums(fit, sets, root, points.theta(k)) for k in range(len(points.t))]
     nu, p = fit.solution.nu, len(root)
     whole = [np.sum(one.S, axis=0) for one in sums]
-    lost = nu <= sets.sizes
+    lost = (nu <= sets.sizes) | _one_level_left(fit, sets)
     if p:
         lost |= np.linalg.eigvalsh(whole[0][:p, :p] - sums[0].S[:, :p, :p])[:, 0] < _LOST
     c = np.array([_change(fit, one, sets.sizes, S, lost) for one, S in zip(sums, whole, strict=True)]).T
     delta, convex = newton(points, c)
     found = _estimates(fit, points, delta, sums, whole, lost, sets.sizes, what, covariance)
     return found, far(delta, lost, ~convex, fit.nobs)
+
+
+def _one_level_left(fit: Any, sets: Sets) -> np.ndarray:
+    """Sets without which some factor, whose levels lie each within a set, has fewer than two."""
+    lost = np.zeros(sets.count, dtype=bool)
+    for terms in fit.design.factors.values():
+        first = np.unique(terms[0].codes, return_index=True)[1]
+        lost |= len(first) - np.bincount(sets.codes[first], minlength=sets.count) < 2
+    return lost
 
 
 def _sums(fit: Any, sets: Sets, root: np.ndarray, theta: np.ndarray | None) -> _Sums:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from lmmtools.core.criterion import Criterion
-from lmmtools.core.optimality import curvature
+from lmmtools.core.optimality import Curvature, curvature
+from lmmtools.core.solution import TDerivatives
 
-__all__ = ["Covariance", "covariance_of"]
+__all__ = ["Covariance", "covariance_of", "curved"]
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,18 @@ class Covariance:
         return (0.5 * np.einsum("ik,kl,il->i", step, self.H, step) + 0.5 * self.nu * along**2) / self.count
 
 
+def curved(fit: Any) -> tuple[TDerivatives, Curvature]:
+    """Derivatives of a fit's criterion at its optimum, and how it curves there."""
+    criterion = Criterion(fit.design, reml=fit.reml, working=fit.working)
+    d = criterion.differentiate(fit.solution, fit.working.products.exact)
+    by_design = len(fit.certificate.flat) if fit.certificate.flat_by == "design" else 0
+    return d, curvature(criterion, fit.working_theta, d, flat_by_design=by_design)
+
+
 def covariance_of(fit: Any) -> Covariance:
     """Those of a fit; effects whose variance is zero, and parameters on a bound, are left out."""
     w, s = fit.working, fit.solution
-    criterion = Criterion(fit.design, reml=fit.reml, working=w)
-    d = criterion.differentiate(s, w.products.exact)
-    by_design = len(fit.certificate.flat) if fit.certificate.flat_by == "design" else 0
-    found = curvature(criterion, fit.working_theta, d, flat_by_design=by_design)
+    d, found = curved(fit)
     here, k = found.chart, len(fit.phi)
     R = (len(w.terms[0].K) - k) if w.terms else 0
     directions = here.directions

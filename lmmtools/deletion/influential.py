@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import suppress
 from typing import Any
 
@@ -9,13 +10,13 @@ import numpy as np
 
 from lmmtools.deletion.clusterwise import clusterwise
 from lmmtools.deletion.covariance import Covariance, covariance_of
-from lmmtools.deletion.measures import measures
+from lmmtools.deletion.measures import measures, told
 from lmmtools.deletion.rebuilt import rebuilt
 from lmmtools.deletion.result import METHODS, Influence, Run, influence_frame
 from lmmtools.deletion.rowwise import rowwise
 from lmmtools.deletion.sets import Sets, sets_of
 from lmmtools.deletion.values import Deleted
-from lmmtools.errors import LMMError, ModelError
+from lmmtools.errors import LMMError, LMMWarning, ModelError
 from lmmtools.projection import Projection, projection
 from lmmtools.resampling.blocks import bar
 from lmmtools.resampling.parameters import Parameters
@@ -45,10 +46,10 @@ def influence(fit: Any, by: Any = None, *, method: str = "one-step", progress: b
     Returns
     -------
     Influence
-        A row for each row of the data, or level: ``leverage, studentized, cooks_distance, cooks_distance_varcomp,
-        dffits, mdffits, covratio, likelihood_displacement``, and ``dfbeta_*``, ``dfbetas_*`` of each coefficient; its
-        notes define them. `most` gives the most influential, `parameters` the estimates without each row or level,
-        `reasons` why some cannot be deleted: these are NaN.
+        A row for each row of the data, or level: ``leverage, studentized, cooks_distance, cooks_distance_joint`` (of
+        rows), ``cooks_distance_varcomp, dffits, mdffits, covratio, likelihood_displacement``, and ``dfbeta_*``,
+        ``dfbetas_*`` of each coefficient; its notes define them. `most` gives the most influential, `parameters` the
+        estimates without each row or level, `reasons` why some cannot be deleted: these are NaN.
 
     Raises
     ------
@@ -57,14 +58,19 @@ def influence(fit: Any, by: Any = None, *, method: str = "one-step", progress: b
     ModelError
         If there is a single level, or the covariance parameters of the fit are no optimum.
 
+    Warns
+    -----
+    LMMWarning
+        If a refit shows that the fit of all rows is a local optimum, and not the lowest.
+
     Notes
     -----
     The step is taken on the criterion of the rows left, with its own gradient and Hessian, in logarithms of standard
     deviations. Effects whose variance is estimated at zero stay at zero, and parameters on a bound on it; a refit frees
     them. For single rows at θ̂ everything has a closed form, and derivatives are those of this form; what the step
-    then gives is of second order in its length, but where it is longer than a tenth of a standard error the design
-    without the row is made. Where variances are functions of fitted values, these are held at those of all rows but
-    by ``"refit"``.
+    then gives is of second order in its length; where it is longer than a tenth of a standard error the design
+    without the row is made, of as many rows, the longest steps first, as take seconds. Where variances are functions of
+    fitted values, these are held at those of all rows but by ``"refit"``.
 
     References
     ----------
@@ -82,7 +88,7 @@ def influence(fit: Any, by: Any = None, *, method: str = "one-step", progress: b
     """
     if not hasattr(fit, "working_theta"):
         raise LMMError(f"influence: takes a fit made by fit_lmm or fit_gls; got {type(fit).__name__}.")
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise LMMError(f"influence: method={method!r} is unknown; use one of {', '.join(map(repr, METHODS))}.")
     if fit.certificate.status == "not an optimum":
         raise ModelError(
@@ -93,7 +99,10 @@ def influence(fit: Any, by: Any = None, *, method: str = "one-step", progress: b
     at, covariance, what = projection(fit, what="influence"), covariance_of(fit), Parameters.of(fit)
     deleted = _deleted(fit, sets, at, method, what, covariance, progress)
     table = measures(fit, sets, deleted, at, covariance)
-    return influence_frame(table, Run(fit, sets, method, what.names, deleted))
+    run = Run(fit, sets, method, what.names, deleted, told(table, sets, method, covariance))
+    if method == "refit" and run.told:
+        warnings.warn(run.told[0], LMMWarning, stacklevel=2)
+    return influence_frame(table, run)
 
 
 def _deleted(

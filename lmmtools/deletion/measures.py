@@ -10,15 +10,21 @@ import pandas as pd
 from lmmtools.deletion.covariance import Covariance
 from lmmtools.deletion.sets import Sets
 from lmmtools.deletion.values import Deleted
+from lmmtools.formats import counted
 from lmmtools.projection import Projection
 
-__all__ = ["MEASURES", "measures"]
+__all__ = ["MEASURES", "measures", "told"]
 
 # Names of the measures, without those of each coefficient.
 MEASURES = (
     "leverage", "studentized", "cooks_distance", "cooks_distance_joint", "cooks_distance_varcomp", "dffits", "mdffits",
     "covratio", "likelihood_displacement",
 )  # fmt: skip
+
+# Distance of the covariance parameters, in standard errors, from which a step is a first guess.
+_FAR = 1.0
+# A displacement below zero by more than rounding, which an optimum of all rows does not have.
+_LOWER = 1e-4
 
 
 def measures(fit: Any, sets: Sets, deleted: Deleted, at: Projection, covariance: Covariance) -> pd.DataFrame:
@@ -45,6 +51,29 @@ def measures(fit: Any, sets: Sets, deleted: Deleted, at: Projection, covariance:
     if not p:
         found[["cooks_distance", "dffits", "mdffits", "covratio"]] = np.nan
     return found
+
+
+def told(table: pd.DataFrame, sets: Sets, method: str, covariance: Covariance) -> tuple[str, ...]:
+    """Where one step leads too far to be trusted; under refits, that the fit itself is not at its lowest."""
+    noun = "row" if sets.single else "level"
+    if method == "one-step" and len(covariance.H):  # with σ alone nothing is left of a step
+        distance = np.sqrt(covariance.count * table["cooks_distance_varcomp"].to_numpy())
+        if not (n := int(np.sum(distance > _FAR))):
+            return ()
+        return (
+            f"Without {counted(n, noun)} (first of all {sets.labels[int(np.nanargmax(distance))]}) the covariance "
+            "parameters move by more than a standard error, where one step is a first guess and displacement, MDFFITS "
+            'and COVRATIO may be several times what they are: method="refit" gives them.',
+        )
+    lowest = table["likelihood_displacement"].min()
+    if method != "refit" or not lowest < -_LOWER:
+        return ()
+    where = sets.labels[int(table["likelihood_displacement"].argmin())]
+    return (
+        f"The fit of all rows is not the lowest there is: at the estimates without the {noun} {where} its own "
+        f"criterion is lower by {-lowest:.3g}. It ended in a local optimum, so that the measures compare what does not "
+        "belong together; a simpler covariance may have one alone.",
+    )
 
 
 def _squares(root: np.ndarray, dfbeta: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from lmmtools.deletion.covariance import Covariance
 from lmmtools.deletion.values import Deleted
 from lmmtools.errors import ModelError
 from lmmtools.estimable import refuse_confounded, refuse_confounded_residual
-from lmmtools.resampling.copies import copied, impossible
+from lmmtools.resampling.copies import copied, impossible, unseen
 from lmmtools.resampling.parameters import Parameters
 from lmmtools.resampling.refits import refit_design
 
@@ -90,11 +90,11 @@ def rebuilt(
     """
     whole = _At(fit.working, fit.solution, np.concatenate([fit.theta, fit.phi]))
     rows, reasons = [], {}
-    left = np.ones(fit.nobs, dtype=bool)
+    left, flat = np.ones(fit.nobs, dtype=bool), len(covariance.H) + 1 - covariance.count
     for k, mine in enumerate(members):
         left[mine] = False
         try:
-            rows.append(_measured(fit, whole, what, covariance, *_without(fit, np.flatnonzero(left), method)))
+            rows.append(_measured(fit, whole, what, covariance, *_without(fit, np.flatnonzero(left), method, flat)))
         except (ModelError, np.linalg.LinAlgError) as error:
             reasons[k] = _told(error)
             rows.append(_nothing(fit, what, covariance))
@@ -107,8 +107,8 @@ def _told(error: Exception) -> str:
     return str(error) if isinstance(error, ModelError) else "the criterion of the rows left is singular to rounding."
 
 
-def _without(fit: Any, rows: np.ndarray, method: str) -> tuple[_At, float]:
-    """Estimates from these rows alone, and r² with θ̂ held.
+def _without(fit: Any, rows: np.ndarray, method: str, flat: int) -> tuple[_At, float]:
+    """Estimates from these rows alone, and r² with θ̂ held; `flat` directions are so with all rows.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def _without(fit: Any, rows: np.ndarray, method: str) -> tuple[_At, float]:
     """
     factors = dict.fromkeys(fit.design.factors, False)
     design = copied(fit.design, rows, np.zeros(len(rows), dtype=np.intp), factors)
-    if reason := impossible(design):
+    if reason := impossible(design) or ("" if unseen(fit.design) else unseen(design)):
         raise ModelError(reason)
     start = np.concatenate([fit.theta, fit.phi])
     criterion = Criterion(design, reml=fit.reml)
@@ -134,7 +134,7 @@ def _without(fit: Any, rows: np.ndarray, method: str) -> tuple[_At, float]:
     if method == "fixed":
         at = held
     elif method == "one-step":
-        at = _stepped(criterion, held)
+        at = _stepped(criterion, held, flat)
     return at, float(held.solution.r2) * (w.y_scale * w.noise_scale) ** 2
 
 
@@ -146,7 +146,7 @@ def _refuse(criterion: Criterion) -> None:
         refuse_confounded_residual(criterion)
 
 
-def _stepped(criterion: Criterion, held: _At) -> _At:
+def _stepped(criterion: Criterion, held: _At, flat: int) -> _At:
     """One step of Newton's method from where the parameters were held."""
     w = criterion.working
     start = w.from_theta(held.theta)
@@ -155,7 +155,7 @@ def _stepped(criterion: Criterion, held: _At) -> _At:
     if not here.ends[-1]:
         return held
     found = curvature(criterion, start, d)
-    if not found.steep.all():
+    if np.sum(~found.steep) > flat:
         raise ModelError(
             "the rows left do not determine all covariance parameters: along some of them their criterion is flat."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -45,6 +46,8 @@ class Run:
     names : tuple of str
         Of the coefficients and covariance parameters.
     deleted : Deleted
+    told : tuple of str
+        What the measures show of the fit or of the method.
     """
 
     fit: Any
@@ -52,6 +55,7 @@ class Run:
     method: str
     names: tuple[str, ...]
     deleted: Deleted
+    told: tuple[str, ...] = ()
 
     @property
     def noun(self) -> str:
@@ -117,7 +121,7 @@ class Influence(Frame):
         said = [run.deleted.reasons[k] for k in at]
         return pd.Series(said, index=run.sets.labels[at], name="reason", dtype=object)
 
-    def most(self, n: int = 10, measure: str = "cooks_distance") -> Frame:
+    def most(self, n: int = 10, measure: str = "cooks_distance", columns: Sequence[str] | None = None) -> Frame:
         """The n most influential rows or levels.
 
         Parameters
@@ -125,6 +129,8 @@ class Influence(Frame):
         n : int
         measure : str
             A column; by its absolute value, `covratio` by that of its logarithm.
+        columns : sequence of str, optional
+            Those that are kept, with what is to be said of them; those that these deletions lack are passed over.
 
         Raises
         ------
@@ -139,7 +145,11 @@ class Influence(Frame):
         ['E', 'F']
         """
         check_count(n, "most: n, the number of rows,", at_least=1)
-        return self.iloc[ranked(self, measure)[:n]]
+        found = self.iloc[ranked(self, measure)[:n]]
+        if columns is None:
+            return found
+        kept = [name for name in columns if name in self.columns]
+        return influence_frame(pd.DataFrame(found)[kept], self._run, Frame)
 
     def table(self, max_rows: int = 40) -> Table:
         """The table, or that of the most influential where there are more than `max_rows`."""
@@ -162,7 +172,7 @@ def ranked(found: pd.DataFrame, measure: str) -> np.ndarray:
     LMMError
         If there is no such column.
     """
-    if measure not in found.columns:
+    if not isinstance(measure, str) or measure not in found.columns:
         raise LMMError(
             f"influence: `{measure}` is none of its measures{nearest(str(measure), list(found.columns))}; these are "
             f"{quoted(list(found.columns))}."
@@ -173,18 +183,19 @@ def ranked(found: pd.DataFrame, measure: str) -> np.ndarray:
     return np.argsort(np.where(np.isnan(size), np.inf, -size), kind="stable")
 
 
-def influence_frame(table: pd.DataFrame, run: Run) -> Influence:
+def influence_frame(table: pd.DataFrame, run: Run, cls: type[Frame] = Influence) -> Frame:
     """The table of measures with what it says of itself."""
     made = frame(
         table,
         caption=f"Influence of each {run.noun}{_of(run)}: {METHODS[run.method]} ({run.fit.method})",
-        label="tbl-influence",
-        notes=_notes(run, [name for name in MEASURES if name in table]),
-        headings=HEADINGS,
+        label="tbl-influence-by" if run.sets.name else "tbl-influence",
+        notes=_notes(run, table),
+        headings={**HEADINGS, None: "Row"},
         formats=dict.fromkeys((name for name in MEASURES if name in table), "sig3"),
-        cls=Influence,
+        cls=cls,
     )
-    made._run = run
+    if cls is Influence:
+        made._run = run
     return made
 
 
@@ -192,9 +203,9 @@ def _of(run: Run) -> str:
     return f" of {run.sets.name}" if run.sets.name else ""
 
 
-def _notes(run: Run, columns: list[str]) -> tuple[str, ...]:
+def _notes(run: Run, table: pd.DataFrame) -> tuple[str, ...]:
     """What each column is, in a few words, and what could not be deleted."""
-    single = run.sets.single
+    single, columns = run.sets.single, [name for name in MEASURES if name in table]
     said = {
         "leverage": f"leverage{'' if single else ' (summed over the level)'}: ∂ŷ/∂y at θ̂, ŷ = Xβ̂ + Zb̂; the sum over "
         "all rows is the effective number of parameters",
@@ -215,7 +226,8 @@ def _notes(run: Run, columns: list[str]) -> tuple[str, ...]:
         f"less its minimum{' (restricted, at β̂ without)' if run.fit.reml else ''}",
     }  # fmt: skip
     last = "dfbetas_*: Δ over the standard errors of β̂ at σ̂ without; Δ itself is in the columns dfbeta_*"
-    notes = [f"{note}." for note in (*(said[name] for name in columns), last)]
+    each = [last] if table.columns.str.startswith("dfbetas_").any() else []
+    notes = [*run.told, *(f"{note}." for note in (*(said[name] for name in columns), *each))]
     if run.deleted.reasons:
         one = next(iter(sorted(run.deleted.reasons)))
         notes.insert(0, f"{counted(len(run.deleted.reasons), run.noun)} cannot be deleted (the first: "

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.core.criterion import Criterion
-from lmmtools.core.optimality import curvature
 from lmmtools.deletion.coordinates import Coordinates, coordinates
+from lmmtools.deletion.covariance import curved
 
 __all__ = ["Stencil", "alone", "far", "newton", "stencil_of"]
 
@@ -68,10 +67,7 @@ class Stencil:
 
 def stencil_of(fit: Any) -> Stencil:
     """The points around a fit's covariance parameters, directions that the data do not determine left out."""
-    criterion = Criterion(fit.design, reml=fit.reml, working=fit.working)
-    d = criterion.differentiate(fit.solution, fit.working.products.exact)
-    by_design = len(fit.certificate.flat) if fit.certificate.flat_by == "design" else 0
-    found = curvature(criterion, fit.working_theta, d, flat_by_design=by_design)
+    d, found = curved(fit)
     own = coordinates(found.chart)
     unit = np.where(own.log, 1.0, found.unit)
     values, vectors = np.linalg.eigh(own.hessian(d) * np.outer(unit, unit))

@@ -18,7 +18,7 @@ from lmmtools.core.criterion import Criterion
 from lmmtools.core.identify import eliminated
 from lmmtools.core.residual import noise_of
 from lmmtools.errors import ModelError
-from lmmtools.formats import listed
+from lmmtools.formats import listed, quoted
 
 __all__ = ["refuse_confounded_residual"]
 
@@ -81,6 +81,19 @@ def _refuse_unmoved(criterion: Criterion) -> None:
             f"`{listed(none)}` cannot be estimated: no row has the level that it describes. Merge levels, or leave the "
             "variance function out."
         )
+    # a scale of all rows alike, as that of a variance function whose base level has no row, is σ's
+    if len(slopes) and _spans_constant(np.atleast_2d(slopes)):
+        raise ModelError(
+            f"{quoted(names)} and the residual variance cannot be told apart by these rows: none has the level, or the "
+            "value, that they are relative to. Merge levels, or leave the variance function out."
+        )
+
+
+def _spans_constant(slopes: np.ndarray) -> bool:
+    """Whether a combination of slopes of log s, shape (m, n), is the same in all rows."""
+    ones = np.ones(slopes.shape[1])
+    left = ones - slopes.T @ np.linalg.lstsq(slopes.T, ones, rcond=None)[0]
+    return bool(np.abs(left).max() <= _DEPENDENT)
 
 
 def _told(criterion: Criterion, moved: list[str]) -> str:

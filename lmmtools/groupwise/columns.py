@@ -74,7 +74,7 @@ def factor_of(fit_or_design: Any, factor: str | None, what: str) -> str:
     factors = getattr(fit_or_design, "design", fit_or_design).factors
     if factor is None:
         return max(factors, key=lambda name: sum(len(term.names) for term in factors[name]))
-    if factor not in factors:
+    if not isinstance(factor, str) or factor not in factors:
         raise LMMError(
             f"{what}: `{factor}` is no grouping factor of this model{nearest(str(factor), factors)}; factor can be "
             f"{quoted(factors)}."

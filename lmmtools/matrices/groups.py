@@ -55,7 +55,7 @@ def one_group_of(fit: Any, factor: str | None, where: str) -> Groups:
         return Groups("", np.zeros(fit.nobs, dtype=np.intp), pd.Index([""]))
     if factor is None:
         return next(iter(known.values()))
-    if factor not in known:
+    if not isinstance(factor, str) or factor not in known:
         has = f"; it has {quoted(known)}" if known else ", which has none"
         raise LMMError(f"{where}: `{factor}` is no grouping factor of this model{nearest(str(factor), known)}{has}.")
     return known[factor]
@@ -77,6 +77,8 @@ def places_of(groups: Groups, named: Any, where: str) -> np.ndarray:
     LMMError
         If there is no level of a name, or none is named.
     """
+    if not groups.factor:
+        raise LMMError(f"{where}: `{named}` names a group, but the model has no grouping factor: leave it out.")
     asked = list(named) if isinstance(named, Iterable) and not isinstance(named, str | bytes) else [named]
     by_label = {level: k for k, level in enumerate(groups.levels)}
     by_text = {str(level): k for k, level in enumerate(groups.levels)}

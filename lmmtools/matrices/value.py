@@ -135,7 +135,7 @@ class ModelMatrices:
         LMMError
             If there is no such name.
         """
-        if name not in NAMES:
+        if not isinstance(name, str) or name not in NAMES:
             known = ", ".join(map(repr, NAMES))
             raise LMMError(f"model_matrices: there is no matrix {name!r}{nearest(str(name), NAMES)}; use {known}.")
         if name in ("var(y)", "var(b)"):

@@ -122,7 +122,7 @@ class Planned:
         """The same parameters on other rows."""
         return replace(self, design=design, data=None)
 
-    def simulate(self, n: int, rng: np.random.Generator) -> np.ndarray:
+    def simulate(self, n: int, rng: np.random.Generator | int) -> np.ndarray:
         """Responses drawn from the model, shape (nobs, n); see `lmmtools.simulate.simulate`."""
         return simulate(self, n, rng)
 

@@ -18,8 +18,9 @@ from lmmtools.formula.syntax import Name
 
 __all__ = ["PlanData", "plan_data", "refuse_fitted"]
 
-# Numbers in the place of a response: nothing is read from them.
-_SEED = 7
+# Of the numbers in the place of a response, of which nothing is read: no seed that a covariate was drawn with, since a
+# column that is the response would leave no residuals.
+_SEED = 0x6C6D6D746F6F6C7320706C616E
 
 
 @dataclass(frozen=True, eq=False)

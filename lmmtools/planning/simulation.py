@@ -13,7 +13,7 @@ from lmmtools.arguments import check_count
 from lmmtools.core.criterion import Criterion
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.estimable import refuse_confounded, refuse_confounded_residual
-from lmmtools.formats import listed, quoted
+from lmmtools.formats import listed
 from lmmtools.planning.decisions import Decision, Ratio, Wald
 from lmmtools.planning.hypothesis import Hypothesis, read_test
 from lmmtools.planning.model import Planned
@@ -21,7 +21,7 @@ from lmmtools.planning.result import Power, Studies, power_frame
 from lmmtools.planning.sizes import Size, read_sizes, sizes_note
 from lmmtools.planning.statement import planned
 from lmmtools.resampling.blocks import check_rng, replicate
-from lmmtools.resampling.copies import impossible
+from lmmtools.resampling.copies import impossible, unseen
 from lmmtools.simulate import simulate
 
 __all__ = ["power"]
@@ -190,18 +190,16 @@ def _study(
         plan, test = hypothesis.at(zip(varied, numbers, strict=True))
         _require_estimable(plan)
     except ModelError as error:
-        what = listed(size.counted(number) for size, number in zip(varied, numbers, strict=True))
+        sizes = [size.counted(number) for size, number in zip(varied, numbers, strict=True)]
+        what = listed(sizes) if sizes else ""
         where = " of ".join(part for part in (what, f"`{name}`" if name else "") if part)
         raise ModelError(f"power: with {where}, {error}" if where else str(error)) from error
     return plan, test
 
 
 def _require_estimable(plan: Planned) -> None:
-    if reason := impossible(plan.design):
+    if reason := impossible(plan.design) or unseen(plan.design):
         raise ModelError(reason)
-    for term in plan.design.terms:
-        if empty := [name for name, column in zip(term.names, term.matrix.T, strict=True) if not column.any()]:
-            raise ModelError(f"no row is left that shows {quoted(empty)} of {term.label}, whose variance is estimated.")
     criterion = Criterion(plan.design, reml=plan.reml, working=plan.working)
     if plan.design.terms:
         refuse_confounded(criterion)

@@ -86,14 +86,15 @@ def _size(name: Any, design: Any) -> Size:
     if name == "rows" and not groups:
         return Size(name, "", "")
     unit, per, within = str(name).rpartition(_PER)
-    if per and within in groups and (unit == "rows" or unit in groups):
+    if per and within in groups and unit != within and (unit == "rows" or unit in groups):
         if unit != "rows" and not _lie_within(groups[unit], groups[within].codes):
             raise LMMError(
                 f"power: sizes names {name!r}, but levels of `{unit}` do not lie within those of `{within}`: they "
                 f"cross, and {{{unit!r}: …}} is the number of all of them."
             )
         return Size(str(name), "" if unit == "rows" else unit, within)
-    known = [*groups, *(f"rows per {factor}" for factor in groups)] or ["rows"]
+    inside = [(a, b) for a in groups for b in groups if a != b and _lie_within(groups[a], groups[b].codes)]
+    known = [*groups, *(f"rows per {name}" for name in groups), *(f"{a} per {b}" for a, b in inside)] or ["rows"]
     raise LMMError(
         f"power: sizes names {str(name)!r}, whose number cannot be varied{nearest(str(name), known)}; what can is "
         f"{quoted(known)}. For other covariates, other times of measurement say, plan a frame of its own for each."

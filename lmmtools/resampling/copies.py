@@ -12,7 +12,7 @@ import pandas as pd
 from lmmtools.core.rank import column_rank
 from lmmtools.formats import counted, quoted
 
-__all__ = ["copied", "impossible"]
+__all__ = ["copied", "impossible", "unseen"]
 
 
 def copied(design: Any, rows: np.ndarray, copies: np.ndarray, nested: Mapping[str, bool]) -> Any:
@@ -68,6 +68,14 @@ def impossible(design: Any) -> str:
         return f"{quoted(names)} {verb} no estimate in these rows: other columns determine it."
     if len(design.y) <= design.X.shape[1]:
         return f"{counted(len(design.y), 'row')} for {counted(design.X.shape[1], 'fixed effect')}."
+    return ""
+
+
+def unseen(design: Any) -> str:
+    """Which random effects no row shows, so that their variances have no estimate, if any."""
+    for term in design.terms:
+        if empty := [name for name, column in zip(term.names, term.matrix.T, strict=True) if not column.any()]:
+            return f"no row is left that shows {quoted(empty)} of {term.label}, whose variance is estimated."
     return ""
 
 

@@ -85,7 +85,7 @@ def check_errors(fit):
             np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-8 * fit.sigma**2)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(st.one_of(problems(), wider_problems()))
 def test_every_level_is_what_its_rows_say(problem):
     fit = fitted(problem)
@@ -260,6 +260,7 @@ def test_bad_input_has_its_sentence():
         refused("no random effects", lambda ask=ask: ask(gls), lt.ModelError)
         refused("takes a fitted model", lambda ask=ask: ask(data), lt.ModelError)
         refused(r"did you mean `Subject`", lambda ask=ask: ask(fit, factor="subject"))
+        refused("is no grouping factor", lambda ask=ask: ask(fit, factor=["Subject"]))
     refused("needs data", lambda: lt.fit_groups("Reaction ~ Days | Subject"))
     refused("formula of a mixed model", lambda: lt.fit_groups(fit.formula, data), lt.FormulaError)
     refused("names no groups", lambda: lt.fit_groups("Reaction ~ Days", data), lt.FormulaError)

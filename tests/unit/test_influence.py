@@ -15,6 +15,7 @@ import lmmtools as lt
 from lmmtools.deletion import influential
 from lmmtools.deletion.clusterwise import clusterwise
 from lmmtools.deletion.covariance import covariance_of
+from lmmtools.deletion.measures import told
 from lmmtools.deletion.rebuilt import rebuilt
 from lmmtools.deletion.rowwise import rowwise
 from lmmtools.deletion.sets import sets_of
@@ -282,13 +283,55 @@ def test_a_row_that_takes_a_coefficient_with_it_is_told(many):
     assert found["cooks_distance"].isna().sum() == 1
 
 
-def test_a_level_that_takes_a_variance_with_it_is_told():
-    """One of two batches: nothing is left between which to vary."""
+@pytest.mark.parametrize("most", [influential._MOST, 0])
+def test_a_level_that_takes_a_variance_with_it_is_told(most, monkeypatch):
+    """One of two batches: nothing is left between which to vary; also where levels are deleted all at once."""
+    monkeypatch.setattr(influential, "_MOST", most)
     data = lt.load_dataset("Dyestuff")
     fit = lt.fit_lmm("Yield ~ 1 + (1 | Batch)", data[data["Batch"].isin(["A", "E"])])
     found = lt.influence(fit, "Batch")
     assert found["cooks_distance"].isna().all()
     assert "a single level of `Batch` is left" in found.reasons["A"]
+
+
+@pytest.mark.parametrize("method", ["one-step", "refit", "fixed"])
+def test_what_no_row_left_shows_of_a_covariance_is_told(method):
+    """A random effect whose column is empty; the level that residual variances are relative to."""
+    rng = np.random.default_rng(7)
+    data = pd.DataFrame({"g": np.arange(48) // 6, "h": np.arange(48) % 3, "t": np.arange(48) % 6})
+    data["y"] = rng.normal(size=(8, 3))[data["g"], data["h"]] + rng.normal(size=48) * (1 + data["h"])
+    data["h"] = data["h"].astype(str)
+    found = lt.influence(lt.fit_lmm("y ~ 1 + cs(0 + h | g)", data), data["h"], method=method)
+    assert found["studentized"].isna().all()
+    assert "no row is left that shows `h[1]`" in found.reasons["1"]
+
+    found = lt.influence(lt.fit_gls("y ~ 1", data, residual="ar1(t | g) * varident(h)"), data["h"], method=method)
+    assert "`varident[1]`, `varident[2]` and the residual variance cannot be told apart" in found.reasons["0"]
+    assert "no row has the level" in found.reasons["1"]
+
+
+def test_what_all_rows_do_not_tell_hides_nothing(many):
+    """A random effect without effect, whose variance is flat with all rows as without some."""
+    data = many.assign(zero=0.0).head(120)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lt.LMMWarning)
+        fit = lt.fit_lmm("y ~ x + (1 + zero || g)", data)
+    alone = lt.influence(lt.fit_lmm("y ~ x + (1 | g)", data), "g")
+    found = lt.influence(fit, "g")
+    assert found.reasons.empty
+    np.testing.assert_allclose(found["cooks_distance"], alone["cooks_distance"], rtol=1e-4, atol=1e-8)
+
+
+def test_a_step_that_leads_far_is_told_and_so_is_a_fit_that_is_not_the_lowest():
+    fit = lt.fit_lmm("score ~ Machine + (Machine | Worker)", lt.load_dataset("Machines"))
+    step, refit = (lt.influence(fit, "Worker", method=method) for method in ("one-step", "refit"))
+    assert step.loc["6", "likelihood_displacement"] < 0.5 * refit.loc["6", "likelihood_displacement"]
+    assert "Without 3 levels (first of all 6) the covariance parameters move by more" in step.notes[0]
+    assert not any("standard error, where one step" in note for note in refit.notes)
+    lower = pd.DataFrame({"likelihood_displacement": [1.0, -2.5, 0.1]})
+    (said,) = told(lower, sets_of(fit, np.arange(54) % 3), "refit", covariance_of(fit))
+    assert "without the level 1 its own criterion is lower by 2.5" in said
+    assert told(lower, sets_of(fit, np.arange(54) % 3), "fixed", covariance_of(fit)) == ()
 
 
 def test_refusals(many):
@@ -301,13 +344,15 @@ def test_refusals(many):
         lt.influence(fit, many["g"].where(many.index != 4))
     with pytest.raises(lt.ModelError, match="all 500 rows are in one level"):
         lt.influence(fit, np.ones(500))
-    with pytest.raises(lt.LMMError, match="method='exact' is unknown"):
-        lt.influence(fit, method="exact")
+    for method in ("exact", ["refit"]):
+        with pytest.raises(lt.LMMError, match="method=.* is unknown"):
+            lt.influence(fit, method=method)
     with pytest.raises(lt.LMMError, match="takes a fit"):
         lt.influence(many)
     found = lt.influence(fit, "g", method="fixed")
-    with pytest.raises(lt.LMMError, match="`cook` is none of its measures"):
-        found.most(3, "cook")
+    for measure in ("cook", ["covratio"]):
+        with pytest.raises(lt.LMMError, match="is none of its measures"):
+            found.most(3, measure)
 
 
 def test_the_table_says_what_it_is(many):
@@ -339,7 +384,7 @@ def test_pictures_of_few_and_of_many(rows):
     index = lt.figure(lt.plots.influence_index, found, measure="dfbetas_x", named=2)
     assert "Marked: the largest" in index.caption
     bubble = lt.figure(lt.plots.influence_bubble, found)
-    assert ("Circles for the 100 largest of 5,000" in bubble.caption) == (rows == 5000)
+    assert ("Circles for the 50 largest of 5000" in bubble.caption) == (rows == 5000)
     assert "Cook's distance from" in bubble.alt
 
 
@@ -347,8 +392,9 @@ def test_pictures_of_levels_and_their_refusals():
     fit = lt.fit_lmm("Yield ~ 1 + (1 | Batch)", lt.load_dataset("Dyestuff"))
     ax = lt.plots.influence_index(fit, by="Batch")
     assert [t.get_text() for t in ax.get_xticklabels()] == list("ABCDEF")
+    assert lt.plots.influence_index.extract(fit, "Batch").facts["order"] == ("E", "F")  # not all of a few
     found = lt.influence(fit, "Batch")
-    with pytest.raises(lt.LMMError, match="`by` goes with a fit"):
+    with pytest.raises(lt.LMMError, match="`by`, the second argument, goes with a fit"):
         lt.plots.influence_bubble(found, by="Batch")
     with pytest.raises(lt.LMMError, match="none of its measures"):
         lt.plots.influence_index(found, measure="cook")

@@ -202,6 +202,7 @@ def test_what_is_too_large_is_refused_with_its_size(monkeypatch):
         ({"groups": ["g1", "G1", "q"]}, r"`g` has no level `G1`, `q`; it has 7 levels: `g0`"),
         ({"groups": []}, "no level of `g` is named"),
         ({"by": "h"}, "`h` is no grouping factor"),
+        ({"by": ["g"]}, "is no grouping factor"),
     ],
 )
 def test_mistakes_have_their_sentences(asked, sentence):
@@ -214,6 +215,10 @@ def test_a_matrix_that_is_none_and_what_is_no_fit():
     fit = lt.fit_lmm("y ~ t + (t | g)", grown())
     with pytest.raises(lt.LMMError, match=r"there is no matrix 'lambda' \(did you mean `Lambda`\?\)"):
         lt.model_matrices(fit).frame("lambda")
+    with pytest.raises(lt.LMMError, match=r"there is no matrix \['V'\]"):
+        lt.model_matrices(fit).matrix(["V"])
+    with pytest.raises(lt.LMMError, match="names a group, but the model has no grouping factor"):
+        lt.model_matrices(lt.fit_gls("y ~ t", grown()), groups=["g1"])
     with pytest.raises(lt.LMMError, match="takes a fit made by fit_lmm or fit_gls; got DataFrame"):
         lt.model_matrices(grown())
     with pytest.raises(lt.LMMError, match="too many for a table"):

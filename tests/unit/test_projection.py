@@ -42,7 +42,7 @@ def elsewhere(fit):
     return here.theta(0.05 * np.ones(here.ends[-1]))
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(problems())
 def test_one_factor(problem):
     fit = _fit(problem)
@@ -50,7 +50,7 @@ def test_one_factor(problem):
     check(fit, elsewhere(fit))
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(wider_problems())
 def test_several_factors_structures_and_known_covariances(problem):
     fit = _fit(problem)
@@ -58,7 +58,7 @@ def test_several_factors_structures_and_known_covariances(problem):
     check(fit, elsewhere(fit))
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(cases((*LINEAR, *CURVED)))
 def test_residual_structures(case):
     check(case.fit)

@@ -47,7 +47,7 @@ def test_unknown_arguments_name_the_known_ones(fit):
         (lambda: fit.residuals("pearsons"), "'pearson'"),
         (lambda: fit.predict(fit.design.index.to_frame(), unseen="zero"), "'population'"),
         (lambda: fit.predict(interval="confidence"), '"mean" or "observation"'),
-        (lambda: fit.simulate(2, rng=1), "numpy.random.Generator"),
+        (lambda: fit.simulate(2, rng="1"), "numpy.random.Generator or a seed"),
         (lambda: fit.simulate(-1, np.random.default_rng(1)), "at least 1; got -1"),
         (lambda: fit.simulate(2.5, np.random.default_rng(1)), "whole number"),
         (lambda: fit.refit(reml="ML"), "True or False; got 'ML'"),
@@ -137,6 +137,7 @@ def test_simulations_have_the_fitted_moments(fit):
     np.testing.assert_allclose(np.cov(draws[:10]), V, atol=0.1 * V.max())
     np.testing.assert_allclose(draws.mean(axis=1), fit.predict(random=False), atol=5 * np.sqrt(V.max() / 4000))
     np.testing.assert_array_equal(draws[:, :3], fit.simulate(4000, np.random.default_rng(1))[:, :3])
+    np.testing.assert_array_equal(draws, fit.simulate(4000, 1))
 
 
 def test_refit_by_the_other_method_and_to_another_response(fit):
