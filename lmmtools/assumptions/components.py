@@ -145,9 +145,11 @@ def _check_covariate(design: Any, covariate: Any) -> None:
             f"{_WHAT}: `{covariate}` is a factor, whose levels have means and no curve; look at "
             f"marginal_means(fit, {covariate!r})."
         )
-    has = f"has the numbers {quoted(known)}" if known else "has no number"
+    if not known:
+        raise LMMError(f"{_WHAT}: the fixed part has no numeric covariate, so none named `{covariate}`.")
     raise LMMError(
-        f"{_WHAT}: `{covariate}` is no number of the fixed part{nearest(str(covariate), known)}, which {has}."
+        f"{_WHAT}: `{covariate}` is no numeric covariate of the fixed part{nearest(str(covariate), known)}, which has "
+        f"{quoted(known)}."
     )
 
 

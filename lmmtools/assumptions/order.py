@@ -68,11 +68,13 @@ def in_order(fit: Any, time: Any = None) -> Question | Finding:
         e = drawn.normalized
         return (np.einsum("im,im->m", e[i], e[j]) / len(i) / np.mean(e**2, axis=0))[None]
 
+    by_rows = "" if found.name else " The order of the rows tells something only if they were taken in that order."
+
     def said(p_value: float, observed: np.ndarray, simulated: np.ndarray) -> str:
         left = format_value(float(simulated[0].mean()), "fixed2")
         return (
             f"Neighbours correlate {format_value(observed[0], 'fixed2')}; {left} is expected of the fitted model (95 % "
-            f"of simulations: {interval(simulated[0])}). {judged(p_value)}"
+            f"of simulations: {interval(simulated[0])}). {judged(p_value)}{by_rows}"
         )
 
     return Question(CHECK, of, found.see, measure, said, "both")

@@ -114,6 +114,11 @@ class Influence(Frame):
         )
 
     @property
+    def told(self) -> tuple[str, ...]:
+        """Sentences about what the table cannot be trusted with; empty where there is nothing to say."""
+        return self._run.told
+
+    @property
     def reasons(self) -> pd.Series:
         """Why some rows or levels cannot be deleted, a sentence for each of them."""
         run = self._run

@@ -95,7 +95,7 @@ def _describe(data: PlotData) -> Description:
     facts, panels = data.facts, data.facts["panels"]
     if not panels:
         whole = residual_panels.describe(facts["whole"])
-        none = f"{_none(facts)} The residuals all the same. "
+        none = f"{_none(facts)} Shown nevertheless: the residuals. "
         return Description(none + whole.caption, "fig-checks", none + whole.alt, whole.size)
     parts = [(_heading(panel), panel.said) for panel in panels]
     letters = [f"({'abcd'[k]}) " if len(panels) > 1 else "" for k in range(len(panels))]

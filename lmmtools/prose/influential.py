@@ -52,7 +52,7 @@ def influence(found: Any) -> Prose:
     reasons = _not_deleted(found, noun)
     if len(reasons) and len(found.reasons) == len(found):
         return Prose(reasons)
-    said = [_most(found, sets), _deviations(found), _signs(found, noun), reasons]
+    said = [_most(found, sets), _deviations(found), _signs(found, noun), *map(literal, found.told), reasons]
     return Prose(" ".join(one for one in said if one))
 
 
