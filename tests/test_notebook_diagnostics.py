@@ -24,7 +24,9 @@ MODELS = {
     "both": {"dataset": "Ovary", "formula": f"{OVARY} + (1 | Mare)", "residual": "car1(Time | Mare)"},
 }  # fmt: skip
 QUICK = ("no fixed effects", "variances only")
-IN_SHORT = (*QUICK, "singular", "slopes", "crossed", "within and between", "both")
+# Every model by one of the two notebooks, odd ones by both.
+IN_SHORT = (*QUICK, "slopes", "nested", "one correlation")
+IN_FULL = tuple(name for name in MODELS if name not in IN_SHORT or name in QUICK)
 
 
 def each(names):
@@ -44,7 +46,7 @@ def whole(shown):
     return set(there)
 
 
-@each(MODELS)
+@each(IN_FULL)
 def test_it_is_whole_for_every_model(model):
     shown = run("diagnostics_report", **{"simulations": 99, "folds": 4} | MODELS[model])
     there = whole(shown)
@@ -103,6 +105,5 @@ def test_the_same_seed_gives_the_same_report():
 
 def test_the_same_seed_gives_the_same_model_report():
     asked = {**MODELS["no fixed effects"], "check": False}
-    one, other, third = (run("model_report", **asked, seed=seed) for seed in (3, 3, 4))
+    one, other = (run("model_report", **asked, seed=3) for _ in range(2))
     assert [data for data, _ in one[:-1]] == [data for data, _ in other[:-1]]
-    assert text(one, "tbl-checks") != text(third, "tbl-checks")
