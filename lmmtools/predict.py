@@ -108,9 +108,10 @@ def predict(
     _check(newdata, random, interval, residuals)
     level = check_level(level)
     if newdata is None:
+        value = point(fit, fit.design, random)
         if interval is None:
-            return pd.Series(point(fit, fit.design, random), index=fit.design.index, name="prediction")
-        value, variance = point(fit, fit.design, random), mean_variance(fit, fit.design, random)
+            return pd.Series(value, index=fit.design.index, name="prediction")
+        variance = mean_variance(fit, fit.design, random)
         if interval == "observation":
             variance = _of_observation(fit, fit.design, variance, random, fit.noise.sd)
         return _with_interval(value, variance, fit.design.index, level)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.core.modes import mode_sensitivity, random_variance
+from lmmtools.core.modes import mode_sensitivity, random_variance, rows_by_factor, terms_by_factor
 from lmmtools.core.residual import cross_correlations
 from lmmtools.core.residual.multipliers import Multiplying
 from lmmtools.errors import DataError, LMMError
@@ -43,7 +43,7 @@ def mean_variance(fit: Any, rows: Any, random: bool) -> np.ndarray:
     """Variance of the error of x'β̂, or of x'β̂ + z'b̂ if `random`; shape (m,)."""
     if not (random and rows.terms):
         return np.einsum("ij,jk,ik->i", rows.X, fit.beta_cov, rows.X)
-    parts = _by_factor(fit, rows)
+    parts = rows_by_factor(fit.working, rows.terms)
     a = rows.X
     for (z, codes), sensitivity in zip(parts, mode_sensitivity(fit.working, fit.Lambda, fit.solution), strict=True):
         a = a - np.einsum("iq,iqj->ij", z, _take(sensitivity, codes))
@@ -137,12 +137,13 @@ def with_residuals(fit: Any, rows: Any, other: Any, sd: np.ndarray) -> tuple[np.
     a, spherical, widths = X, [], []
     sensitivities = mode_sensitivity(fit.working, fit.Lambda, fit.solution)
     factors = fit.working.by_factor(fit.Lambda)
-    for f, (new, seen) in enumerate(zip(_by_factor(fit, rows), _by_factor(fit, fit.design), strict=True)):
+    pairs = zip(*(rows_by_factor(fit.working, r.terms) for r in (rows, fit.design)), strict=True)
+    for f, (mine, (new, seen)) in enumerate(zip(terms_by_factor(fit.working), pairs, strict=True)):
         J, Q = sensitivities[f].shape[:2]
         Z = _spread(*new, J) - K @ _spread(*seen, J)
-        value = value + Z @ _modes(fit, f).ravel()
+        value = value + Z @ np.hstack([fit.modes[k] for k in mine]).ravel()
         a = a - Z @ sensitivities[f].reshape(J * Q, -1)
-        spherical.append(Z @ _root(fit, f, factors[f], J))
+        spherical.append(Z @ _root(fit.design.terms[mine[0]].known_root, factors[f], J))
         widths.append(Q)
     from scipy.sparse import hstack
 
@@ -189,22 +190,6 @@ def _take(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return taken
 
 
-def _places(fit: Any) -> list[np.ndarray]:
-    """The terms of each grouping factor."""
-    homes = np.array(fit.working.homes)
-    return [np.flatnonzero(homes == f) for f in range(homes.max() + 1)]
-
-
-def _by_factor(fit: Any, rows: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The rows' z, terms of a factor side by side, and codes, for each grouping factor."""
-    return [(np.hstack([rows.terms[k].matrix for k in mine]), rows.terms[mine[0]].codes) for mine in _places(fit)]
-
-
-def _modes(fit: Any, f: int) -> np.ndarray:
-    """b̂ of a factor's terms side by side, shape (J, Q)."""
-    return np.hstack([fit.modes[k] for k in _places(fit)[f]])
-
-
 def _spread(z: np.ndarray, codes: np.ndarray, J: int) -> Any:
     """Rows z, shape (m, Q), in the columns of their level, sparse of shape (m, J·Q)."""
     from scipy.sparse import csr_array
@@ -215,9 +200,8 @@ def _spread(z: np.ndarray, codes: np.ndarray, J: int) -> Any:
     return csr_array((z[keep].ravel(), columns, ends), shape=(len(z), J * Q))
 
 
-def _root(fit: Any, f: int, Lambda: np.ndarray, J: int) -> Any:
+def _root(known: np.ndarray | None, Lambda: np.ndarray, J: int) -> Any:
     """I ⊗ Λ of a factor, or the root of its levels' known covariance in the place of I."""
     from scipy.sparse import csr_array, eye_array, kron
 
-    known = fit.design.terms[_places(fit)[f][0]].known_root
     return kron(eye_array(J) if known is None else csr_array(known), csr_array(Lambda), format="csr")

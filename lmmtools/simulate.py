@@ -41,9 +41,7 @@ def simulate(fit: Any, n: int, rng: np.random.Generator | int) -> np.ndarray:
         raise LMMError(f"simulate: rng must be a numpy.random.Generator or a seed such as rng=1; got {rng!r}.")
     n = check_count(n, "simulate: n, the number of responses,", at_least=1)
     design = fit.design
-    mean = design.X @ fit.fixef.to_numpy()
-    if design.offset is not None:
-        mean = mean + design.offset
+    mean = design.mean(fit.fixef.to_numpy())
     draws = mean[:, None] + fit.sigma * fit.noise.colour(rng.standard_normal((fit.nobs, n)))
     for term, Lambda in zip(design.terms, fit.Lambda, strict=True):
         root = term.known_root

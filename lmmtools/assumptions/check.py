@@ -16,9 +16,9 @@ from lmmtools.assumptions.simulated import Question, Simulation, asked
 from lmmtools.assumptions.spread import against_fitted, between_levels
 from lmmtools.assumptions.value import Assumptions, Finding, as_frame, untested
 from lmmtools.assumptions.within import independence
-from lmmtools.dependence.common import generator_of
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.inference.contrasts import DDF, check_ddf
+from lmmtools.resampling.blocks import generator_of
 
 __all__ = ["check_assumptions"]
 
@@ -115,12 +115,10 @@ def _questions(fit: Any, simulation: Simulation, time: Any) -> Iterator[Question
 
 def _factors(design: Any) -> dict[str, tuple[np.ndarray, Any]]:
     """Codes and labels of the levels of every grouping factor and of every factor of the fixed part."""
-    found = {factor: (terms[0].codes, terms[0].levels) for factor, terms in design.factors.items()}
-    if (own := design.correlation) is not None and own.group:
-        found.setdefault(own.group, (own.codes, own.levels))
-    for name, levels in design.recipe.observed.factors.items():
-        found.setdefault(name, (levels.codes, levels.levels))
-    return found
+    found = design.groupings | {
+        name: own for name, own in design.recipe.observed.factors.items() if name not in design.groupings
+    }
+    return {name: (own.codes, own.levels) for name, own in found.items()}
 
 
 def _has_variances(design: Any, factor: str) -> bool:

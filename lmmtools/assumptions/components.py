@@ -85,7 +85,7 @@ def partial_residuals(fit: Any, covariate: str, *, data: Any = None, span: float
     Raises
     ------
     LMMError
-        If there is no such covariate, or `span` is none.
+        If there is no such covariate, or `span` is not in (0, 1].
     ModelError
         If the covariate is a factor, or its values are not to be had without `data`.
 
@@ -110,7 +110,7 @@ def partial_residuals(fit: Any, covariate: str, *, data: Any = None, span: float
     if not hasattr(fit, "beta_cov"):
         raise LMMError(f"{_WHAT}: takes a fit made by fit_lmm; got {type(fit).__name__}.")
     if not (isinstance(span, Real) and 0.0 < span <= 1.0):
-        raise LMMError(f"{_WHAT}: span must lie above 0 and at most be 1; got {span!r}.")
+        raise LMMError(f"{_WHAT}: span must lie above 0 and be at most 1; got {span!r}.")
     _check_covariate(fit.design, covariate)
     if covariate in fixed_variables(fit.design.parsed):
         x = _values(fit.design, covariate, data)

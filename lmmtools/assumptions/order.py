@@ -16,8 +16,8 @@ from lmmtools.formats import counted, format_value
 __all__ = ["in_order"]
 
 CHECK = "No autocorrelation"
-_LEAST = 8
-_FIRST_LAGS = 10
+# Pairs of neighbours, of fewer a correlation says nothing; lags of a picture of all rows in their order.
+_LEAST, _FIRST_LAGS = 8, 10
 
 
 @dataclass(frozen=True)

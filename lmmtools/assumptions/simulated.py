@@ -21,7 +21,7 @@ import numpy as np
 from lmmtools.assumptions.look import Look
 from lmmtools.assumptions.scores import Scores, without
 from lmmtools.assumptions.value import Finding
-from lmmtools.core.modes import mode_sensitivity
+from lmmtools.core.modes import mode_sensitivity, term_columns
 from lmmtools.dependence.reestimated import Reestimated
 from lmmtools.projection import projection
 
@@ -100,10 +100,7 @@ class Simulation:
     def __init__(self, fit: Any) -> None:
         self.fit = fit
         self.source = Reestimated(fit, "check_assumptions")
-        design = fit.design
-        self.mean = design.X @ fit.beta if design.X.shape[1] else np.zeros(fit.nobs)
-        if design.offset is not None:
-            self.mean = self.mean + design.offset
+        self.mean = fit.design.mean(fit.beta)
         self._scores = Scores(fit)
 
     @cached_property
@@ -159,12 +156,9 @@ class Simulation:
 
 def mode_variances(fit: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Var(b̂) over σ² of each term's effects, and Var(b), each a list of arrays of shape (levels, q)."""
-    explained, whole, place = [], [], [0] * len(fit.mode_cov)
+    explained, whole = [], []
     sensitivity = mode_sensitivity(fit.working, fit.Lambda, fit.solution)
-    for term, home, Lambda in zip(fit.design.terms, fit.working.homes, fit.Lambda, strict=True):
-        q = len(Lambda)
-        mine = slice(place[home], place[home] + q)
-        place[home] += q
+    for term, (home, mine), Lambda in zip(fit.design.terms, term_columns(fit.working), fit.Lambda, strict=True):
         own = np.tile(np.sum(Lambda**2, axis=1), (len(term.levels), 1))
         if term.known_root is not None:
             own = own * np.sum(term.known_root**2, axis=1)[:, None]

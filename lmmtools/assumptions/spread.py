@@ -97,14 +97,14 @@ class _Levels:
         from scipy.sparse import csr_array
 
         self.rows, self.codes, self.labels, self.sizes, self.left = rows, codes, labels, sizes[:, None], left
-        indicator = csr_array((np.ones(len(rows)), (codes, np.arange(len(rows)))), shape=(len(labels), len(rows)))
-        self.sums = indicator
+        at = (codes, np.arange(len(rows)))
+        self.indicator = csr_array((np.ones(len(rows)), at), shape=(len(labels), len(rows)))
 
     def measure(self, drawn: Drawn) -> np.ndarray:
         """Levene's F; how much the levels spread that do so least and most, beside all, and which these are."""
         size = np.abs(drawn.residual[self.rows])
         n, k = len(self.rows), len(self.labels)
-        sums = self.sums @ size
+        sums = self.indicator @ size
         between = np.sum(sums**2 / self.sizes, axis=0)
         total = size.sum(axis=0) ** 2 / n
         within = np.einsum("im,im->m", size, size) - between

@@ -68,11 +68,7 @@ class Assumptions(Frame):
     @property
     def factor(self) -> str:
         """The first grouping factor, of random effects or else of residuals, with two levels; empty without one."""
-        design, own = self.fit.design, self.fit.design.correlation
-        levels = {factor: terms[0].levels for factor, terms in design.factors.items()}
-        if own is not None and own.group:
-            levels.setdefault(own.group, own.levels)
-        return next((factor for factor, labels in levels.items() if len(labels) > 1), "")
+        return next((factor for factor, own in self.fit.design.groupings.items() if len(own.levels) > 1), "")
 
     @property
     def covariate(self) -> str:

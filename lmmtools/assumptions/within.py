@@ -117,7 +117,7 @@ def mundlak(fit: Any, *, ddf: str = "satterthwaite") -> Mundlak:
     Raises
     ------
     LMMError
-        If `fit` is none, or `ddf` is unknown.
+        If `fit` is no fit, or `ddf` is unknown.
     ModelError
         If no grouping factor has such a column.
 

@@ -14,7 +14,7 @@ from lmmtools.comparison.spectral import Spectrum, distinct, draw_ratios, reduce
 from lmmtools.comparison.together import require_fits
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import counted, quoted
-from lmmtools.resampling.blocks import check_rng
+from lmmtools.resampling.blocks import generator_of
 from lmmtools.results import estimate
 from lmmtools.singular import least_squares
 
@@ -88,7 +88,7 @@ def exact_lrt(
     """
     require_fits("exact_lrt", (fit,), at_least=1)
     check_count(n, "exact_lrt: n, the number of draws,", at_least=1000)
-    rng = np.random.default_rng(_SEED if rng is None else check_rng(rng, "exact_lrt"))
+    rng = generator_of(_SEED if rng is None else rng, "exact_lrt")
     _refuse_residual(fit)
     k = find_term("exact_lrt", fit, term)
     _refuse_parameters(fit.design.terms[k])

@@ -21,7 +21,7 @@ from lmmtools.comparison.together import (
 )
 from lmmtools.frames import Frame, frame
 from lmmtools.nesting import Nesting
-from lmmtools.resampling.blocks import check_rng
+from lmmtools.resampling.blocks import generator_of
 
 __all__ = ["likelihood_ratio", "lrt"]
 
@@ -87,7 +87,7 @@ def lrt(*fits: Any, draws: int = DRAWS, rng: np.random.Generator | int | None = 
     """
     require_fits("lrt", fits, at_least=2)
     check_count(draws, "lrt: draws", at_least=1000)
-    rng = None if rng is None else np.random.default_rng(check_rng(rng, "lrt"))
+    rng = None if rng is None else generator_of(rng, "lrt")
     ordered = sorted(fits, key=lambda f: f.npar)
     for small, large in pairwise(ordered):
         require_comparable("lrt", small, large)

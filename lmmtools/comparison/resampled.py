@@ -126,7 +126,7 @@ class _Means:
         d = self.design
         _, _, beta, _ = least_squares(d, reml=self.fit.reml)
         n, p = d.X.shape
-        mean = d.X @ beta + (0.0 if d.offset is None else d.offset)
+        mean = d.mean(beta)
         root = np.ones(n) if d.weights is None else np.sqrt(d.weights)
         sigma = np.sqrt(np.sum((root * (d.y - mean)) ** 2) / (n - p if self.fit.reml else n))
         return mean[:, None] + sigma * rng.standard_normal((n, m)) / root[:, None]

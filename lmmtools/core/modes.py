@@ -6,6 +6,7 @@ All from the spherical effects u, b = Λu, whose modes are u = M⁻¹Λ̃'Z̃'(y
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -20,6 +21,9 @@ __all__ = [
     "mode_sensitivity",
     "modes_by_term",
     "random_variance",
+    "rows_by_factor",
+    "term_columns",
+    "terms_by_factor",
 ]
 
 
@@ -84,11 +88,26 @@ def conditional_modes(working: Any, factors: tuple[np.ndarray, ...], solution: A
 
 def modes_by_term(working: Any, modes: tuple[Modes, ...]) -> tuple[np.ndarray, ...]:
     """Modes of each term, shape (J, q), from those of its factor, where terms stand side by side."""
-    place, found = [0] * len(modes), []
+    return tuple(modes[home].b[:, mine] for home, mine in term_columns(working))
+
+
+def terms_by_factor(working: Any) -> list[list[int]]:
+    """The terms of each grouping factor."""
+    return [[k for k, home in enumerate(working.homes) if home == f] for f in range(len(working.levels))]
+
+
+def term_columns(working: Any) -> list[tuple[int, slice]]:
+    """The grouping factor of each term, and which columns of the factor's are its own."""
+    starts, found = [0] * len(working.levels), []
     for term, home in zip(working.terms, working.homes, strict=True):
-        found.append(modes[home].b[:, place[home] : place[home] + term.q])
-        place[home] += term.q
-    return tuple(found)
+        found.append((home, slice(starts[home], starts[home] + term.q)))
+        starts[home] += term.q
+    return found
+
+
+def rows_by_factor(working: Any, terms: Sequence[Any]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Z of each grouping factor, its terms side by side, and codes of its levels; `terms` may be those of new rows."""
+    return [(np.hstack([terms[k].matrix for k in mine]), terms[mine[0]].codes) for mine in terms_by_factor(working)]
 
 
 def mode_sensitivity(working: Any, factors: tuple[np.ndarray, ...], solution: Any) -> tuple[np.ndarray, ...]:

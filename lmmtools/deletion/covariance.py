@@ -99,4 +99,3 @@ def covariance_of(fit: Any) -> Covariance:
         nu=s.nu,
         count=int(found.steep.sum()) + 1,
     )
-

@@ -92,8 +92,8 @@ def influence(fit: Any, by: Any = None, *, method: str = "one-step", progress: b
         raise LMMError(f"influence: method={method!r} is unknown; use one of {', '.join(map(repr, METHODS))}.")
     if fit.certificate.status == "not an optimum":
         raise ModelError(
-            "influence: the covariance parameters found are no optimum, so what deletion changes is not told from what "
-            f"the search left undone. {fit.certificate.sentence}"
+            "influence: the covariance parameters found are no optimum, so what deletion changes cannot be told from "
+            f"what the search left undone. {fit.certificate.sentence}"
         )
     sets = sets_of(fit, by)
     at, covariance, what = projection(fit, what="influence"), covariance_of(fit), Parameters.of(fit)

@@ -61,7 +61,7 @@ def told(table: pd.DataFrame, sets: Sets, method: str, covariance: Covariance) -
         if not (n := int(np.sum(distance > _FAR))):
             return ()
         return (
-            f"Without {counted(n, noun)} (first of all {sets.labels[int(np.nanargmax(distance))]}) the covariance "
+            f"Without {counted(n, noun)} (most of all {sets.labels[int(np.nanargmax(distance))]}) the covariance "
             "parameters move by more than a standard error, where one step is a first guess and displacement, MDFFITS "
             'and COVRATIO may be several times what they are: method="refit" gives them.',
         )
@@ -72,7 +72,7 @@ def told(table: pd.DataFrame, sets: Sets, method: str, covariance: Covariance) -
     return (
         f"The fit of all rows is not the lowest there is: at the estimates without the {noun} {where} its own "
         f"criterion is lower by {-lowest:.3g}. It ended in a local optimum, so that the measures compare what does not "
-        "belong together; a simpler covariance may have one alone.",
+        "belong together; a simpler covariance may have a single optimum.",
     )
 
 
@@ -83,8 +83,7 @@ def _squares(root: np.ndarray, dfbeta: np.ndarray) -> np.ndarray:
 
 def _studentized(fit: Any, sets: Sets, deleted: Deleted, at: Projection) -> np.ndarray:
     """Root of the F that tests a mean of its own for each of a set's rows, θ̂ held; with a sign for single rows."""
-    nu = fit.nobs - (len(fit.beta) if fit.reml else 0)
-    size = sets.sizes
+    nu, size = fit.solution.nu, sets.sizes
     root = np.sqrt((at.r2 - deleted.held) / size / (deleted.held / (nu - size)))
     return np.sign(at.response) * root if sets.single else root
 

@@ -16,6 +16,7 @@ from lmmtools.deletion.values import Deleted
 from lmmtools.errors import LMMError
 from lmmtools.formats import counted, nearest, quoted
 from lmmtools.frames import Frame, frame
+from lmmtools.resampling.parameters import Parameters
 from lmmtools.tables import Table
 
 __all__ = ["HEADINGS", "METHODS", "Influence", "Run", "influence_frame", "ranked"]
@@ -62,6 +63,12 @@ class Run:
         """What one deletion takes away."""
         return "row" if self.sets.single else "level"
 
+    @property
+    def each(self) -> str:
+        """What is deleted one after the other, and how, for captions."""
+        of = "" if self.sets.single else f" of {self.sets.name}"
+        return f"each {self.noun}{of}: {METHODS[self.method]} ({self.fit.method})"
+
 
 class Influence(Frame):
     """Measures of influence: a row for each row of the data, or for each level, that is deleted.
@@ -95,8 +102,6 @@ class Influence(Frame):
     @property
     def estimates(self) -> pd.Series:
         """β̂, standard deviations, correlations and σ̂ of all rows, named as in `parameters`."""
-        from lmmtools.resampling.parameters import Parameters
-
         return pd.Series(Parameters.of(self.fit)(self.fit), index=list(self._run.names), name="estimate")
 
     @property
@@ -108,7 +113,7 @@ class Influence(Frame):
         )
         return frame(
             table,
-            caption=f"Estimates without each {run.noun}{_of(run)}: {METHODS[run.method]} ({run.fit.method})",
+            caption=f"Estimates without {run.each}",
             label="tbl-deleted",
             notes=("With all rows: " + "; ".join(f"{k} {v:.5g}" for k, v in self.estimates.items()) + ".",),
         )
@@ -192,7 +197,7 @@ def influence_frame(table: pd.DataFrame, run: Run, cls: type[Frame] = Influence)
     """The table of measures with what it says of itself."""
     made = frame(
         table,
-        caption=f"Influence of each {run.noun}{_of(run)}: {METHODS[run.method]} ({run.fit.method})",
+        caption=f"Influence of {run.each}",
         label="tbl-influence-by" if run.sets.name else "tbl-influence",
         notes=_notes(run, table),
         headings={**HEADINGS, None: "Row"},
@@ -202,10 +207,6 @@ def influence_frame(table: pd.DataFrame, run: Run, cls: type[Frame] = Influence)
     if cls is Influence:
         made._run = run
     return made
-
-
-def _of(run: Run) -> str:
-    return f" of {run.sets.name}" if run.sets.name else ""
 
 
 def _notes(run: Run, table: pd.DataFrame) -> tuple[str, ...]:

@@ -84,13 +84,9 @@ class _Around:
         return found
 
 
-def _nu(fit: Any) -> int:
-    return fit.nobs - (len(fit.beta) if fit.reml else 0)
-
-
 def _change(fit: Any, at: Projection) -> np.ndarray:
     """c_i of every row."""
-    nu, taken = _nu(fit), at.response**2 / at.diagonal
+    nu, taken = fit.solution.nu, at.response**2 / at.diagonal
     size = at.diagonal if fit.reml else at.inverse
     return np.log(size) + (nu - 1) * np.log1p(-taken / at.r2) - np.log(at.r2)
 
@@ -141,7 +137,7 @@ def _estimates(
 ) -> Deleted:
     """Estimates without each row at its own parameters δ."""
     points, first = around.points, around(0)
-    n, p, nu, root = fit.nobs, len(fit.beta), _nu(fit), first.root
+    n, p, nu, root = fit.nobs, len(fit.beta), fit.solution.nu, first.root
     weights = points.weights(delta)
     z, rows, VX, small = np.zeros((n, p)), np.zeros((n, 3)), np.zeros((n, p)), []
     for k, own in enumerate(weights.T):

@@ -78,10 +78,9 @@ def sets_of(fit: Any, by: Any) -> Sets:
             f"influence: all {fit.nobs:,} rows are in one level of {name} (`{levels[0]}`), so nothing would be left "
             "without it; name a factor of several levels, or leave `by` out to delete single rows."
         )
-    if isinstance(by, str):
-        factor = next((t for t in fit.design.terms if t.factor == by), fit.design.correlation)
-        order = np.argsort(factor.levels.get_indexer(levels))
-        place = np.argsort(order)
-        codes, levels = place[codes], levels[order]
-    plain = name.strip("`") if name.startswith("`") else "the values given"
-    return Sets(codes, levels.rename(plain if plain != "the values given" else "level"), plain)
+    if not isinstance(by, str):
+        own = getattr(by, "name", None)
+        named = isinstance(own, str) and own != ""
+        return Sets(codes, levels.rename(own if named else "level"), own if named else "the values given")
+    order = np.argsort(fit.design.groupings[by].levels.get_indexer(levels))
+    return Sets(np.argsort(order)[codes], levels[order].rename(by), by)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -46,8 +46,9 @@ class Deleted:
 
     def replaced(self, at: np.ndarray, other: Deleted) -> Deleted:
         """The same with the sets `at` taken from another, in its order."""
-        names = ("beta", "sigma", "spread", "shift", "displacement", "held", "parameters", "moved")
-        for name in names:
-            getattr(self, name)[at] = getattr(other, name)
+        names = [part.name for part in fields(self) if part.name != "reasons"]
+        values = {name: getattr(self, name).copy() for name in names}
+        for name, whole in values.items():
+            whole[at] = getattr(other, name)
         reasons = {int(at[k]): said for k, said in other.reasons.items()}
-        return Deleted(*(getattr(self, name) for name in names), {**self.reasons, **reasons})
+        return Deleted(**values, reasons={**self.reasons, **reasons})

@@ -13,7 +13,6 @@ from lmmtools.dependence.common import (
     check_kind,
     check_length,
     drawn_note,
-    generator_of,
     plain_format,
     simulated_note,
 )
@@ -24,6 +23,7 @@ from lmmtools.dependence.reestimated import Reestimated, envelope, ranks_of
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted
 from lmmtools.frames import Frame, frame
+from lmmtools.resampling.blocks import generator_of
 
 __all__ = ["Autocorrelation", "autocorrelation"]
 

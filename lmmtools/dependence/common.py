@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lmmtools.dependence.pairs import Pairs
 from lmmtools.errors import LMMError
-from lmmtools.resampling.blocks import check_rng
 
 __all__ = [
     "KINDS",
     "check_kind",
     "check_length",
     "drawn_note",
-    "generator_of",
     "plain_format",
     "simulated_note",
 ]
@@ -72,8 +69,3 @@ def simulated_note(n: int, coverage: float) -> tuple[str, ...]:
         "simulations. Fixed effects, random effects and σ are estimated again from each, the other covariance "
         "parameters are kept at their estimates.",
     )
-
-
-def generator_of(rng: Any, what: str) -> np.random.Generator:
-    """A generator, of a seed or as given."""
-    return np.random.default_rng(check_rng(rng, what))

@@ -12,8 +12,8 @@ from lmmtools.core.residual import noise_of
 
 __all__ = ["correlation_at", "correlation_curve"]
 
-_WHOLE = ("ar1", "arma")
-_POINTS = 121
+# Structures whose distances are whole steps; points of the curves of all others.
+_WHOLE, _POINTS = ("ar1", "arma"), 121
 
 
 def correlation_at(fit: Any, distance: np.ndarray, level: int = 0) -> np.ndarray:

@@ -18,6 +18,7 @@ from lmmtools.frames import Frame, frame
 __all__ = ["CovarianceMatch", "covariance_match"]
 
 _SHOWN = ("groups", "empirical", "fitted", "std_error", "z", "empirical_cor", "fitted_cor")
+# Numbers held at a time.
 _AT_ONCE = 4_000_000
 
 

@@ -13,7 +13,6 @@ from lmmtools.dependence.common import (
     check_kind,
     check_length,
     drawn_note,
-    generator_of,
     plain_format,
     simulated_note,
 )
@@ -23,6 +22,7 @@ from lmmtools.dependence.places import Places, places_of
 from lmmtools.dependence.reestimated import Reestimated, envelope, ranks_of
 from lmmtools.formats import counted, shared_unit
 from lmmtools.frames import Frame, frame
+from lmmtools.resampling.blocks import generator_of
 
 __all__ = ["Semivariogram", "semivariogram"]
 

@@ -173,6 +173,19 @@ class Design:
         return {factor: tuple(terms) for factor, terms in found.items()}
 
     @property
+    def groupings(self) -> dict[str, RandomTerm | Correlation]:
+        """What has the codes and levels of each grouping factor: its first term, else the correlation of residuals."""
+        found: dict[str, RandomTerm | Correlation] = {factor: terms[0] for factor, terms in self.factors.items()}
+        if (own := self.correlation) is not None and own.group:
+            found.setdefault(own.group, own)
+        return found
+
+    def mean(self, beta: np.ndarray) -> np.ndarray:
+        """Xβ + offset, shape (n,)."""
+        mean = self.X @ beta
+        return mean if self.offset is None else mean + self.offset
+
+    @property
     def Z(self) -> scipy.sparse.csc_array:
         """Random-effects model matrix, shape (n, Σ J q): columns by term, then level, then effect."""
         from scipy.sparse import csc_array, csr_array

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.arguments import check_flag, check_level
-from lmmtools.core.modes import mode_sensitivity
+from lmmtools.core.modes import mode_sensitivity, term_columns
 from lmmtools.frames import Frame, frame
 from lmmtools.groupwise.columns import factor_of, refuse_without_effects
 
@@ -99,13 +99,10 @@ def mode_errors(fit: Any, given_beta: bool) -> dict[str, np.ndarray]:
     """Standard errors of the modes by grouping factor, shape (J, Q), columns as in ``fit.ranef``."""
     variances = {name: np.diagonal(cov, axis1=1, axis2=2).copy() for name, cov in fit.ranef_cov.items()}
     if not given_beta and len(fit.beta):
-        places: dict[int, int] = {}
         sensitivity = mode_sensitivity(fit.working, fit.Lambda, fit.solution)
         done = dict.fromkeys(variances, 0)
-        for term, home in zip(fit.design.terms, fit.working.homes, strict=True):
-            start, q = places.get(home, 0), len(term.names)
-            D = sensitivity[home][:, start : start + q]
-            at = done[term.factor]
+        for term, (home, mine) in zip(fit.design.terms, term_columns(fit.working), strict=True):
+            D, q, at = sensitivity[home][:, mine], len(term.names), done[term.factor]
             variances[term.factor][:, at : at + q] += np.einsum("jqp,pr,jqr->jq", D, fit.beta_cov, D)
-            places[home], done[term.factor] = start + q, at + q
+            done[term.factor] = at + q
     return {name: np.sqrt(np.maximum(v, 0.0)) for name, v in variances.items()}

@@ -16,8 +16,6 @@ from lmmtools.groupwise.columns import Columns
 __all__ = ["Shrinkage"]
 
 _KINDS = ("least_squares", "std_error", "population", "mode", "compromise", "reliability")
-# Populations this near one another, over the sd of the effects, are one.
-_ONE = 1e-8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,13 +84,6 @@ class Shrinkage:
     def own(self) -> np.ndarray:
         """Whether a level has an estimate of its own of all effects, shape (J,)."""
         return np.isfinite(self.least_squares).all(axis=1)
-
-    @property
-    def one_population(self) -> bool:
-        """Whether the population is the same for all levels."""
-        known = self.population[np.isfinite(self.population).all(axis=1)]
-        size = np.sqrt(np.diagonal(self.covariance)) + np.abs(known).max(axis=0, initial=0.0)
-        return bool(len(known) == 0 or np.all(np.ptp(known, axis=0) <= _ONE * size))
 
     def matrix(self, what: str) -> pd.DataFrame:
         """One of the columns with a row a level and a column an effect.

@@ -330,10 +330,7 @@ def levels_of(fit: Any, by: Any, *, what: str, argument: str) -> tuple[np.ndarra
     """
     design = fit.design
     if isinstance(by, str):
-        factors = {term.factor: term for term in design.terms}
-        correlation = design.correlation
-        if correlation is not None and correlation.group:
-            factors.setdefault(correlation.group, correlation)
+        factors = design.groupings
         if by not in factors:
             has = f"{nearest(by, factors)}, which has {quoted(factors)}" if factors else ", which has none"
             raise LMMError(

@@ -124,16 +124,18 @@ def matrices_of_rows(fit: Any, rows: np.ndarray) -> ModelMatrices:
         sigma=fit.sigma,
         vcov=fit.vcov.to_numpy(),
         rows=_row_labels(fit, rows),
-        effects=pd.MultiIndex.from_tuples(effects, names=["term", "level", "effect"]) if effects else _none(),
-        spherical=pd.MultiIndex.from_tuples(spherical, names=["term", "level", "effect"]) if spherical else _none(),
+        effects=_labels(effects),
+        spherical=_labels(spherical),
         fixed_names=tuple(design.fixed_names),
         residual_groups=fit.noise.groups[rows],
         known=any(term.known_root is not None for term in design.terms),
     )
 
 
-def _none() -> pd.MultiIndex:
-    return pd.MultiIndex.from_arrays([[], [], []], names=["term", "level", "effect"])
+def _labels(effects: list[tuple[str, str, str]]) -> pd.MultiIndex:
+    """Term, level and effect; of no effects too, from which pandas' `from_tuples` makes no index."""
+    parts = list(zip(*effects, strict=True)) or [[], [], []]
+    return pd.MultiIndex.from_arrays(parts, names=["term", "level", "effect"])
 
 
 def _row_labels(fit: Any, rows: np.ndarray) -> pd.DataFrame:

@@ -34,12 +34,7 @@ class Groups:
 
 def groups_of(fit: Any) -> dict[str, Groups]:
     """Every grouping factor, in the design's order, and the groups in which residuals are correlated."""
-    design = fit.design
-    found = {name: Groups(name, terms[0].codes, terms[0].levels) for name, terms in design.factors.items()}
-    c = design.correlation
-    if c is not None and c.group and c.group not in found:
-        found[c.group] = Groups(c.group, c.codes, c.levels)
-    return found
+    return {name: Groups(name, own.codes, own.levels) for name, own in fit.design.groupings.items()}
 
 
 def one_group_of(fit: Any, factor: str | None, where: str) -> Groups:

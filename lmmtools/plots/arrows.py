@@ -14,7 +14,7 @@ from lmmtools.errors import LMMError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, listed, nearest, quoted, shortened, shown, spread, visible
 from lmmtools.groupwise import Shrinkage
-from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, across, plot, points, tiles
+from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, across, evenly, legend_above, plot, points, tiles
 from lmmtools.plots.ellipses import PROBABILITIES, ellipse, taken
 
 __all__ = ["shrinkage"]
@@ -101,8 +101,7 @@ def _chosen(first: np.ndarray, all_up_to: int, some: int) -> np.ndarray:
     if len(first) <= all_up_to:
         return np.ones(len(first), dtype=bool)
     drawn = np.zeros(len(first), dtype=bool)
-    ranks = np.linspace(0, len(first) - 1, some).round().astype(int)
-    drawn[np.argsort(first, kind="stable")[ranks]] = True
+    drawn[np.argsort(first, kind="stable")[evenly(len(first), some)]] = True
     return drawn
 
 
@@ -223,10 +222,7 @@ def shrinkage(data: PlotData, ax: Any) -> Any:
     axes = tiles(ax, len(pairs), across(len(pairs)))
     for here, pair, corners in zip(axes, pairs, facts["ellipses"], strict=True):
         _plane(here, data, pair, corners)
-    legend = axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3)
-    if len(pairs) > 1:  # it is wider than its panel, whose width it must not change
-        legend.set_in_layout(False)
-        axes[0].set_title(" ")
+    legend_above(axes[0], 3, wider=len(pairs) > 1)
     return ax if len(pairs) == 1 else ax.figure
 
 
@@ -290,7 +286,7 @@ def _rows(data: PlotData, ax: Any) -> Any:
     ax.tick_params(axis="y", labelsize=7, length=0)
     ax.set(xlabel=_axis_label(data, 0), ylabel=data.facts["factor"], xlim=data.facts["limits"][0],
            ylim=(-0.8, len(table) - 0.2))  # fmt: skip
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3)
+    legend_above(ax, 3)
     return ax
 
 

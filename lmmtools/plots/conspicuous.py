@@ -19,7 +19,7 @@ from lmmtools.plots.dependence import autocorrelation, semivariogram
 from lmmtools.plots.drawing import PlotData, plot, tiles
 from lmmtools.plots.modes import qq_ranef
 from lmmtools.plots.partial import partial_residuals
-from lmmtools.plots.residual_groups import draw_groups, residuals_by_group
+from lmmtools.plots.residual_groups import FEW, draw_small, residuals_by_group
 from lmmtools.plots.residual_panels import residual_panels
 from lmmtools.plots.residuals import qq_residuals, residuals_fitted
 
@@ -35,8 +35,8 @@ _FIRST = "residuals_fitted"
 _ALWAYS = {"residuals_fitted": "Residuals against fitted values", "qq_residuals": "Quantiles of residuals",
            "residuals_by_group": "Residuals by group"}  # fmt: skip
 _MOST = 4
-# Letters of a title of a panel among several; groups of such a panel, their names, and its height in points.
-_LETTERS, _GROUPS, _NAMES, _ROOM = 46, 40, 14, 150
+# Letters of a title of a panel among several.
+_LETTERS = 46
 _ALONE, _BESIDE, _ABOVE = 0.35, (6.6, 3.1), (6.6, 5.9)
 
 
@@ -78,7 +78,7 @@ def _extract(found: Any, full: bool = False) -> PlotData:
 
 
 def _panel(fit: Any, row: Any, look: Any, alone: bool) -> _Panel:
-    few = {"most": _GROUPS} if look.name == "residuals_by_group" and not alone else {}
+    few = {"most": FEW} if look.name == "residuals_by_group" and not alone else {}
     drawn = _PLOTS[look.name]
     return _Panel(row.check, row.of, drawn, drawn.extract(fit, **look.arguments, **few))
 
@@ -87,7 +87,7 @@ def _usual(fit: Any, shown: list[Any]) -> Iterator[_Panel]:
     """What to look at anyway, in the places left over."""
     missing = [name for name in _ALWAYS if name not in {look.name for look in shown}]
     for name in missing[: _MOST - len(shown)]:
-        few = {"most": _GROUPS} if name == "residuals_by_group" else {}
+        few = {"most": FEW} if name == "residuals_by_group" else {}
         yield _Panel(_ALWAYS[name], "", _PLOTS[name], _PLOTS[name].extract(fit, **few))
 
 
@@ -180,9 +180,7 @@ def checks(data: PlotData, ax: Any) -> Any:
 
 def _draw(panel: _Panel, ax: Any, several: bool) -> None:
     """By the plot itself; groups in a small panel have fewer names."""
-    if not several or panel.plot is not residuals_by_group:
+    if several and panel.plot is residuals_by_group:
+        draw_small(panel.data, ax)
+    else:
         panel.plot(panel.data, ax=ax)
-        return
-    draw_groups(panel.data, ax, _NAMES, _ROOM)
-    ax.set_xlabel(panel.data.labels["x"], parse_math=False)
-    ax.set_ylabel(panel.data.labels["factor"], parse_math=False)

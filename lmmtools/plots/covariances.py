@@ -12,7 +12,7 @@ from lmmtools.dependence import CovarianceMatch
 from lmmtools.dependence import covariance_match as _covariance_match
 from lmmtools.figures import Description
 from lmmtools.formats import MINUS, counted, shortened, shown, spread, visible, with_unit
-from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, panels, plot, points
+from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, panels, plot, points, rgb
 
 __all__ = ["covariance_match"]
 
@@ -90,7 +90,7 @@ def _heat(ax: Any, values: np.ndarray, facts: Any, title: str, *, diagonal: bool
     share = np.clip(np.abs(np.nan_to_num(values)) / full, 0.0, 1.0)
     pixels = np.zeros((occasions, occasions, 4))
     for color, sign in ((BLUE, 1.0), (VERMILLION, -1.0)):
-        pixels[sign * np.nan_to_num(values) > 0, :3] = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        pixels[sign * np.nan_to_num(values) > 0, :3] = rgb(color)
     pixels[..., 3] = _STRONGEST * share
     zoom = max(1, 480 // occasions)
     ax.imshow(pixels.repeat(zoom, axis=0).repeat(zoom, axis=1), extent=(-0.5, occasions - 0.5, occasions - 0.5, -0.5),

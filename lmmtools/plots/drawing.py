@@ -21,7 +21,9 @@ __all__ = [
     "RASTER_ABOVE",
     "PlotData",
     "across",
+    "evenly",
     "flat_limits",
+    "legend_above",
     "normal_quantiles",
     "outside",
     "panels",
@@ -29,6 +31,8 @@ __all__ = [
     "points",
     "qq",
     "ranked",
+    "rgb",
+    "some_of",
     "tiles",
 ]
 
@@ -151,6 +155,44 @@ def ranked(values: Any) -> np.ndarray:
     values = np.asarray(values, dtype=float)
     size = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
     return np.argsort(np.round(values / size, 9), kind="stable")
+
+
+def evenly(count: int, some: int) -> np.ndarray:
+    """Places of `some` of `count` in a row, evenly spaced, both ends among them."""
+    return np.linspace(0, count - 1, some).round().astype(int)
+
+
+def some_of(count: int, most: int) -> np.ndarray:
+    """Places of all, or of so many drawn at random, ascending: every k-th row may be of one time of measurement."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(1).choice(count, most, replace=False))  # the same picture every time
+
+
+def rgb(color: str) -> tuple[float, ...]:
+    """Shares of red, green and blue of ``"#rrggbb"``."""
+    return tuple(int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+
+
+def legend_above(ax: Any, columns: int, *, faint: bool = False, wider: bool = False) -> None:
+    """The marks' names above the axes, where they cover no data.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    columns : int
+    faint : bool
+        Whether marks are, of which one by itself would not be seen.
+    wider : bool
+        Whether it may be wider than its panel, whose width it must not change.
+    """
+    legend = ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns)
+    if faint:
+        for handle in legend.legend_handles:
+            handle.set_alpha(1.0)
+    if wider:
+        legend.set_in_layout(False)
+        ax.set_title(" ")
 
 
 def points(ax: Any, x: Any, y: Any, total: int | None = None, **kw: Any) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lmmtools.figures import Description
 from lmmtools.formats import counted, format_value, shortened, shown, spread, visible, with_unit
-from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, panels, plot, points
+from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, evenly, panels, plot, points
 from lmmtools.plots.explore import nothing, or_sentence
 
 __all__ = ["response", "within_between"]
@@ -109,7 +109,7 @@ def _response_values(exploration: Any) -> PlotData:
     table = table.sort_values(["mean", "level"], kind="stable")
     facts |= {"groups": len(table), "factor": group.name}
     if len(table) > _MOST_STRIPS:
-        table = table.iloc[np.unique(np.linspace(0, len(table) - 1, _MOST_STRIPS).round().astype(int))]
+        table = table.iloc[evenly(len(table), _MOST_STRIPS)]
     facts["shown"] = len(table)
     return PlotData(table.reset_index(drop=True), MappingProxyType({"x": label}), MappingProxyType(facts))
 

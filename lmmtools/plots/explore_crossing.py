@@ -10,7 +10,7 @@ import pandas as pd
 
 from lmmtools.figures import Description
 from lmmtools.formats import counted, format_value, shortened, shown, visible, with_unit
-from lmmtools.plots.drawing import BLUE, PlotData
+from lmmtools.plots.drawing import BLUE, PlotData, rgb
 from lmmtools.plots.explore import nothing, or_sentence
 
 __all__ = ["crossing"]
@@ -145,7 +145,7 @@ def _image(ax: Any, about: dict[str, Any], part: pd.DataFrame) -> None:
     np.add.at(occur, tuple(where), 1)
     share = occur / np.outer(*room)
     top = float(share.max())
-    color = [int(BLUE[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    color = rgb(BLUE)
     pixels = np.empty((*cells, 4))
     pixels[..., :3], pixels[..., 3] = color, np.where(occur > 0, 0.12 + 0.88 * share / top, 0.0)
     zoom = [max(1, 600 // count) for count in cells]

@@ -11,7 +11,7 @@ import pandas as pd
 from lmmtools.errors import LMMError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, effect_unit, quoted, shortened, shown, spread, visible, with_unit
-from lmmtools.plots.drawing import BLUE, INK, RASTER_ABOVE, VERMILLION, PlotData, points, ranked
+from lmmtools.plots.drawing import BLUE, INK, RASTER_ABOVE, VERMILLION, PlotData, evenly, points, ranked
 from lmmtools.plots.explore import nothing, or_sentence
 from lmmtools.plots.trellis import Trellis, columns_for
 
@@ -84,7 +84,7 @@ def _placed(rows: pd.DataFrame, levels: list[str], x: Any, y: Any, factor: str, 
     if not trellis and len(levels) > _MOST_LINES:
         if facts["kind"] == "lines":
             levels = list(facts["slopes"].sort_values(kind="stable").index)
-        levels = [levels[i] for i in np.unique(np.linspace(0, len(levels) - 1, _MOST_LINES).round().astype(int))]
+        levels = [levels[i] for i in evenly(len(levels), _MOST_LINES)]
         rows = rows[rows["level"].isin(levels)]
     order = {level: place for place, level in enumerate(levels)}
     rows = rows.assign(panel=rows["level"].map(order)).sort_values(["panel", "x"], kind="stable", ignore_index=True)

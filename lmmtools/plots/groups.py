@@ -10,14 +10,7 @@ import pandas as pd
 
 from lmmtools.figures import Description
 from lmmtools.formats import counted, listed, shortened, spread, visible, with_unit
-from lmmtools.plots.drawing import (
-    BLUE,
-    INK,
-    VERMILLION,
-    PlotData,
-    plot,
-    points,
-)
+from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, evenly, legend_above, plot, points
 from lmmtools.plots.lines import covariate_of, home_of, is_function
 from lmmtools.plots.trellis import Trellis, columns_for
 
@@ -35,21 +28,20 @@ def _chosen(fit: Any, home: Any, limit: tuple[int, int]) -> np.ndarray:
         first = np.bincount(home.codes, fit.resid.to_numpy()) / np.bincount(home.codes)
     if len(first) <= limit[0]:
         return np.arange(len(first))
-    ranks = np.linspace(0, len(first) - 1, limit[1]).round().astype(int)
-    return np.sort(np.argsort(first, kind="stable")[ranks])
+    return np.sort(np.argsort(first, kind="stable")[evenly(len(first), limit[1])])
 
 
 def _rows_by_group(fit: Any, factor: str | None = None) -> PlotData:
-    design, term = fit.design, home_of(fit, factor)
-    covariate = covariate_of(fit, term)
-    codes = _chosen(fit, term, _PANELS if covariate else _ROWS)
-    panel = np.full(len(term.levels), -1)
+    design, home = fit.design, home_of(fit, factor)
+    covariate = covariate_of(fit, home)
+    codes = _chosen(fit, home, _PANELS if covariate else _ROWS)
+    panel = np.full(len(home.levels), -1)
     panel[codes] = np.arange(len(codes))
     name, x = covariate or ("", np.zeros(fit.nobs))
     table = pd.DataFrame(
         {
-            "panel": panel[term.codes],
-            "level": term.levels[term.codes].astype(str),
+            "panel": panel[home.codes],
+            "level": home.levels[home.codes].astype(str),
             "x": x,
             "y": design.y,
             "fitted": fit.fitted.to_numpy(),
@@ -63,14 +55,14 @@ def _rows_by_group(fit: Any, factor: str | None = None) -> PlotData:
             {
                 "x": with_unit(name, design.units.get(name)),
                 "y": with_unit(fit.response, design.units.get(fit.response)),
-                "factor": visible(term.factor),
-                "effect": visible(term.names[0]),
+                "factor": visible(home.factor),
+                "effect": visible(design.factors[home.factor][0].names[0]) if design.terms else "",
             }
         ),
         MappingProxyType(
             {
-                "groups": len(term.levels),
-                "others": tuple(visible(other) for other in design.factors if other != term.factor),
+                "groups": len(home.levels),
+                "others": tuple(visible(other) for other in design.factors if other != home.factor),
                 "shown": len(codes),
                 "x": bool(covariate),
                 "lines": bool(covariate) and is_function(table, "fitted"),
@@ -157,15 +149,8 @@ def draw_panels(data: PlotData, ax: Any) -> Any:
     elif "fitted" in lines:
         crosses = panels.place(table["panel"], table["x"], table["fitted"])
         points(ax, *crosses, marker="x", color=VERMILLION, markeredgewidth=1, alpha=1.0, label="fitted")
-    _legend(ax)
+    legend_above(ax, 4, faint=True)
     return ax
-
-
-def _legend(ax: Any) -> None:
-    """The marks' names above the panels, where they cover no data."""
-    legend = ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4)
-    for handle in legend.legend_handles:
-        handle.set_alpha(1.0)  # one mark by itself would not be seen where many are faint
 
 
 def _limits(values: Any) -> tuple[float, float]:
@@ -188,5 +173,5 @@ def _dots(data: PlotData, ax: Any) -> Any:
     ax.set_yticks(-np.arange(n), [shortened(name, 24) for name in names])
     ax.tick_params(axis="y", length=0)
     ax.set(xlabel=data.labels["y"], ylabel=data.labels["factor"], ylim=(-n + 0.4, 0.6))
-    _legend(ax)
+    legend_above(ax, 4, faint=True)
     return ax

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lmmtools.formats import format_column, shortened
-from lmmtools.plots.drawing import BLUE, INK, VERMILLION
+from lmmtools.plots.drawing import BLUE, INK, VERMILLION, rgb
 
 __all__ = ["Side", "heat", "longest", "turned"]
 
@@ -89,7 +89,7 @@ def _pixels(shares: np.ndarray, strongest: float, *, bars: bool) -> np.ndarray:
     n, m = shares.shape
     pixels = np.zeros((n, m, 4))
     for color, sign in ((BLUE, 1.0), (VERMILLION, -1.0)):
-        pixels[sign * shares > 0, :3] = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        pixels[sign * shares > 0, :3] = rgb(color)
     pixels[..., 3] = _tint(np.abs(shares), strongest)
     zoom = [int(np.clip(900 // max(side, 1), 5, 45)) for side in (n, m)]
     found = pixels.repeat(zoom[0], axis=0).repeat(zoom[1], axis=1)

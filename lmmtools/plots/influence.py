@@ -13,7 +13,7 @@ from lmmtools.deletion import HEADINGS, Influence, influence, ranked
 from lmmtools.errors import LMMError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, format_value, listed, shortened, shown, spread, visible
-from lmmtools.plots.drawing import BLUE, INK, RASTER_ABOVE, VERMILLION, PlotData, plot
+from lmmtools.plots.drawing import BLUE, INK, RASTER_ABOVE, VERMILLION, PlotData, plot, rgb
 
 __all__ = ["influence_bubble", "influence_index"]
 
@@ -234,7 +234,7 @@ def influence_bubble(data: PlotData, ax: Any) -> Any:
     ax.plot(rest["leverage"], rest["studentized"], linestyle="none", marker="o", markersize=1.8, markeredgewidth=0,
             color=BLUE, alpha=0.35, rasterized=len(rest) > RASTER_ABOVE)  # fmt: skip
     area = 3.0 + _AREA * own["cook"] / max(float(table["cook"].max()), 1e-300)
-    ax.scatter(own["leverage"], own["studentized"], s=area, facecolor=(*_rgb(BLUE), 0.18),
+    ax.scatter(own["leverage"], own["studentized"], s=area, facecolor=(*rgb(BLUE), 0.18),
                edgecolor=[VERMILLION if named else BLUE for named in own["named"]],
                linewidth=[1.3 if named else 0.8 for named in own["named"]])  # fmt: skip
     ax.margins(0.09)
@@ -242,7 +242,3 @@ def influence_bubble(data: PlotData, ax: Any) -> Any:
     ax.set(xlabel=data.labels["x"], ylabel=data.labels["y"])
     _names(ax, own["leverage"], own["studentized"], own[["name", "named"]], np.sqrt(area / np.pi))
     return ax
-
-
-def _rgb(colour: str) -> tuple[float, ...]:
-    return tuple(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,16 @@ import pandas as pd
 from lmmtools.arguments import check_count
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import counted, nearest, quoted
+from lmmtools.groupwise.columns import factor_of
 from lmmtools.inference.means.grid import reference_grid
 from lmmtools.inference.means.weights import averaging_weights
+from lmmtools.matrices import Groups, places_of
 
-__all__ = ["RowGroups", "at_random", "covariate_of", "held_lines", "home_of", "is_function", "least_squares",
-           "needed_covariate", "population_line"]  # fmt: skip
+__all__ = ["HELD", "at_random", "chosen_groups", "covariate_of", "held_lines", "home_of", "is_function", "is_held",
+           "least_squares", "needed_covariate", "population_line"]  # fmt: skip
+
+#: What a caption says of lines that `is_held`.
+HELD = " All else in the model is at its mean within the group."
 
 # Rows a level has on average, for its panel to show something.
 _FEW_ROWS = 3
@@ -25,18 +30,8 @@ _FEW_ROWS = 3
 _STEPS = 60
 
 
-@dataclass(frozen=True, eq=False)
-class RowGroups:
-    """Groups of rows that no random effect is of; named as a random term names its own."""
-
-    factor: str
-    codes: np.ndarray
-    levels: pd.Index
-    names: tuple[str, ...] = ("",)
-
-
-def home_of(fit: Any, factor: str | None) -> Any:
-    """A term of the grouping factor shown: the first whose levels have a few rows each, else that of fewest levels.
+def home_of(fit: Any, factor: str | None) -> Groups:
+    """The groups shown: of the factor asked for, else of the first whose levels have a few rows, or that has fewest.
 
     Without random effects, the groups in which residuals are correlated.
 
@@ -47,19 +42,16 @@ def home_of(fit: Any, factor: str | None) -> Any:
     """
     if not fit.design.terms:
         return _residual_home(fit, factor)
-    terms = [terms[0] for terms in fit.design.factors.values()]
     if factor is not None:
-        if factor not in fit.design.factors:
-            raise LMMError(
-                f"`{factor}` is no grouping factor of this model{nearest(str(factor), fit.design.factors)}; factor can "
-                f"be {quoted(fit.design.factors)}."
-            )
-        return fit.design.factors[factor][0]
-    large = [term for term in terms if fit.nobs >= _FEW_ROWS * len(term.levels)]
-    return large[0] if large else min(terms, key=lambda term: len(term.levels))
+        home = fit.design.factors[factor_of(fit, factor, "plots")][0]
+    else:
+        terms = [terms[0] for terms in fit.design.factors.values()]
+        large = [term for term in terms if fit.nobs >= _FEW_ROWS * len(term.levels)]
+        home = large[0] if large else min(terms, key=lambda term: len(term.levels))
+    return Groups(home.factor, home.codes, home.levels)
 
 
-def _residual_home(fit: Any, factor: str | None) -> RowGroups:
+def _residual_home(fit: Any, factor: str | None) -> Groups:
     """The groups of correlated residuals; all rows as one where there are none."""
     c = fit.design.correlation
     name = c.group if c is not None else ""
@@ -67,8 +59,8 @@ def _residual_home(fit: Any, factor: str | None) -> RowGroups:
         known = f"; factor can be {quoted([name])}" if name else ""
         raise LMMError(f"`{factor}` is no grouping factor of this model, which has no random effects{known}.")
     if not name:
-        return RowGroups("all rows", np.zeros(fit.nobs, dtype=np.intp), pd.Index([""]))
-    return RowGroups(name, c.codes, c.levels)
+        return Groups("all rows", np.zeros(fit.nobs, dtype=np.intp), pd.Index([""]))
+    return Groups(name, c.codes, c.levels)
 
 
 def _numbers(fit: Any) -> Iterator[tuple[str, np.ndarray]]:
@@ -138,7 +130,7 @@ def held_lines(fit: Any, home: Any, name: str) -> pd.DataFrame:
     Parameters
     ----------
     fit : LMMFit
-    home : RandomTerm or RowGroups
+    home : Groups
     name : str
         The covariate.
 
@@ -164,6 +156,11 @@ def held_lines(fit: Any, home: Any, name: str) -> pd.DataFrame:
         along = np.array([_mentions(effect, name) for effect in term.names], dtype=bool)
         fitted += parts[:, along].sum(axis=1) + mean(parts[:, ~along].sum(axis=1))
     return pd.DataFrame({"fitted": fitted, "population": population})
+
+
+def is_held(fit: Any, held: pd.DataFrame) -> bool:
+    """Whether `held_lines` differ from the fitted values, since something else varies within groups."""
+    return not np.allclose(held["fitted"], fit.fitted, rtol=0, atol=1e-9 * np.abs(fit.design.y).max())
 
 
 def _mean_by(codes: np.ndarray) -> Any:
@@ -205,6 +202,19 @@ def population_line(fit: Any, name: str, x: np.ndarray) -> tuple[np.ndarray, np.
         return None
     offset = fit.design.offset
     return at, full[:, kept] @ fit.beta + (0.0 if offset is None else float(offset.mean()))
+
+
+def chosen_groups(home: Groups, asked: Any, seed: int, where: str) -> tuple[np.ndarray, str]:
+    """Codes of the groups asked for, by name or by how many, and how they were drawn; empty where they are named.
+
+    Raises
+    ------
+    LMMError
+        If there is no such group, or are not so many.
+    """
+    if isinstance(asked, Integral) and not isinstance(asked, bool):
+        return at_random(len(home.levels), int(asked), seed, where), f"drawn at random (seed {seed})"
+    return places_of(home, asked, where), ""
 
 
 def at_random(levels: int, count: int, seed: int, where: str) -> np.ndarray:

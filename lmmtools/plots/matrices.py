@@ -108,7 +108,7 @@ def _data(m: ModelMatrices, name: str, factor: str, said: str) -> PlotData:
     i, j = np.nonzero(dense)
     rows, columns = (_side(labels[:size], m, factor) for labels, size in zip(m.labels(name), dense.shape, strict=True))
     labels = {"scale": "correlation" if name.startswith("cor") else "value" if name in ("X", "Z") else _relative(name)}
-    facts = {"name": name, "shape": dense.shape, "rows": rows, "columns": columns, "said": said, "formula": m.formula,
+    facts = {"name": name, "shape": dense.shape, "rows": rows, "columns": columns, "said": said,
              "factor": visible(factor)}  # fmt: skip
     table = pd.DataFrame({"row": i, "column": j, "value": dense[i, j]})
     return PlotData(table, MappingProxyType(labels), MappingProxyType(facts))

@@ -12,6 +12,7 @@ import pandas as pd
 from lmmtools.errors import LMMError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, effect_unit, listed, nearest, quoted, shortened, spread, visible, with_unit
+from lmmtools.groupwise.columns import factor_of
 from lmmtools.plots.drawing import (
     BLUE,
     INK,
@@ -57,13 +58,10 @@ class _Part:
 
 def _parts(fit: Any, factor: str | None, effect: str | None = None) -> list[_Part]:
     """Every effect shown of one factor, or of all; a factor's first few where it has many, or the one asked for."""
-    if factor is not None and factor not in fit.ranef:
-        raise LMMError(
-            f"`{factor}` is no grouping factor of this model{nearest(str(factor), fit.ranef)}; factor can be "
-            f"{quoted(fit.ranef)}."
-        )
     if not fit.ranef:
         raise LMMError("plots: the model has no random effects, so there are no conditional modes to draw.")
+    if factor is not None:
+        factor = factor_of(fit, factor, "plots")
     parts = []
     modes, covariances = fit.ranef, fit.ranef_cov
     for block, name in enumerate([factor] if factor is not None else modes):

@@ -14,7 +14,7 @@ from lmmtools.assumptions.components import numeric_names
 from lmmtools.errors import LMMError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, format_value, listed, quoted, shown, spread, visible, with_unit
-from lmmtools.plots.drawing import INK, VERMILLION, PlotData, plot, points
+from lmmtools.plots.drawing import INK, VERMILLION, PlotData, plot, points, some_of
 
 __all__ = ["partial_residuals"]
 
@@ -26,10 +26,7 @@ def _extract(fit: Any, covariate: str = "", **kw: Any) -> PlotData:
     found = fit if isinstance(fit, PartialResiduals) else _partial_residuals(fit, covariate or _only(fit), **kw)
     table = pd.DataFrame(found)
     line = table.groupby("x")["component"].first()
-    shown_rows = table
-    if len(table) > _MOST_ROWS:
-        some = np.random.default_rng(1).choice(len(table), _MOST_ROWS, replace=False)
-        shown_rows = table.iloc[np.sort(some)]
+    shown_rows = table.iloc[some_of(len(table), _MOST_ROWS)]
     facts = {
         "rows": len(table), "line": line, "smooth": found.smooth, "span": found.span, "averaged": found.averaged,
         "random": found.random, "covariate": found.covariate, "response": found.response,

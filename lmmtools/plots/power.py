@@ -12,7 +12,7 @@ from lmmtools.errors import LMMError, ModelError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, listed, nearest, quoted, shortened, shown, visible
 from lmmtools.planning import Power
-from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, plot
+from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, legend_above, plot
 
 __all__ = ["power_curve"]
 
@@ -150,5 +150,5 @@ def power_curve(data: PlotData, ax: Any) -> Any:
         ax.set_xticks(places, [f"{int(k):,}" for k in places])
     longest = max(map(len, names))
     if len(names) > 1:
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(len(names), 2 if longest > 22 else 3))
+        legend_above(ax, min(len(names), 2 if longest > 22 else 3))
     return ax

@@ -11,7 +11,7 @@ import pandas as pd
 from lmmtools.errors import ModelError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, format_value, listed, shortened, shown, spread, visible, with_unit
-from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, plot, points, tiles
+from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, across, plot, points, some_of, tiles
 from lmmtools.surfaces import PredictionGrid, prediction_grid
 
 __all__ = ["prediction"]
@@ -44,9 +44,7 @@ def _extract(grid: Any, at: Any = None, *, data: bool = True, **kw: Any) -> Plot
     if drawn:
         seen["series"], seen["panel"] = _places(seen, inner, series), _places(seen, outer, blocks, named=True)
         seen = seen[(seen["series"] >= 0) & (seen["panel"] >= 0)]
-        if len(seen) > _MOST_POINTS:  # at random: every k-th row may be of one time of measurement
-            some = np.random.default_rng(1).choice(len(seen), _MOST_POINTS, replace=False)
-            seen = seen.iloc[np.sort(some)]
+        seen = seen.iloc[some_of(len(seen), _MOST_POINTS)]
     unit = made.units.get(made.response)
     labels = {name: with_unit(name, made.units.get(name)) for name in (*made.numbers, *made.factors)}
     labels |= {"y": with_unit(made.response, unit)}
@@ -126,7 +124,7 @@ def _describe(data: PlotData) -> Description:
         parts.append(f"The first {len(facts['panels'])} of {facts['of_panels']} panels are shown.")
     if lost := int(table["prediction"].isna().sum()):
         parts.append(f"{counted(lost, 'prediction')} cannot be estimated.")
-    columns = _columns(facts)
+    columns = across(len(facts["panels"]))
     rows = -(-len(facts["panels"]) // columns)
     single = len(facts["panels"]) == 1
     levels = max(min(len(facts["series"]), _LEVELS), 3)
@@ -161,10 +159,6 @@ def _said(data: PlotData) -> str:
     return "; ".join(found[:12]) + more
 
 
-def _columns(facts: Any) -> int:
-    return min(len(facts["panels"]), 3 if len(facts["panels"]) != 4 else 2)
-
-
 # --- drawing ------------------------------------------------------------------------------------------
 
 
@@ -196,7 +190,7 @@ def prediction(data: PlotData, ax: Any) -> Any:
         If `grid` is something else, or runs over more than two numbers.
     """
     kind, count = data.facts["kind"], len(data.facts["panels"])
-    columns = _columns(data.facts)
+    columns = across(len(data.facts["panels"]))
     axes = tiles(ax, count, columns, sharex=True, sharey=True)
     {"lines": _lines, "surface": _surface, "points": _intervals}[kind](data, axes)
     x = data.facts["numbers"][0] if data.facts["numbers"] else "y"
@@ -227,7 +221,7 @@ def _lines(data: PlotData, axes: list[Any]) -> None:
             here.plot(part[x], inside, color=colour, linestyle=dash, linewidth=1.8, label=name)
     if several:
         axes[0].legend(title=shortened(facts["inner"][0], 24), frameon=False)
-    for first in axes[:: _columns(facts)]:
+    for first in axes[:: across(len(facts["panels"]))]:
         first.set_ylabel(shortened(data.labels["y"], 40), parse_math=False)
 
 
@@ -240,13 +234,13 @@ def _surface(data: PlotData, axes: list[Any]) -> None:
         part = data.table[data.table["panel"] == panel]
         square = part.pivot(index=y, columns=x, values="prediction")
         out = part.pivot(index=y, columns=x, values="extrapolated").to_numpy(dtype=float)
-        across, up, z = square.columns.to_numpy(dtype=float), square.index.to_numpy(dtype=float), square.to_numpy()
-        colours = _tinted(here, across, up, z, (float(values.min()), float(values.max())))
+        along, up, z = square.columns.to_numpy(dtype=float), square.index.to_numpy(dtype=float), square.to_numpy()
+        colours = _tinted(here, along, up, z, (float(values.min()), float(values.max())))
         if min(z.shape) > 1:
-            lines = here.contour(across, up, z, levels=levels, colors=INK, linewidths=0.8)
+            lines = here.contour(along, up, z, levels=levels, colors=INK, linewidths=0.8)
             here.clabel(lines, fontsize="small", fmt="%g", levels=levels[1:-1:2] if len(levels) > 8 else levels)
             if out.any():
-                hatched = here.contourf(across, up, out, levels=[0.5, 1.5], colors="none", hatches=["//"])
+                hatched = here.contourf(along, up, out, levels=[0.5, 1.5], colors="none", hatches=["//"])
                 hatched.set(edgecolor=INK, linewidth=0.0)
         seen = data.facts["seen"]
         if seen is not None:
@@ -254,24 +248,24 @@ def _surface(data: PlotData, axes: list[Any]) -> None:
             many = len(seen) > _MANY
             points(here, mine[x], mine[y], total=len(seen), color=VERMILLION, markersize=1.6 if many else 2.6,
                    alpha=0.35 if many else 0.8)  # fmt: skip
-    for first in axes[:: _columns(data.facts)]:
+    for first in axes[:: across(len(data.facts["panels"]))]:
         first.set_ylabel(shortened(data.labels[y], 40), parse_math=False)
     bar = axes[0].figure.colorbar(colours, ax=axes, shrink=0.9)
     bar.set_label(shortened(data.labels["y"], 40), parse_math=False)
     bar.outline.set_visible(False)
 
 
-def _tinted(ax: Any, across: np.ndarray, up: np.ndarray, z: np.ndarray, ends: tuple[float, float]) -> Any:
+def _tinted(ax: Any, along: np.ndarray, up: np.ndarray, z: np.ndarray, ends: tuple[float, float]) -> Any:
     """The surface in more or less of one colour, through which the page is seen, light or dark."""
     from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
     tint = LinearSegmentedColormap.from_list("tint", [(*to_rgb(BLUE), 0.04), (*to_rgb(BLUE), 0.75)])
     style = {"cmap": tint, "vmin": ends[0], "vmax": ends[1] if ends[1] > ends[0] else ends[0] + 1.0}
-    steps = [np.diff(side) for side in (across, up)]
+    steps = [np.diff(side) for side in (along, up)]
     even = all(len(step) and np.allclose(step, step[0]) for step in steps)
     if not even:
-        return ax.pcolormesh(across, up, z, shading="nearest", rasterized=True, **style)
-    extent = (across[0], across[-1], up[0], up[-1])  # colours are those of the points, smooth between them
+        return ax.pcolormesh(along, up, z, shading="nearest", rasterized=True, **style)
+    extent = (along[0], along[-1], up[0], up[-1])  # colours are those of the points, smooth between them
     return ax.imshow(z, origin="lower", extent=extent, aspect="auto", interpolation="bilinear", **style)
 
 
@@ -294,7 +288,7 @@ def _intervals(data: PlotData, axes: list[Any]) -> None:
         here.tick_params(axis="y", length=0)
         here.locator_params(axis="x", nbins=5)
     axes[0].set_ylim(len(names) - 0.4, -0.6)
-    for first in axes[:: _columns(data.facts)]:
+    for first in axes[:: across(len(data.facts["panels"]))]:
         first.set_yticks(range(len(names)), [shortened(name, 24) for name in names], parse_math=False)
         if data.facts["inner"]:
             first.set_ylabel(shortened(data.facts["inner"][0], 24), parse_math=False)

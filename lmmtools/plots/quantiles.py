@@ -10,7 +10,7 @@ import pandas as pd
 
 from lmmtools.figures import Description
 from lmmtools.formats import counted, format_value, spread
-from lmmtools.plots.drawing import INK, VERMILLION, PlotData, panels, plot, points
+from lmmtools.plots.drawing import INK, VERMILLION, PlotData, panels, plot, points, some_of
 from lmmtools.uniformity import QuantileResiduals
 from lmmtools.uniformity import quantile_residuals as _quantile_residuals
 from lmmtools.uniformity.ranks import along_ranks
@@ -37,9 +37,7 @@ def _of_quantiles(fit: Any, **kw: Any) -> PlotData:
     }  # fmt: skip
     if facts["outliers"] > _CROSSES:
         table["outlier"] = False
-    if len(table) > _MOST:  # the same sample every time, and all crosses
-        some = np.random.default_rng(1).choice(len(table), _MOST, replace=False)
-        table = table.iloc[np.union1d(some, np.flatnonzero(table["outlier"]))]
+    table = table.iloc[np.union1d(some_of(len(table), _MOST), np.flatnonzero(table["outlier"]))]
     what = "prediction" if found.conditional else "population prediction"
     labels = {"x": "Row, in the data's order" if flat else f"Rank of the {what}", "y": "Quantile residual"}
     return PlotData(table.reset_index(drop=True), MappingProxyType(labels), MappingProxyType(facts))

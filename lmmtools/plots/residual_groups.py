@@ -10,14 +10,20 @@ import pandas as pd
 
 from lmmtools.figures import Description
 from lmmtools.formats import counted, shortened, shown, spread, visible
-from lmmtools.plots.drawing import BLUE, INK, RASTER_ABOVE, VERMILLION, PlotData, plot, points
-from lmmtools.plots.lines import RowGroups, home_of
+from lmmtools.matrices import Groups
+from lmmtools.plots.drawing import BLUE, INK, RASTER_ABOVE, VERMILLION, PlotData, evenly, plot, points
+from lmmtools.plots.lines import home_of
 from lmmtools.plots.residual_kinds import left_out, residual_of
 
-__all__ = ["draw_groups", "group_table", "residuals_by_group"]
+__all__ = ["FEW", "draw_small", "group_table", "residuals_by_group"]
+
+#: Groups of a small panel among several.
+FEW = 40
 
 # Groups up to the first number are all drawn, else so many; groups whose names fit.
 _MOST, _NAMES = 120, 45
+# Names on a small panel, and its height in points.
+_FEW_NAMES, _ROOM = 14, 150
 # Groups of fewer rows than this on the median have single residuals in place of quartiles.
 _QUARTILES = 6
 # Tukey's fences: residuals further than so many quartile ranges from the quartiles stand alone.
@@ -55,14 +61,14 @@ def group_table(codes: np.ndarray, levels: pd.Index, residual: np.ndarray) -> tu
     return table.sort_values("median", kind="stable", ignore_index=True), beyond
 
 
-def _home(fit: Any, factor: str | None) -> Any:
+def _home(fit: Any, factor: str | None) -> Groups:
     """Groups by a factor of the fixed part or of the residuals, which need have no random effects; else `home_of`."""
     own, fixed = fit.design.correlation, fit.design.recipe.observed.factors
     if factor is not None and factor not in fit.design.factors:
         if own is not None and factor == own.group:
-            return RowGroups(factor, own.codes, own.levels)
+            return Groups(factor, own.codes, own.levels)
         if factor in fixed:
-            return RowGroups(factor, fixed[factor].codes, fixed[factor].levels)
+            return Groups(factor, fixed[factor].codes, fixed[factor].levels)
     return home_of(fit, factor)
 
 
@@ -74,7 +80,7 @@ def _extract(fit: Any, factor: str | None = None, kind: str | None = None, most:
     table, beyond = group_table(codes, home.levels, residual)
     groups = len(table)
     if groups > most:
-        table = table.iloc[np.linspace(0, groups - 1, most).round().astype(int)].reset_index(drop=True)
+        table = table.iloc[evenly(groups, most)].reset_index(drop=True)
     boxes = bool(np.median(table["rows"]) >= _QUARTILES)
     place = pd.Series(np.arange(len(table)), index=table["code"])
     alone = pd.DataFrame({"place": place.reindex(codes).to_numpy(), "residual": residual})
@@ -136,13 +142,16 @@ def residuals_by_group(data: PlotData, ax: Any) -> Any:
     LMMError
         If the model has no grouping factor of that name, or there is no such kind.
     """
-    draw_groups(data, ax, _NAMES, 72 * _height(len(data.table)) - 60)
-    ax.set_xlabel(data.labels["x"], parse_math=False)
-    ax.set_ylabel(data.labels["factor"], parse_math=False)
+    _draw(data, ax, _NAMES, 72 * _height(len(data.table)) - 60)
     return ax
 
 
-def draw_groups(data: PlotData, ax: Any, names: int, room: float) -> None:
+def draw_small(data: PlotData, ax: Any) -> None:
+    """The same on a panel that has room for few names, and at most `FEW` groups."""
+    _draw(data, ax, _FEW_NAMES, _ROOM)
+
+
+def _draw(data: PlotData, ax: Any, names: int, room: float) -> None:
     """Groups as rows, the lowest median at the bottom, at most so many named; `room` upwards in points."""
     table, alone, n = data.table, data.facts["alone"], len(data.table)
     at = np.arange(n)
@@ -159,3 +168,5 @@ def draw_groups(data: PlotData, ax: Any, names: int, room: float) -> None:
     ax.set_yticks(at[::stride], [shortened(name) for name in table["level"].iloc[::stride]], parse_math=False)
     ax.tick_params(axis="y", length=0, labelsize=8 if n // stride <= 30 else 7)
     ax.set_ylim(-0.8, n - 0.2)
+    ax.set_xlabel(data.labels["x"], parse_math=False)
+    ax.set_ylabel(data.labels["factor"], parse_math=False)

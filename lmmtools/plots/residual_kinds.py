@@ -9,7 +9,7 @@ import pandas as pd
 
 from lmmtools.formats import counted, with_unit
 
-__all__ = ["binned_means", "kind_for", "left_out", "residual_of", "stands_at"]
+__all__ = ["binned_means", "kind_for", "left_out", "plural", "residual_of", "stands_at"]
 
 # Points of a line of means; rows that each has at least, in bins and where few values are repeated.
 _MOST_BINS, _IN_BIN, _AT_VALUE = 20, 20, 4
@@ -37,6 +37,11 @@ def residual_of(fit: Any, kind: str | None = None) -> tuple[np.ndarray, str]:
     values = fit.residuals(kind).to_numpy()
     name = "Residual" if kind == "response" else f"{kind.capitalize()} residual"
     return values, with_unit(name, fit.design.units.get(fit.response) if kind in ("response", "marginal") else None)
+
+
+def plural(label: str) -> str:
+    """Residuals of a label, without its unit: ``"Residual (ms)"``, ``"Residuals"``."""
+    return f"{label.partition(' (')[0]}s"
 
 
 def left_out(missing: int) -> str:

@@ -22,13 +22,10 @@ from lmmtools.plots.drawing import (
     points,
     qq,
 )
-from lmmtools.plots.residual_groups import draw_groups, residuals_by_group
-from lmmtools.plots.residual_kinds import binned_means, left_out, residual_of, stands_at
+from lmmtools.plots.residual_groups import FEW, draw_small, residuals_by_group
+from lmmtools.plots.residual_kinds import binned_means, left_out, plural, residual_of, stands_at
 
 __all__ = ["residual_panels"]
-
-# Groups of the fourth panel, their names, and its height in points.
-_GROUPS, _NAMES, _ROOM = 40, 14, 150
 
 
 def _extract(fit: Any, factor: str | None = None, kind: str | None = None) -> PlotData:
@@ -39,8 +36,8 @@ def _extract(fit: Any, factor: str | None = None, kind: str | None = None) -> Pl
     root = np.sqrt(np.abs(residual))
     table = pd.DataFrame({"fitted": fitted, "residual": residual, "root": root})
     facts = {"mean": binned_means(fitted, residual), "spread": binned_means(fitted, root),
-             "quantiles": normal_quantiles(residual), "formula": fit.formula, "kind": label,
-             "groups": residuals_by_group.extract(fit, factor=factor, kind=kind, most=_GROUPS)}  # fmt: skip
+             "quantiles": normal_quantiles(residual), "kind": label,
+             "groups": residuals_by_group.extract(fit, factor=factor, kind=kind, most=FEW)}  # fmt: skip
     plain = label.partition(" (")[0]
     labels = {"fitted": below, "residual": label, "root": f"√|{plain[0].lower()}{plain[1:]}|"}
     return PlotData(table, MappingProxyType(labels), MappingProxyType(facts))
@@ -58,11 +55,9 @@ def _describe(data: PlotData) -> Description:
     if len(facts["spread"]) > 1:
         first, last = facts["spread"]["y"].iloc[[0, -1]]
         ends = f" Means of their root size from {shown(first)} at the left to {shown(last)} at the right."
-    plain = facts["kind"].partition(" (")[0]
     return Description(
-        caption=f"{plain}s: against fitted values; the root of their size against fitted values; their normal "
-        f"quantiles, with a pointwise 95 % band; {by} ({some}).{line}"
-        f"{left_out(groups.facts['missing'])}",
+        caption=f"{plural(facts['kind'])}: against fitted values; the root of their size against fitted values; their "
+        f"normal quantiles, with a pointwise 95 % band; {by} ({some}).{line}{left_out(groups.facts['missing'])}",
         label="fig-residual-panels",
         alt=f"Four panels of {counted(len(table), 'residual')} from {spread(table['residual'])}, standard deviation "
         f"{shown(np.std(table['residual']))}.{ends} {out:,} of {len(table):,} outside the band of the quantile plot. "
@@ -112,7 +107,5 @@ def residual_panels(data: PlotData, ax: Any) -> Any:
     qq(axes[2], facts["quantiles"], total=4 * len(table))
     axes[2].set_xlabel("Standard normal quantile")
     axes[2].set_ylabel(labels["residual"], parse_math=False)
-    draw_groups(facts["groups"], axes[3], _NAMES, _ROOM)
-    axes[3].set_xlabel(labels["residual"], parse_math=False)
-    axes[3].set_ylabel(facts["groups"].labels["factor"], parse_math=False)
+    draw_small(facts["groups"], axes[3])
     return ax.figure

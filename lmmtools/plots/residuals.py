@@ -20,7 +20,7 @@ from lmmtools.plots.drawing import (
     points,
     qq,
 )
-from lmmtools.plots.residual_kinds import binned_means, left_out, residual_of, stands_at
+from lmmtools.plots.residual_kinds import binned_means, left_out, plural, residual_of, stands_at
 
 __all__ = ["qq_residuals", "residuals_fitted"]
 
@@ -30,7 +30,7 @@ def _residual_points(fit: Any, kind: str | None = None) -> PlotData:
     fitted, below = stands_at(fit, kind)
     table = pd.DataFrame({"fitted": fitted, "residual": residual})
     here = np.isfinite(residual)
-    facts = {"formula": fit.formula, "random": bool(fit.design.terms) and below.startswith("Fitted"), "kind": label,
+    facts = {"random": bool(fit.design.terms) and below.startswith("Fitted"), "kind": label,
              "missing": int((~here).sum()), "mean": binned_means(fitted[here], residual[here])}  # fmt: skip
     return PlotData(
         table[here].reset_index(drop=True),
@@ -43,12 +43,9 @@ def _describe_residual_points(data: PlotData) -> Description:
     fitted, residual = data.table["fitted"], data.table["residual"]
     effects = " The fitted values include the random effects." if data.facts["random"] else ""
     line = " Solid: means of about equal numbers of neighbours." if len(data.facts["mean"]) else ""
-    what = "Residuals"
-    if not data.facts["kind"].startswith("Residual"):
-        what = f"{data.facts['kind']}s"
     return Description(
-        caption=f"{what} against fitted values, {counted(len(residual), 'observation')}.{effects}{line}"
-        f"{left_out(data.facts['missing'])}",
+        caption=f"{plural(data.facts['kind'])} against fitted values, {counted(len(residual), 'observation')}."
+        f"{effects}{line}{left_out(data.facts['missing'])}",
         label="fig-residuals-fitted",
         alt=f"Scatter plot of {counted(len(residual), 'residual')} against fitted values. Fitted values run "
         f"from {spread(fitted)}, residuals from {spread(residual)} with standard deviation "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
@@ -12,10 +11,18 @@ import pandas as pd
 from lmmtools.errors import LMMError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, listed, nearest, shortened, shown, spread, visible, with_unit
-from lmmtools.matrices import Groups, places_of
-from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, plot
+from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, plot, rgb
 from lmmtools.plots.layers import spaced
-from lmmtools.plots.lines import at_random, held_lines, home_of, needed_covariate, population_line
+from lmmtools.plots.lines import (
+    HELD,
+    at_random,
+    chosen_groups,
+    held_lines,
+    home_of,
+    is_held,
+    needed_covariate,
+    population_line,
+)
 
 __all__ = ["spaghetti"]
 
@@ -54,14 +61,14 @@ def _extract(
     density = _density(table) if many == "density" and levels > _MOST_LINES else None
     kept = table[table["code"].isin(named if density is not None else drawn)].reset_index(drop=True)
     kept = kept.assign(level=home.levels[kept["code"]].astype(str), named=kept["code"].isin(named))
-    unit, size = design.units.get(fit.response), float(np.abs(design.y).max())
+    unit = design.units.get(fit.response)
     labels = {"x": with_unit(name, design.units.get(name)), "factor": visible(home.factor),
               "y": with_unit(fit.response if show == "observed" else f"Fitted {fit.response}", unit)}  # fmt: skip
     facts = {"groups": levels, "drawn": len(drawn), "seed": seed, "show": show, "density": density, "how": how,
              "named": tuple(str(home.levels[code]) for code in named), "ends": (table["y"].min(), table["y"].max()),
              "range": (table["x"].min(), table["x"].max()),
              "population": population_line(fit, name, x), "random": bool(design.terms),
-             "held": not np.allclose(held["fitted"], fit.fitted, rtol=0, atol=1e-9 * size)}  # fmt: skip
+             "held": is_held(fit, held)}  # fmt: skip
     return PlotData(kept, MappingProxyType(labels), MappingProxyType(facts))
 
 
@@ -69,10 +76,7 @@ def _highlighted(home: Any, asked: Any, seed: int) -> tuple[np.ndarray, str]:
     """Codes of the groups to be named, and how they were chosen."""
     if asked is None:
         return np.zeros(0, dtype=np.intp), ""
-    if isinstance(asked, Integral) and not isinstance(asked, bool):
-        codes, how = at_random(len(home.levels), int(asked), seed, "plots.spaghetti"), f"drawn at random (seed {seed})"
-    else:
-        codes, how = places_of(Groups(home.factor, home.codes, home.levels), asked, "plots.spaghetti"), ""
+    codes, how = chosen_groups(home, asked, seed, "plots.spaghetti")
     if len(codes) > _MOST_NAMED:
         raise LMMError(
             f"plots.spaghetti: {len(codes)} groups are to be highlighted, and at most {_MOST_NAMED} names can be "
@@ -110,7 +114,7 @@ def _describe(data: PlotData) -> Description:
     how = f", {facts['how']}" if facts["how"] else ""
     heavy = f" Heavy lines: {named}{how}." if named else ""
     fitted = facts["show"] == "fitted"
-    held = " All else in the model is at its mean within the group." if facts["held"] and fitted else ""
+    held = HELD if facts["held"] and fitted else ""
     population = ""
     if facts["population"] is not None:
         first, last = facts["population"][1][[0, -1]]
@@ -193,7 +197,7 @@ def _shade(ax: Any, facts: Any) -> None:
     """A density as opacity, which grows with the root of the count."""
     counts = facts["density"]
     pixels = np.zeros((*counts.shape, 4))
-    pixels[..., :3] = [int(BLUE[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    pixels[..., :3] = rgb(BLUE)
     pixels[..., 3] = np.sqrt(counts / max(counts.max(), 1.0))
     low, high = facts["ends"]
     ax.imshow(pixels, origin="lower", extent=(*facts["range"], low, high), aspect="auto", interpolation="nearest")

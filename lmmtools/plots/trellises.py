@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
@@ -12,10 +11,18 @@ import pandas as pd
 from lmmtools.errors import LMMError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, listed, nearest, quoted, spread, visible, with_unit
-from lmmtools.matrices import Groups, places_of
 from lmmtools.plots.drawing import PlotData, plot
 from lmmtools.plots.groups import draw_panels
-from lmmtools.plots.lines import at_random, held_lines, home_of, is_function, least_squares, needed_covariate
+from lmmtools.plots.lines import (
+    HELD,
+    chosen_groups,
+    held_lines,
+    home_of,
+    is_function,
+    is_held,
+    least_squares,
+    needed_covariate,
+)
 from lmmtools.plots.trellis import columns_for
 
 __all__ = ["trellis"]
@@ -57,7 +64,7 @@ def _extract(
     straight = is_function(table, "fitted")
     facts = {"groups": len(home.levels), "shown": len(codes), "said": said, "random": bool(design.terms), "x": True,
              "fitted": "fitted" in lines, "separate": "separate" in lines, "lines": straight or "fitted" not in lines,
-             "held": not np.allclose(held["fitted"], fit.fitted, rtol=0, atol=1e-9 * np.abs(design.y).max()),
+             "held": is_held(fit, held),
              "population": "population" in lines and bool(design.terms) and is_function(table, "population"),
              "order": "" if order in ("level", "given") else order}  # fmt: skip
     return PlotData(table, MappingProxyType(labels), MappingProxyType(facts))
@@ -79,16 +86,14 @@ def _chosen(home: Any, groups: Any, seed: int) -> tuple[np.ndarray, str]:
         groups = _SOME
     if groups is None or (isinstance(groups, str) and groups == "all" and "all" not in set(home.levels)):
         codes, how = np.arange(levels), ""
-    elif isinstance(groups, Integral) and not isinstance(groups, bool):
-        codes, how = at_random(levels, int(groups), seed, "plots.trellis"), f"drawn at random (seed {seed})"
     else:
-        codes, how = places_of(Groups(home.factor, home.codes, home.levels), groups, "plots.trellis"), "as named"
+        codes, how = chosen_groups(home, groups, seed, "plots.trellis")
     if len(codes) > _MOST:
         raise LMMError(
             f"plots.trellis: {counted(len(codes), 'group')} of `{home.factor}` are asked for, and {_MOST} panels are "
             "the most that can be read on one figure: name fewer, or ask for a number of them, drawn at random by seed."
         )
-    return codes, how if len(codes) < levels else ""
+    return codes, (how or "as named") if len(codes) < levels else ""
 
 
 def _ordered(fit: Any, home: Any, codes: np.ndarray, order: str) -> np.ndarray:
@@ -121,7 +126,7 @@ def _describe(data: PlotData) -> Description:
         drawn[0] = drawn[0].replace("solid lines", "crosses")
     if not facts["random"] and facts["fitted"]:
         drawn[0] = drawn[0].replace(", random effects included", "")
-    held = " All else in the model is at its mean within the group." if facts["held"] and facts["fitted"] else ""
+    held = HELD if facts["held"] and facts["fitted"] else ""
     chosen = f" Shown are {which}, {facts['said']}." if facts["said"] else ""
     by = {"": "", "size": ", largest first", "mean": f", in order of mean {labels['y']}"}
     order = by.get(facts["order"], f", in order of the conditional mode of {visible(facts['order'])}")

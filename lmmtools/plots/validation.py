@@ -13,6 +13,7 @@ from lmmtools.figures import Description
 from lmmtools.formats import counted, nearest, shortened, shown, visible, with_unit
 from lmmtools.plots.drawing import BLUE, INK, VERMILLION, PlotData, plot, points, tiles
 from lmmtools.validation import CrossValidation
+from lmmtools.validation.folds import plural
 
 __all__ = ["cross_validation"]
 
@@ -32,7 +33,7 @@ def _extract(found: Any, show: str = "scores", score: Any = None) -> PlotData:
         raise LMMError(f"plots.cross_validation: score={lost[0]!r} is unknown; use one of "
                        f"{', '.join(map(repr, _SCORES))}.")  # fmt: skip
     models = [str(name) for name in found.scores.index]
-    what = "rows" if found.by == "row" else found.by.replace("level of", "levels of")
+    what = plural(found.by)
     facts = {"show": show, "models": tuple(models[:_MODELS]), "of_models": len(models), "what": what,
              "folds": found.folds, "response": found.response, "scores": tuple(wanted)}  # fmt: skip
     labels = {"response": with_unit(found.response, found.unit)}

@@ -12,7 +12,7 @@ from lmmtools.errors import LMMError
 from lmmtools.figures import Description
 from lmmtools.formats import counted, listed, shortened, spread, visible, with_unit
 from lmmtools.groupwise import GroupFits, fit_groups, shrinkage
-from lmmtools.plots.drawing import BLUE, INK, RASTER_ABOVE, VERMILLION, PlotData, panels, plot, points
+from lmmtools.plots.drawing import BLUE, INK, RASTER_ABOVE, VERMILLION, PlotData, legend_above, panels, plot, points
 
 __all__ = ["group_intervals"]
 
@@ -199,9 +199,5 @@ def group_intervals(data: PlotData, ax: Any) -> Any:
     axes[0].tick_params(axis="y", labelsize=7, length=0)
     axes[0].set_ylabel(facts["factor"])
     if facts["model"]:
-        legend = axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
-        for handle in legend.legend_handles:
-            handle.set_alpha(1.0)
-        legend.set_in_layout(False)  # it may be wider than its panel, whose width it must not change
-        axes[0].set_title(" ")
+        legend_above(axes[0], 2, faint=True, wider=True)
     return ax if len(axes) == 1 else ax.figure

@@ -12,7 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from lmmtools.core.modes import conditional_modes, mode_sensitivity, modes_by_term, random_variance
+from lmmtools.core.modes import (
+    conditional_modes,
+    mode_sensitivity,
+    modes_by_term,
+    random_variance,
+    rows_by_factor,
+)
 from lmmtools.core.solution import Solution
 from lmmtools.projection.blocks import blocks
 
@@ -49,7 +55,7 @@ def independent_rows(fit: Any, at: np.ndarray | None, solution: Solution) -> Inv
     design, w = fit.design, fit.working
     factors = fit.Lambda if at is None else w.factors(at)
     weight = np.ones(fit.nobs) if design.weights is None else design.weights
-    parts = _by_factor(fit)
+    parts = rows_by_factor(w, design.terms)
     X = _own(fit)
     for (z, codes), taken in zip(parts, mode_sensitivity(w, factors, solution), strict=True):
         own = taken @ np.linalg.inv(w.R) if X.shape[1] else taken
@@ -65,13 +71,6 @@ def _own(fit: Any) -> np.ndarray:
     """X̃, whose columns are centred and scaled."""
     X = fit.design.X
     return np.linalg.solve(fit.working.R.T, X.T).T if X.shape[1] else X
-
-
-def _by_factor(fit: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Z, terms of a factor side by side, and codes, for each grouping factor."""
-    homes, terms = np.array(fit.working.homes), fit.design.terms
-    groups = [np.flatnonzero(homes == f) for f in range(homes.max() + 1)]
-    return [(np.hstack([terms[k].matrix for k in mine]), terms[mine[0]].codes) for mine in groups]
 
 
 def _residuals(fit: Any, factors: tuple[np.ndarray, ...], solution: Solution) -> np.ndarray:

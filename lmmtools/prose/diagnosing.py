@@ -9,6 +9,7 @@ import pandas as pd
 from lmmtools.errors import LMMError
 from lmmtools.formats import format_value, shown
 from lmmtools.prose.value import Prose, literal
+from lmmtools.validation.folds import plural
 
 __all__ = ["covariates", "effects", "held_out", "predicted"]
 
@@ -132,7 +133,7 @@ def held_out(rows: Any, levels: Any = None) -> Prose:
     )
     if levels is not None:
         said += (
-            f" Whole {literal(levels.by.replace('level of', 'levels of'))}, left out in {levels.folds} parts, are "
+            f" Whole {literal(plural(levels.by))}, left out in {levels.folds} parts, are "
             f"missed by {_missed(levels)} (@tbl-scores-by): groups it has not seen."
         )
     right = "Where the model is right, intervals cover as often as they say, up to chance, and the histogram is flat."

@@ -12,7 +12,7 @@ import numpy as np
 from lmmtools.arguments import check_count
 from lmmtools.errors import LMMError
 
-__all__ = ["bar", "check_rng", "replicate", "seeds_of"]
+__all__ = ["bar", "check_rng", "generator_of", "replicate", "seeds_of"]
 
 # Replicates in a block, and numbers in a block's responses: a block is what one call works on, whatever the workers.
 _MOST, _NUMBERS = 50, 2_000_000
@@ -89,6 +89,11 @@ def check_rng(rng: Any, what: str) -> np.random.Generator | np.random.SeedSequen
         f"{what}: random numbers need rng=numpy.random.default_rng(seed), or a seed such as rng=1, so that the result "
         f"can be repeated{got}."
     )
+
+
+def generator_of(rng: Any, what: str) -> np.random.Generator:
+    """A generator, of a seed or as given; refused as by `check_rng`."""
+    return np.random.default_rng(check_rng(rng, what))
 
 
 def _serial(work: Any, tasks: list[tuple[np.random.SeedSequence, int]]) -> Iterator[list[Any]]:

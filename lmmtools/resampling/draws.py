@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lmmtools.core.modes import terms_by_factor
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted
 from lmmtools.simulate import add_effects, simulate
@@ -52,14 +53,12 @@ class Residual:
     """
 
     def __init__(self, fit: Any) -> None:
-        self.fit, design = fit, fit.design
+        self.fit = fit
         e = fit.noise.whiten(fit.resid.to_numpy())
         e = e - e.mean()
         self.residuals = e * (fit.sigma / np.sqrt(e @ e / len(e)))
-        self.mean = design.X @ fit.beta + (0.0 if design.offset is None else design.offset)
-        homes = fit.working.homes
-        places = [[k for k, f in enumerate(homes) if f == home] for home in range(max(homes, default=-1) + 1)]
-        self.effects = [(mine, _reflated(fit, mine)) for mine in places]
+        self.mean = fit.design.mean(fit.beta)
+        self.effects = [(mine, _reflated(fit, mine)) for mine in terms_by_factor(fit.working)]
 
     def __call__(self, rng: np.random.Generator, m: int) -> np.ndarray:
         """m responses, shape (nobs, m)."""

@@ -94,9 +94,7 @@ def _response(fit: Any) -> np.ndarray:
 
 
 def _marginal(fit: Any) -> np.ndarray:
-    design = fit.design
-    mean = design.X @ fit.fixef.to_numpy()
-    return design.y - (mean if design.offset is None else mean + design.offset)
+    return fit.design.y - fit.design.mean(fit.beta)
 
 
 def _pearson(fit: Any) -> np.ndarray:
@@ -116,7 +114,7 @@ def _standardized(fit: Any) -> np.ndarray:
 
 
 def _studentized(fit: Any) -> np.ndarray:
-    nu = fit.nobs - (len(fit.beta) if fit.reml else 0)
+    nu = fit.solution.nu
     if nu < 2:
         raise ModelError(
             f"residuals: {counted(fit.nobs, 'row')} and {counted(len(fit.beta), 'coefficient')} leave "

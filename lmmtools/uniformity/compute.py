@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.arguments import check_count, check_flag
-from lmmtools.dependence.common import generator_of
 from lmmtools.dependence.reestimated import ranks_of
 from lmmtools.errors import LMMError, ModelError
 from lmmtools.formats import counted
+from lmmtools.resampling.blocks import generator_of
 from lmmtools.uniformity import statistics
 from lmmtools.uniformity.bands import quantile_band, quartile_bands
 from lmmtools.uniformity.checks import Ranked, checks_of, groups_table, tests_table
@@ -137,7 +137,7 @@ def quantile_residuals(
         predicted=pd.Series(predicted, index=index, name="predicted"),
         quantiles=quantile_band(seen.counts, k), quartiles=quartile_bands(seen.ranks, seen.along, k),
         n=draws, coverage=coverage, conditional=conditional, refit=refit, failures=drawn.failures,
-        singular=drawn.singular, response=fit.response, unit=fit.design.units.get(fit.response, "") or "",
+        singular=drawn.singular, response=fit.response, unit=fit.design.units.get(fit.response, ""),
         by="" if seen.levels is None else seen.levels.name,
     )  # fmt: skip
 

@@ -50,17 +50,13 @@ def levels_of(fit: Any, by: Any, rows: np.ndarray, what: str) -> Levels:
     design = fit.design
     if isinstance(by, str):
         fixed = design.recipe.observed.factors if design.recipe is not None else {}
-        known = {name: (found.codes, found.levels) for name, found in fixed.items()}
-        known |= {term.factor: (term.codes, term.levels) for term in design.terms}
-        c = design.correlation
-        if c is not None and c.group:
-            known |= {c.group: (c.codes, c.levels)}
+        known = fixed | design.groupings
         if by not in known:
             raise LMMError(
                 f"{what}: by={by!r} is no factor of the model{nearest(by, known)}, which has "
                 f"{quoted(known) or 'none'}; for another column pass its values, by=data[{by!r}]."
             )
-        (codes, labels), name = known[by], by
+        codes, labels, name = known[by].codes, known[by].levels, by
     else:
         values = for_rows(design, by, what, "by")
         codes, labels = pd.factorize(values.iloc[:, 0], sort=True)

@@ -14,8 +14,8 @@ _NAMED, _MOST_SENTENCES = 5, 3
 _ESTIMATED = {
     "profiled": "β and σ{modes} are estimated again from each draw, the other parameters are kept at their estimates.",
     True: "All parameters are estimated again from each draw.",
-    False: "Nothing is estimated again from the draws, which deviate more from the estimates than the data therefore: "
-    "p-values are too large.",
+    False: "Nothing is estimated again from the draws, which therefore deviate more from the estimates than the data "
+    "do: p-values are too large.",
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lmmtools.dependence.reestimated import Reestimated
+from lmmtools.inference.variances import relative_variance
 from lmmtools.noise import residual_covariance
 from lmmtools.resampling import Refits, replicate
 from lmmtools.simulate import simulate
@@ -61,23 +62,15 @@ def residuals_of_draws(
             along[:, start : start + more.shape[1]] = fitted
         start += more.shape[1]
     if along is None:
-        along = fit.fitted.to_numpy() if conditional else mean_of(fit)
+        along = fit.fitted.to_numpy() if conditional else fit.design.mean(fit.beta)
     return Residuals(z, along)
-
-
-def mean_of(fit: Any) -> np.ndarray:
-    """Xβ̂ + offset."""
-    design = fit.design
-    mean = design.X @ fit.fixef.to_numpy()
-    return mean if design.offset is None else mean + design.offset
 
 
 def marginal_sd(model: Any) -> np.ndarray:
     """Standard deviations of the rows over σ, √V_ii."""
     variance = model.noise.sd**2
     for term, Lambda in zip(model.design.terms, model.Lambda, strict=True):
-        own = np.sum((term.matrix @ Lambda) ** 2, axis=1)
-        variance = variance + (own if term.known_root is None else own * np.sum(term.known_root**2, axis=1)[term.codes])
+        variance = variance + relative_variance(term, Lambda)
     return np.sqrt(variance)
 
 
@@ -86,7 +79,7 @@ def _known(fit: Any, n: int, rng: np.random.Generator, conditional: bool) -> Ite
     if conditional:
         yield fit.residuals("pearson").to_numpy()[:, None], None
     else:
-        mean, sd = mean_of(fit), fit.sigma * marginal_sd(fit)
+        mean, sd = fit.design.mean(fit.beta), fit.sigma * marginal_sd(fit)
         yield ((fit.design.y - mean) / sd)[:, None], None
     step = max(_AT_ONCE // fit.nobs, 1)
     for start in range(0, n, step):
@@ -120,12 +113,17 @@ class _Own:
         raw = self.model.noise.colour(e)
         return raw / self.sd[:, None], raw * sigma if self.conditional else None
 
+    def of_its_own(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """z, and ŷ where conditional, shape (n, 1), of the model's own response: less its mean, as draws are."""
+        design = self.model.design
+        z, e = self(self.model.noise.whiten(design.y - design.mean(beta))[:, None])
+        return z, None if e is None else design.y[:, None] - e
+
 
 def _profiled(fit: Any, n: int, rng: np.random.Generator, conditional: bool) -> Iterator[tuple[np.ndarray, Any]]:
     """Draws with β and σ of their own, at the fit's θ and φ; so is the data's, which are the fit's."""
-    own, mean = _Own(fit, conditional), mean_of(fit)
-    z, e = own(fit.noise.whiten(fit.design.y - mean)[:, None])
-    yield z, fit.design.y[:, None] - e if conditional else None
+    own, mean = _Own(fit, conditional), fit.design.mean(fit.beta)
+    yield own.of_its_own(fit.beta)
     for w in own.left.responses(n, rng):
         z, e = own(w)
         yield z, mean[:, None] + fit.sigma * (fit.noise.colour(w) - e) if conditional else None
@@ -152,10 +150,8 @@ def _at_own(refit: Any, conditional: bool) -> tuple[np.ndarray, np.ndarray | Non
         design=design, nobs=len(design.y), reml=refit.reml, Lambda=refit.Lambda,
         noise=residual_covariance(design, refit.phi),
     )  # fmt: skip
-    y = design.y if design.offset is None else design.y - design.offset
-    center = design.X @ refit.fixef.to_numpy()  # its residuals do not change, its rounding does
-    z, e = _Own(model, conditional)(model.noise.whiten(y - center)[:, None])
-    return z[:, 0], None if e is None else design.y - e[:, 0]
+    z, fitted = _Own(model, conditional).of_its_own(refit.fixef.to_numpy())
+    return z[:, 0], None if fitted is None else fitted[:, 0]
 
 
 def _refitted(
@@ -165,12 +161,10 @@ def _refitted(
     work = _Refitting(fit, conditional)
     items = replicate(work, n, rng, nobs=fit.nobs, workers=workers, progress=progress, what=WHAT)
     good = [item for item in items if not isinstance(item, str)]
-    model = SimpleNamespace(**{name: getattr(fit, name) for name in ("design", "nobs", "reml", "Lambda", "noise")})
-    mean = mean_of(fit)
-    z, e = _Own(model, conditional)(fit.noise.whiten(fit.design.y - mean)[:, None])
-    along = mean
-    if e is not None:
-        along = np.column_stack([fit.design.y - e[:, 0], *(item[1] for item in good)])
+    z, fitted = _Own(fit, conditional).of_its_own(fit.beta)
+    along = fit.design.mean(fit.beta)
+    if fitted is not None:
+        along = np.column_stack([fitted[:, 0], *(item[1] for item in good)])
     return Residuals(
         np.column_stack([z[:, 0], *(item[0] for item in good)]), along,
         tuple(item for item in items if isinstance(item, str)), sum(item[2] for item in good),

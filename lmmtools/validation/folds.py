@@ -13,7 +13,7 @@ from lmmtools.errors import DataError, LMMError
 from lmmtools.formats import counted, nearest, quoted
 from lmmtools.resampling.blocks import check_rng
 
-__all__ = ["Division", "divide", "independent_units"]
+__all__ = ["Division", "divide", "independent_units", "plural"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,11 @@ class Division:
     units: np.ndarray
     folds: int
     of: np.ndarray
+
+
+def plural(unit: str) -> str:
+    """What is left out, in the plural: ``"rows"``, ``"levels of Subject"``."""
+    return "rows" if unit == "row" else unit.replace("level of", "levels of", 1)
 
 
 def divide(designs: list[Any], by: Any, folds: Any, repeats: int, rng: Any) -> Division:
@@ -79,9 +84,7 @@ def _units(designs: list[Any], by: Any) -> tuple[np.ndarray, str]:
     if isinstance(by, str):
         known = {}
         for design in designs:
-            known |= {name: terms[0].codes for name, terms in design.factors.items()}
-            if design.correlation is not None and design.correlation.group:
-                known.setdefault(design.correlation.group, design.correlation.codes)
+            known |= {name: own.codes for name, own in design.groupings.items()}
         if by not in known:
             raise LMMError(
                 f"cross_validate: by={by!r} is no grouping factor of these models{nearest(by, known)}; "

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lmmtools.formats import counted, visible, with_unit
 from lmmtools.frames import Frame, frame
-from lmmtools.validation.folds import Division
+from lmmtools.validation.folds import Division, plural
 from lmmtools.validation.scores import SCORES, mean_by_units, row_scores
 
 __all__ = ["differences_of", "failures_frame", "rows_frame", "scores_of"]
@@ -140,10 +140,10 @@ def differences_frame(table: pd.DataFrame, found: dict[str, Any]) -> Frame:
     """The differences as shown."""
     shown = table.assign(score=table["score"].map(_HEADINGS)) if len(table) else table
     return frame(
-        table if not len(table) else shown,
+        shown,
         caption="Scores less those of the model with the best log score, of the same rows",
         label="tbl-score-differences",
-        notes=(f"Standard errors take {_plural(found['independent'])} as independent; they do not know that all folds "
+        notes=(f"Standard errors take {plural(found['independent'])} as independent; they do not know that all folds "
                "share most of their rows, and that the best was chosen by its score.",),
         headings={"model": "Model", "against": "Less", "score": "Score", "difference": "Difference",
                   "std_error": "SE"},
@@ -151,24 +151,20 @@ def differences_frame(table: pd.DataFrame, found: dict[str, Any]) -> Frame:
     )  # fmt: skip
 
 
-def _plural(unit: str) -> str:
-    return unit.replace("level of", "levels of") if unit != "row" else "rows"
-
-
 def notes_of(found: dict[str, Any], division: Division, scores: pd.DataFrame, failed: int) -> tuple[str, ...]:
     """What must be said of how the scores came about."""
     units = int(division.units.max()) + 1
     how = (
-        f"Each of the {counted(units, division.by, _plural(division.by))} is left out in turn."
+        f"Each of the {counted(units, division.by, plural(division.by))} is left out in turn."
         if division.folds == units
-        else f"{counted(division.folds, 'fold')} of {_plural(division.by)}"
+        else f"{counted(division.folds, 'fold')} of {plural(division.by)}"
         + (f", {counted(len(division.of), 'time')} divided anew." if len(division.of) > 1 else ".")
     )
     said = [
         how,
         "Predictive distributions are normal, with the uncertainty of β̂ and of the effects predicted; each fold's θ̂ is "
         "taken as known.",
-        f"Standard errors take {_plural(found['independent'])} as independent.",
+        f"Standard errors take {plural(found['independent'])} as independent.",
     ]
     most = int(scores["rows"].max())
     if failed:

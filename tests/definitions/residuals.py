@@ -44,6 +44,8 @@ def sigma_without(model, theta, row):
     keep = np.arange(len(model.y)) != row
     V, X, y = model.V(theta)[np.ix_(keep, keep)], model.X[keep], model.response[keep]
     V_inverse = np.linalg.inv(V)
+    if np.linalg.matrix_rank(X) < X.shape[1]:
+        return np.nan  # a coefficient is this row's alone: of leverage one, it has no studentized residual
     r = y - X @ np.linalg.solve(X.T @ V_inverse @ X, X.T @ V_inverse @ y) if X.shape[1] else y
     return np.sqrt(r @ V_inverse @ r / (len(y) - (X.shape[1] if model.reml else 0)))
 

@@ -326,7 +326,7 @@ def test_a_step_that_leads_far_is_told_and_so_is_a_fit_that_is_not_the_lowest():
     fit = lt.fit_lmm("score ~ Machine + (Machine | Worker)", lt.load_dataset("Machines"))
     step, refit = (lt.influence(fit, "Worker", method=method) for method in ("one-step", "refit"))
     assert step.loc["6", "likelihood_displacement"] < 0.5 * refit.loc["6", "likelihood_displacement"]
-    assert "Without 3 levels (first of all 6) the covariance parameters move by more" in step.notes[0]
+    assert "Without 3 levels (most of all 6) the covariance parameters move by more" in step.notes[0]
     assert not any("standard error, where one step" in note for note in refit.notes)
     lower = pd.DataFrame({"likelihood_displacement": [1.0, -2.5, 0.1]})
     (said,) = told(lower, sets_of(fit, np.arange(54) % 3), "refit", covariance_of(fit))

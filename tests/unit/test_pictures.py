@@ -295,6 +295,13 @@ def test_marginal_residuals_stand_at_the_marginal_mean(fits):
         np.testing.assert_array_equal(table["residual"], fit.residuals("marginal"))
 
 
+def test_captions_name_residuals_without_their_unit(fits):
+    for kind, said in (("marginal", "Marginal residuals against"), (None, "Residuals against")):
+        data = lt.plots.residuals_fitted.extract(fits["slopes"], kind=kind)
+        assert data.labels["y"].endswith(")")  # which has a unit
+        assert lt.plots.residuals_fitted.describe(data).caption.startswith(said)
+
+
 def test_rows_without_a_residual_are_left_out_and_counted():
     data = lt.load_dataset("sleepstudy").assign(only=0.0)
     data.loc[7, "only"] = 1.0  # a parameter of its own
