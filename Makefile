@@ -36,7 +36,7 @@ gallery: $(PACKAGE) ## Draw every picture of the package beside the line that ma
 	@$(RUN) -m lmmtools report notebooks/studies/gallery.toml --out $(OUT)/gallery $(ARGS)
 
 test: $(PACKAGE) ## Set up and run every test on two cores
-	@$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(PACKAGE) ## Check modules and notebooks with ruff
 	@$(RUN) -m ruff check .

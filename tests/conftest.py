@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-settings.register_profile("local", deadline=None, max_examples=60)
+settings.register_profile("local", deadline=None, max_examples=40)
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, print_blob=True)  # the same every run
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 

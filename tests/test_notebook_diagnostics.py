@@ -25,7 +25,7 @@ MODELS = {
 }  # fmt: skip
 QUICK = ("no fixed effects", "variances only")
 # Every model by one of the two notebooks, odd ones by both.
-IN_SHORT = (*QUICK, "slopes", "nested", "one correlation")
+IN_SHORT = (*QUICK, "slopes", "nested", "one correlation", "by ML", "a curve")
 IN_FULL = tuple(name for name in MODELS if name not in IN_SHORT or name in QUICK)
 
 

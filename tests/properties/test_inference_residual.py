@@ -48,7 +48,7 @@ CURVED = (
     "varconstpower(v)",
 )
 RANDOM = ("", "", "(1 | g)", "(1 + x | g)", "(x || g)", "(1 | h)", "(0 + x | g) + (1 | h)")
-EXAMPLES = settings(max_examples=25)
+EXAMPLES = settings(max_examples=15)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def test_a_point_has_the_value_that_is_held_and_the_deviance_of_its_definition(p
 
 
 @pytest.mark.slow
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(problem=st.one_of(problems(), wider_problems()), place=places, share=shares)
 def test_brute_force_finds_nothing_lower(problem, place, share):
     if (found := held(problem, place, share)) is None:

@@ -94,7 +94,7 @@ def study(toy_folder, tmp_path_factory):
     patch.setenv("LMM_TOY_STARTS", str(starts))
     repaired = make_toys(runs, folder / "out", failed=True)
     started = starts.read_text().split()
-    make_toys(runs, folder / "undisturbed", jobs=1, warm=True)
+    make_toys(runs, folder / "undisturbed", jobs=1)
     patch.undo()
     return {"folder": folder, "runs": runs, "broken": broken, "left": left, "repaired": repaired, "started": started}
 
