@@ -27,7 +27,7 @@ from lmmtools.estimable import design_notes, lost_in_rounding, refuse_confounded
 from lmmtools.fitted_variances import settled
 from lmmtools.frames import Frame
 from lmmtools.methods import InferenceMethods
-from lmmtools.noise import ResidualCovariance, residual_covariance
+from lmmtools.parameterised import Parameterised
 from lmmtools.predict import predict
 from lmmtools.ranef import ranef, ranef_cov
 from lmmtools.residuals import residuals
@@ -41,7 +41,7 @@ _UNITS = 3
 
 
 @dataclass(frozen=True, repr=False)
-class LMMFit(InferenceMethods):
+class LMMFit(Parameterised, InferenceMethods):
     """A linear mixed model fitted by ML or REML.
 
     Attributes
@@ -97,34 +97,9 @@ class LMMFit(InferenceMethods):
             array.setflags(write=False)
 
     @property
-    def formula(self) -> str:
-        """As written."""
-        return self.design.formula
-
-    @property
     def response(self) -> str:
         """The left side of the formula."""
         return self.design.response
-
-    @property
-    def method(self) -> str:
-        """The method: ``REML`` or ``ML``."""
-        return "REML" if self.reml else "ML"
-
-    @property
-    def nobs(self) -> int:
-        """Rows used."""
-        return len(self.design.y)
-
-    @property
-    def npar(self) -> int:
-        """Number of parameters: β, θ, φ and σ."""
-        return len(self.beta) + len(self.theta) + len(self.phi) + 1
-
-    @property
-    def ngroups(self) -> dict[str, int]:
-        """Levels per grouping factor."""
-        return dict(self.design.ngroups)
 
     @property
     def fixef(self) -> pd.Series:
@@ -153,14 +128,6 @@ class LMMFit(InferenceMethods):
             names = theta_names(term.structure, term.factor, term.names)
             found += theta_names(term.structure, term.group, term.names) if set(names) & set(found) else names
         return tuple(found)
-
-    @property
-    def random_covariance(self) -> dict[str, pd.DataFrame]:
-        """σ²ΛΛ' of each term, by its name in `varcorr`."""
-        return {
-            t.group: pd.DataFrame(self.sigma**2 * L @ L.T, index=list(t.names), columns=list(t.names))
-            for t, L in zip(self.design.terms, self.Lambda, strict=True)
-        }
 
     @property
     def varcorr(self) -> Frame:
@@ -248,11 +215,6 @@ class LMMFit(InferenceMethods):
         residual = self.design.residual
         names = [] if residual is None else list(residual.names)
         return pd.Series(self.phi.copy(), index=pd.Index(names, dtype=object), dtype=float, name="residual parameter")
-
-    @cached_property
-    def noise(self) -> ResidualCovariance:
-        """R(φ̂) over the rows used, W included: standard deviations, whitening and colouring."""
-        return residual_covariance(self.design, self.phi)
 
     def predict(
         self, newdata: Any = None, random: bool = True, unseen: str = "raise", interval: str | None = None,

@@ -22,7 +22,8 @@ FLOORS = (
     ("estimable", "collapsed", "certificate", "design", "frames", "datasets", "sources"),
     # functions of a fit's numbers
     ("noise", "ranef", "fitted_variances", "projection", "residuals", "predictive", "predict", "simulate",
-     "residual_parameters", "varcorr", "inference", "resampling", "profiles", "methods", "summary",
+     "residual_parameters", "varcorr", "inference", "resampling", "profiles", "parameterised", "methods",
+     "summary",
      "dependence"),
     ("results", "fit", "singular", "algorithms", "nesting", "comparison", "measures", "triangulation", "lattices",
      "models", "variants", "residual_choice", "growth",

@@ -55,7 +55,7 @@ def clusterwise(
     ModelError
         If rows of different levels are not independent.
     """
-    points = stencil_of(fit)
+    points = stencil_of(covariance)
     if method == "fixed" or not points.U.size:
         points = alone(points)
     root = fit.solution.S_root / fit.working.noise_scale

@@ -11,7 +11,7 @@ from lmmtools.core.criterion import Criterion
 from lmmtools.core.optimality import Curvature, curvature
 from lmmtools.core.solution import TDerivatives
 
-__all__ = ["Covariance", "covariance_of", "curved"]
+__all__ = ["Covariance", "covariance_of"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Covariance:
     sigma, nu : float, int
     count : int
         Number of parameters that the data determine, σ² among them.
+    derivatives, curvature : TDerivatives, Curvature
+        Of the criterion at the fit.
     """
 
     T: np.ndarray
@@ -46,6 +48,8 @@ class Covariance:
     sigma: float
     nu: int
     count: int
+    derivatives: TDerivatives
+    curvature: Curvature
 
     def moved(self, Lambda: np.ndarray, phi: np.ndarray) -> np.ndarray:
         """Coordinates (m,) of other parameters: Λ̃ of shape (R, W) over the fit's working columns, and φ."""
@@ -67,18 +71,13 @@ class Covariance:
         return (0.5 * np.einsum("ik,kl,il->i", step, self.H, step) + 0.5 * self.nu * along**2) / self.count
 
 
-def curved(fit: Any) -> tuple[TDerivatives, Curvature]:
-    """Derivatives of a fit's criterion at its optimum, and how it curves there."""
-    criterion = Criterion(fit.design, reml=fit.reml, working=fit.working)
-    d = criterion.differentiate(fit.solution, fit.working.products.exact)
-    by_design = len(fit.certificate.flat) if fit.certificate.flat_by == "design" else 0
-    return d, curvature(criterion, fit.working_theta, d, flat_by_design=by_design)
-
-
 def covariance_of(fit: Any) -> Covariance:
     """Those of a fit; effects whose variance is zero, and parameters on a bound, are left out."""
     w, s = fit.working, fit.solution
-    d, found = curved(fit)
+    criterion = Criterion(fit.design, reml=fit.reml, working=w)
+    d = criterion.differentiate(s, w.products.exact)
+    by_design = len(fit.certificate.flat) if fit.certificate.flat_by == "design" else 0
+    found = curvature(criterion, fit.working_theta, d, flat_by_design=by_design)
     here, k = found.chart, len(fit.phi)
     R = (len(w.terms[0].K) - k) if w.terms else 0
     directions = here.directions
@@ -98,4 +97,6 @@ def covariance_of(fit: Any) -> Covariance:
         sigma=fit.sigma,
         nu=s.nu,
         count=int(found.steep.sum()) + 1,
+        derivatives=d,
+        curvature=found,
     )

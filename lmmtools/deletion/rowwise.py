@@ -51,7 +51,7 @@ def rowwise(
     covariance : Covariance
         Of the fit.
     """
-    points = stencil_of(fit)
+    points = stencil_of(covariance)
     if method == "fixed" or not points.U.size:
         points = alone(points)
     around = _Around(fit, points, first)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from lmmtools.deletion.coordinates import Coordinates, coordinates
-from lmmtools.deletion.covariance import curved
+from lmmtools.deletion.covariance import Covariance
 
 __all__ = ["Stencil", "alone", "far", "newton", "stencil_of"]
 
@@ -65,9 +64,9 @@ class Stencil:
         return found
 
 
-def stencil_of(fit: Any) -> Stencil:
+def stencil_of(covariance: Covariance) -> Stencil:
     """The points around a fit's covariance parameters, directions that the data do not determine left out."""
-    d, found = curved(fit)
+    d, found = covariance.derivatives, covariance.curvature
     own = coordinates(found.chart)
     unit = np.where(own.log, 1.0, found.unit)
     values, vectors = np.linalg.eigh(own.hessian(d) * np.outer(unit, unit))

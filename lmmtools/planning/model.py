@@ -13,7 +13,7 @@ from lmmtools.core.working import Working, working_model
 from lmmtools.design import Design
 from lmmtools.formats import counted, quoted
 from lmmtools.frames import Frame, frame
-from lmmtools.noise import ResidualCovariance, residual_covariance
+from lmmtools.parameterised import Parameterised
 from lmmtools.planning.plan_data import PlanData
 from lmmtools.results import summarize
 from lmmtools.simulate import simulate
@@ -23,7 +23,7 @@ __all__ = ["Planned"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Planned:
+class Planned(Parameterised):
     """A linear mixed model with stated parameters on the rows of a planned study.
 
     Attributes
@@ -61,31 +61,6 @@ class Planned:
             array.setflags(write=False)
 
     @property
-    def formula(self) -> str:
-        """As written."""
-        return self.design.formula
-
-    @property
-    def method(self) -> str:
-        """By which method studies are to be fitted: ``REML`` or ``ML``."""
-        return "REML" if self.reml else "ML"
-
-    @property
-    def nobs(self) -> int:
-        """Rows."""
-        return len(self.design.y)
-
-    @property
-    def npar(self) -> int:
-        """Number of parameters: β, θ, φ and σ."""
-        return len(self.beta) + len(self.theta) + len(self.phi) + 1
-
-    @property
-    def ngroups(self) -> dict[str, int]:
-        """Levels per grouping factor."""
-        return dict(self.design.ngroups)
-
-    @property
     def fixef(self) -> pd.Series:
         """β by coefficient name."""
         return pd.Series(self.beta.copy(), index=list(self.design.fixed_names), name="stated")
@@ -95,19 +70,6 @@ class Planned:
         """φ by name; empty for R = W⁻¹."""
         names = [] if self.design.residual is None else list(self.design.residual.names)
         return pd.Series(self.phi.copy(), index=pd.Index(names, dtype=object), dtype=float, name="stated")
-
-    @property
-    def random_covariance(self) -> dict[str, pd.DataFrame]:
-        """Covariance matrix of each term's effects, σ²ΛΛ', by its name in `varcorr`."""
-        return {
-            t.group: pd.DataFrame(self.sigma**2 * L @ L.T, index=list(t.names), columns=list(t.names))
-            for t, L in zip(self.design.terms, self.Lambda, strict=True)
-        }
-
-    @cached_property
-    def noise(self) -> ResidualCovariance:
-        """R(φ) over the rows, W included."""
-        return residual_covariance(self.design, self.phi)
 
     @cached_property
     def working(self) -> Working:

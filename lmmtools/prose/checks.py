@@ -9,6 +9,7 @@ import pandas as pd
 
 from lmmtools.errors import LMMError
 from lmmtools.formats import counted, format_value, listed
+from lmmtools.inference.means.adjust import holm
 from lmmtools.prose.value import Prose, literal
 
 __all__ = ["checks"]
@@ -108,9 +109,7 @@ def _p(p_value: float) -> str:
 
 def _multiplicity(p: np.ndarray) -> str:
     """How many would stand out by chance, and how many do after Holm's adjustment."""
-    ordered = np.sort(p)
-    adjusted = np.maximum.accumulate(np.minimum(ordered * (len(p) - np.arange(len(p))), 1.0))
-    left = int(np.sum(adjusted <= _UNUSUAL))
+    left = int(np.sum(holm(p) <= _UNUSUAL))
     by_chance = format_value(_UNUSUAL * len(p), "sig2")
     after = "none does" if not left else f"{left} {'does' if left == 1 else 'do'}"
     return (

@@ -9,7 +9,7 @@ from lmmtools.formats import nearest
 from lmmtools.inference.contrasts import t_quantile, two_sided
 from lmmtools.inference.means.ranges import range_quantile, range_tail
 
-__all__ = ["ADJUSTMENTS", "WORDS", "adjusted", "check_adjustment", "half_width"]
+__all__ = ["ADJUSTMENTS", "WORDS", "adjusted", "check_adjustment", "half_width", "holm"]
 
 ADJUSTMENTS = ("tukey", "holm", "bonferroni", "sidak", "none")
 # What is said of each: "adjusted by …".
@@ -72,7 +72,7 @@ def adjusted(statistic: np.ndarray, df: np.ndarray, adjust: str, means: int) -> 
     if adjust == "tukey":
         p[tested] = range_tail(np.sqrt(2.0) * np.abs(statistic[tested]), means, df[tested])
     elif adjust == "holm":
-        p[tested] = _holm(p[tested])
+        p[tested] = holm(p[tested])
     elif adjust == "bonferroni":
         p[tested] = np.minimum(c * p[tested], 1.0)
     else:
@@ -81,8 +81,8 @@ def adjusted(statistic: np.ndarray, df: np.ndarray, adjust: str, means: int) -> 
     return p
 
 
-def _holm(p: np.ndarray) -> np.ndarray:
-    """The largest of (c − i) p_(i) so far, in order of size."""
+def holm(p: np.ndarray) -> np.ndarray:
+    """Holm's adjustment of c p-values: the largest of (c − i) p_(i) so far, in order of size."""
     order = np.argsort(p)
     stepped = np.maximum.accumulate(np.minimum(np.arange(len(p), 0, -1) * p[order], 1.0))
     found = np.empty_like(p)
