@@ -18,8 +18,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Low to high. A module imports from floors below its own, and on its own floor from those named before it.
 FLOORS = (
     ("errors", "arguments"),
-    ("core", "formats", "formula", "tables", "figures", "bibliography"),
-    ("estimable", "collapsed", "certificate", "design", "frames", "datasets", "sources"),
+    ("core", "formats", "formula", "tables", "figures", "bibliography", "toml"),
+    ("estimable", "collapsed", "certificate", "design", "frames", "equations", "datasets", "sources"),
     # functions of a fit's numbers
     ("noise", "ranef", "fitted_variances", "projection", "residuals", "predictive", "predict", "simulate",
      "residual_parameters", "varcorr", "inference", "resampling", "profiles", "parameterised", "methods",
@@ -28,11 +28,11 @@ FLOORS = (
     ("results", "fit", "singular", "algorithms", "nesting", "comparison", "measures", "triangulation", "lattices",
      "models", "variants", "residual_choice", "growth",
      "groupwise", "matrices", "deletion", "uniformity", "surfaces", "validation", "planning", "assumptions"),
-    ("explore", "plots", "prose", "crosscheck"),
+    ("explore", "plots", "prose", "crosscheck", "replication"),
     ("findings", "records", "report", "__main__"),
 )
-# Words and digits, tables, pictures and papers: what a report shows, whatever the model is.
-NEUTRAL = ("formats", "tables", "figures", "bibliography")
+# Words and digits, tables, pictures, papers and files people write: what a report needs, whatever the model is.
+NEUTRAL = ("formats", "tables", "figures", "bibliography", "toml")
 RANK = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 
 # Third parties a place may import; everywhere else they are free, within the declared dependencies.
@@ -53,8 +53,8 @@ ONLY_IN = {
     "pypandoc": {"report"},
     "formulaic": {"design"},
     "filelock": {"report"},
-    "tree_sitter": {"report"},
-    "tree_sitter_toml": {"report"},
+    "tree_sitter": {"toml"},
+    "tree_sitter_toml": {"toml"},
 }
 HEAVY = ("statsmodels", "matplotlib", "papermill", "nbconvert", "scipy.stats", "IPython", "typst", "jinja2")
 NEVER_AT_THE_TOP = {"statsmodels", "matplotlib", "papermill", "formulaic"}

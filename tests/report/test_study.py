@@ -14,10 +14,10 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from lmmtools import StudyError, build_design, load_dataset
 from lmmtools.report.asked.expand import expand, safe_name
-from lmmtools.report.asked.mistakes import Mistake, find_mistakes, key_text
-from lmmtools.report.asked.positions import line_of, positions
 from lmmtools.report.asked.schema import Study, json_schema
 from lmmtools.report.asked.study import read_study, study_of
+from lmmtools.toml.mistakes import Mistake, find_mistakes, key_text
+from lmmtools.toml.positions import line_of, positions
 
 RESOURCES = Path(__file__).resolve().parents[2]
 

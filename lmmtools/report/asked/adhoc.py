@@ -10,9 +10,9 @@ from typing import Any
 from lmmtools.errors import StudyError
 from lmmtools.formats import shortened
 from lmmtools.report.asked.expand import Found
-from lmmtools.report.asked.mistakes import Mistake, key_text
 from lmmtools.report.asked.schema import Study
 from lmmtools.report.asked.study import study_of
+from lmmtools.toml.mistakes import Mistake, key_text
 
 __all__ = ["adhoc_study"]
 

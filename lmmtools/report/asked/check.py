@@ -17,11 +17,11 @@ from lmmtools.formats import counted, listed
 from lmmtools.report.asked.cases import COMPARISON, EXPLORATION, MODEL, Case, Key, cases, fits, included, stated
 from lmmtools.report.asked.data_checks import DataChecks
 from lmmtools.report.asked.expand import Found, safe_name
-from lmmtools.report.asked.mistakes import TYPE_WORDS, Mistake, hint
 from lmmtools.report.asked.own_templates import find_templates
 from lmmtools.report.asked.parameters import OWN_KEYS, Notebook, read_notebook
 from lmmtools.report.asked.schema import Study
 from lmmtools.report.locate import resource_dir
+from lmmtools.toml.mistakes import TYPE_WORDS, Mistake, hint
 
 __all__ = ["check"]
 

@@ -11,8 +11,8 @@ from msgspec import UNSET
 from lmmtools.report.asked.cases import COMPARISON, COVARIANCE, DIAGNOSTICS, INFERENCE, MODEL, Case, Key
 from lmmtools.report.asked.expand import declared
 from lmmtools.report.asked.focal import coefficient_names, meant
-from lmmtools.report.asked.mistakes import Mistake, hint
 from lmmtools.report.asked.schema import Study
+from lmmtools.toml.mistakes import Mistake, hint
 
 if TYPE_CHECKING:
     import pandas as pd

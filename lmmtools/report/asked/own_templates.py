@@ -8,9 +8,9 @@ from pathlib import Path
 
 from msgspec import UNSET
 
-from lmmtools.report.asked.mistakes import Mistake, hint
 from lmmtools.report.asked.schema import Study
 from lmmtools.report.locate import resource_dir
+from lmmtools.toml.mistakes import Mistake, hint
 
 __all__ = ["find_templates"]
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,8 @@ from lmmtools.errors import StudyError
 from lmmtools.formats import shortened, visible
 from lmmtools.report.asked.check import check
 from lmmtools.report.asked.expand import Found
-from lmmtools.report.asked.mistakes import Mistake, find_mistakes, hint, key_text
-from lmmtools.report.asked.positions import line_of, positions
 from lmmtools.report.asked.schema import Study
+from lmmtools.toml import Mistake, find_mistakes, key_text, line_of, positions, read_toml
 
 __all__ = ["read_study", "study_of"]
 
@@ -45,8 +42,8 @@ def read_study(path: Path) -> tuple[Study, Found]:
     StudyError
         If the file cannot be read, or anything in it is wrong; every mistake is listed with its line and key.
     """
-    text, content = _read_toml(path)
-
+    _not_data(path)
+    text, content = read_toml(path, "study file")
     lines = positions(text)
 
     def place(mistake: Mistake) -> tuple[int, str]:
@@ -90,32 +87,11 @@ def study_of(
     return study, found
 
 
-def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
-    shown = visible(str(path))
+def _not_data(path: Path) -> None:
+    """Refuse a data file that is given for a study."""
     if path.name.lower().endswith(_DATA) and path.is_file():
         command = f"lmmtools report --data {visible(shlex.quote(str(path)))} --formula 'y ~ x + (x | g)'"
-        raise StudyError(f"{shown} is a data file, not a study; report it by {command}. Nothing was run.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        return text, tomllib.loads(text)
-    except FileNotFoundError as error:
-        beside = sorted(one.name for one in path.parent.glob("*.toml"))
-        meant = f" ({hint(path.name, beside)})" if beside else ""
-        raise StudyError(f"There is no study file {shown}{meant}; nothing was run.") from error
-    except IsADirectoryError as error:
-        raise StudyError(f"{shown} is a folder; name the study file in it. Nothing was run.") from error
-    except tomllib.TOMLDecodeError as error:
-        at = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)", str(error))
-        line = (at[1] if at else None) or text.count("\n") + 1
-        raise StudyError(f"{shown}:{line}: this is not valid TOML: {error}. Nothing was run.") from error
-    except RecursionError as error:
-        raise StudyError(f"The study file {shown} is nested too deep; nothing was run.") from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise StudyError(f"{shown}:{line}: this is not UTF-8; save the file as UTF-8. Nothing was run.") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StudyError(f"The study file {shown} cannot be read ({reason}); nothing was run.") from error
+        raise StudyError(f"{visible(str(path))} is a data file, not a study; report it by {command}. Nothing was run.")
 
 
 def _sound_part(content: Mapping[str, Any], wrong: list[Mistake]) -> tuple[Any, dict[tuple, list[int]]]:

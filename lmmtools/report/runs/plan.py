@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmmtools.errors import StudyError
-from lmmtools.report.asked.mistakes import hint
 from lmmtools.report.runs.outcome import Outcome, failed_outcome, outcome_of
 from lmmtools.report.runs.run import Job
 from lmmtools.report.runs.state import State, changed_files, changed_fit, changed_page, known_runs, read_state
+from lmmtools.toml.mistakes import hint
 
 if TYPE_CHECKING:
     from lmmtools.report.asked.expand import Run

@@ -1,0 +1,1 @@
+"""Two sides of an equation, held together."""

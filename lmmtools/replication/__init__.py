@@ -1,0 +1,1 @@
+"""Published numbers as data: computed again, and held against what is printed."""
