@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["data_path", "list_datasets", "load_dataset"]
 
 _DTYPES = {"float": "float64", "int": "int64", "factor": "str", "ordered": "str"}
+_ORDERS = {"numeric": int, "text": str}  # of labels that are too many to list: numbers, or sorted as words are
 
 
 def data_path() -> Path:
@@ -59,9 +60,9 @@ def load_dataset(name: str) -> pd.DataFrame:
     -------
     pd.DataFrame
         Factors are Categoricals with the source's order of levels (ordered where the source orders them),
-        counts are integers. ``frame.attrs["lmmtools"]`` holds `name`, `title`, `units` (by column),
-        `descriptions` (by column), `nouns` (by column: what one level is called, and several), `citation`,
-        `licence` and `file`.
+        counts are integers unless some are missing. ``frame.attrs["lmmtools"]`` holds `name`, `title`, `units`
+        (by column), `descriptions` (by column), `nouns` (by column: what one level is called, and several),
+        `citation`, `licence` and `file`.
 
     Raises
     ------
@@ -100,8 +101,8 @@ def load_dataset(name: str) -> pd.DataFrame:
 
 def _factor(values: pd.Series, about: dict[str, Any]) -> pd.Categorical:
     levels = about["levels"]
-    if levels == "numeric":  # labels are numbers, too many to list
-        levels = sorted(values.unique(), key=int)
+    if isinstance(levels, str):
+        levels = sorted(values.dropna().unique(), key=_ORDERS[levels])
     return pd.Categorical(values, categories=levels, ordered=about["kind"] == "ordered")
 
 
