@@ -31,7 +31,15 @@ class ModelError(LMMError):
 
 
 class UnboundedLikelihood(ModelError):
-    """The likelihood grows without bound, so no estimate exists; found from dimensions and ranks, not by trying."""
+    """The likelihood grows without bound, so no estimate exists; found from dimensions and ranks, not by trying.
+
+    Attributes
+    ----------
+    npar : int or None
+        How many parameters the model has, where it was counted: a number that needs no estimate.
+    """
+
+    npar: int | None = None
 
 
 class NotYetSupported(LMMError):

@@ -66,6 +66,17 @@ def batches() -> Any:
     return fit("Yield ~ 1 + (1 | Batch)", "Dyestuff")
 
 
+def singular() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lt.LMMWarning)
+        return fit("Yield ~ 1 + (1 | Batch)", "Dyestuff2")
+
+
+def criteria() -> dict[str, Any]:
+    fits = {method: fit("Yield ~ 1 + (1 | Batch)", "Dyestuff", reml=method == "REML") for method in ("ML", "REML")}
+    return {method: lt.criterion_grid(one, {"Batch.Intercept": (0, 3)}) for method, one in fits.items()}
+
+
 @cache
 def explored(dataset: str, formula: str) -> Any:
     return lt.explore_data(lt.load_dataset(dataset), formula)
@@ -99,6 +110,17 @@ def structures() -> Any:
     return lt.residual_structures("distance ~ age * Sex", data, kinds)
 
 
+def curves() -> tuple[Any, dict[str, Any]]:
+    data = lt.load_dataset("Orthodont")
+    sexes = data.drop_duplicates("Subject").set_index("Subject")["Sex"]
+    return lt.fit_gmanova("distance ~ age | Subject", "~ Sex", "~ age", "random", data=data), {"by": sexes}
+
+
+def searches() -> list[Any]:
+    criterion = lt.Criterion(growth().design, reml=False)
+    return [lt.minimize(criterion, method=method, trace=True) for method in ("gls", "em", "newton")]
+
+
 @cache
 def profiled() -> Any:
     return lt.profile(batches())
@@ -111,6 +133,9 @@ PICTURES: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     "caterpillar": lambda: (sleep(), {}),
     "checks": lambda: (lt.check_assumptions(sleep()), {}),
     "covariance_match": lambda: (fit("distance ~ age * Sex", "Orthodont", residual="us(age | Subject)"), {}),
+    "criterion": lambda: (lt.criterion_grid(fit("Reaction ~ Days + (Days || Subject)", "sleepstudy"), points=21), {}),
+    "criterion.curves": lambda: (criteria(), {}),
+    "criterion.edge": lambda: (singular(), {"at": ["sigma", "Batch.Intercept"], "scale": "variance", "points": 21}),
     "cross_validation": lambda: (lt.cross_validate(models(), by="Subject", folds=3, rng=1), {}),
     "crossing": lambda: (explored("Penicillin", "diameter ~ 1 + (1 | plate) + (1 | sample)"), {}),
     "data_by_group": lambda: (sleep(), {}),
@@ -119,8 +144,10 @@ PICTURES: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     "group_intervals": lambda: (sleep(), {}),
     "group_lines": lambda: (children(), {}),
     "group_sizes": lambda: (explored("MathAchieve", "MathAch ~ cses + (cses | School)"), {}),
+    "growth_curves": lambda: curves(),
     "influence_bubble": lambda: (lt.influence(sleep()), {}),
     "influence_index": lambda: (lt.influence(sleep(), by="Subject"), {}),
+    "iterations": lambda: (searches(), {}),
     "lattice": lambda: (models(), {}),
     "marginal_means": lambda: (lt.marginal_means(machines(), "Machine"), {}),
     "matrix": lambda: (growth(), {"name": "V", "groups": ["M01", "M02", "F01"]}),

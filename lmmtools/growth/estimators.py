@@ -1,21 +1,26 @@
 """Maximum likelihood: closed forms where there are any, and alternating generalised least squares for all.
 
-Σ scalar: ordinary least squares. Σ free: Khatri's estimator (1966) as covariance adjustment (Rao 1965): B from the
-regression of Y_1 = YQ_X on G and Y_2 = YQ_2, without S⁻¹ and without iteration. Σ diagonal has no closed form.
+Σ scalar: ordinary least squares; so is B of Σ = XΩX' + σ²I, whose Ω and σ² are in `components`. Σ free: Khatri's
+estimator (1966) as covariance adjustment (Rao 1965): B from the regression of Y_1 = YQ_X on G and Y_2 = YQ_2, without
+S⁻¹ and without iteration. Σ diagonal has no closed form.
 
-Alternating (de Leeuw 2004): B by generalised least squares given Σ, then Σ as the mean cross-products of the residuals,
-of its own structure; each step lowers the deviance. A hypothesis C B D = T enters the first, still in closed form.
+Alternating (de Leeuw 2004): B by generalised least squares given Σ, then Σ of its own structure as is most likely given
+the residuals, such as their mean cross-products; each step lowers the deviance. A hypothesis C B D = T enters the
+first, still in closed form.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lmmtools.growth.components import Components, components
 from lmmtools.growth.problem import Problem
+from lmmtools.growth.structures import RANDOM
 
-__all__ = ["ALGORITHMS", "Constraint", "Estimate", "adjusted", "alternating", "estimate", "start_values"]
+__all__ = ["ALGORITHMS", "Constraint", "Estimate", "adjusted", "alternating", "error_covariance", "estimate",
+           "start_values"]  # fmt: skip
 
 ALGORITHMS = ("closed form", "alternating")
 
@@ -50,6 +55,8 @@ class Estimate:
     converged : bool
     others : tuple of float
         Deviances of other local minima.
+    components : Components or None
+        Ω and σ² of Σ = XΩX' + σ²I.
     """
 
     A: np.ndarray
@@ -58,6 +65,7 @@ class Estimate:
     steps: int
     converged: bool = True
     others: tuple[float, ...] = ()
+    components: Components | None = None
 
 
 def estimate(problem: Problem, structure: str, algorithm: str) -> Estimate:
@@ -66,12 +74,12 @@ def estimate(problem: Problem, structure: str, algorithm: str) -> Estimate:
     Parameters
     ----------
     problem : Problem
-    structure : {"scalar", "diagonal", "free"}
+    structure : {"scalar", "diagonal", "free", "random", "random, unrestricted"}
     algorithm : {"closed form", "alternating"}
     """
     if algorithm == "alternating":
         return alternating(problem, structure)
-    A = problem.U @ problem.within[0] if structure == "scalar" else adjusted(problem)[0]
+    A = adjusted(problem)[0] if structure == "free" else problem.U @ problem.within[0]
     return _at(problem, A, structure, 1)
 
 
@@ -99,8 +107,39 @@ def adjusted(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return A, left.T @ left, np.eye(problem.g) + half.T @ half
 
 
-def _mean_products(R: np.ndarray, structure: str) -> np.ndarray:
+def error_covariance(problem: Problem, structure: str) -> tuple[np.ndarray, np.ndarray, int]:
+    """What exact tests of B are made of, where rows of Â − A are normal whatever Σ is.
+
+    Parameters
+    ----------
+    problem : Problem
+    structure : {"free", "random", "random, unrestricted"}
+
+    Returns
+    -------
+    W : ndarray, shape (p, p)
+        Cross-products of residuals, Wishart with `df` degrees of freedom and the covariance of a row of A.
+    M : ndarray, shape (g, g)
+        Var(rows of A) over that covariance.
+    df : int
+
+    Notes
+    -----
+    Of Σ = XΩX' + σ²I the likelihood in B is that of the multivariate regression of Y_1 = YQ_X on G, whose rows have the
+    covariance T = Ω̃ + σ²I: Y_2 is independent of Y_1 and no covariate. That T ⪰ σ²I is not made use of, and need not
+    be for the tests to be exact.
+    """
+    if structure == "free":
+        _, W, M = adjusted(problem)
+        return W, M, problem.n - problem.g - (problem.m - problem.p)
+    E1 = problem.E @ problem.within[0]
+    return E1.T @ E1, np.eye(problem.g), problem.n - problem.g
+
+
+def _most_likely(problem: Problem, R: np.ndarray, structure: str) -> np.ndarray:
     """The Σ of a structure that is most likely given residuals."""
+    if structure in RANDOM:
+        return components(problem, R, structure == "random").Sigma(problem)
     n, m = R.shape
     if structure == "free":
         return R.T @ R / n
@@ -110,7 +149,11 @@ def _mean_products(R: np.ndarray, structure: str) -> np.ndarray:
 
 def _at(problem: Problem, A: np.ndarray, structure: str, steps: int, converged: bool = True) -> Estimate:
     R = problem.residuals(A)
-    Sigma = _mean_products(R, structure)
+    if structure in RANDOM:
+        found = components(problem, R, structure == "random")
+        deviance = float(problem.n * (found.logdet(problem) + problem.m))
+        return Estimate(A, found.Sigma(problem), deviance, steps, converged, components=found)
+    Sigma = _most_likely(problem, R, structure)
     size = np.sqrt(np.diagonal(Sigma))
     logdet = 2.0 * np.sum(np.log(size))
     if structure == "free":  # from the residuals: their cross-products have half the digits of a near-singular Σ
@@ -144,13 +187,13 @@ def alternating(problem: Problem, structure: str, constraint: Constraint | None 
     for end in sorted(ends, key=lambda end: end.deviance):
         if end.converged and all(end.deviance - known > _SAME for known in (best.deviance, *others)):
             others.append(end.deviance)
-    return Estimate(best.A, best.Sigma, best.deviance, sum(e.steps for e in ends), best.converged, tuple(others))
+    return replace(best, steps=sum(e.steps for e in ends), others=tuple(others))
 
 
 def _search(problem: Problem, structure: str, Sigma: np.ndarray, constraint: Constraint | None) -> Estimate:
     for step in range(1, _MOST_STEPS + 1):
         A = _generalised(problem, Sigma, constraint)
-        after = _mean_products(problem.residuals(A), structure)
+        after = _most_likely(problem, problem.residuals(A), structure)
         size = np.sqrt(np.diagonal(after))
         moved = np.max(np.abs(after - Sigma) / np.outer(size, size))
         Sigma = after

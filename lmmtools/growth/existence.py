@@ -11,6 +11,11 @@ G and Y_2, and their parameters vary independently (Khatri 1966; Rao 1965). So i
 m − p and what that regression leaves of Y_1 has rank p; B is determined if also (I − P_G)Y_2 has rank m − p, and all
 three together say that S has rank m. Rows of (I − P_G)Y span n − rank(G) dimensions at most: S is singular whenever
 n − rank(G) < m.
+
+Σ = XΩX' + σ²I: with T as in `components`, log det Σ = log det T + (m − p) log σ², where σ² is held away from zero by
+‖Y_2‖² > 0, and T by T ⪰ σ²I if Ω ⪰ 0: then the likelihood is bounded, however many columns G has. If Ω may be
+indefinite T can vanish where (I − P_G)Y_1 does, so it is bounded if and only if that has rank p too. With m = p any Σ
+is an XΩX' + σ²I, for every σ² that is small enough: Ω and σ² cannot be told apart.
 """
 
 from __future__ import annotations
@@ -21,8 +26,9 @@ import pandas as pd
 from lmmtools.errors import ModelError, UnboundedLikelihood
 from lmmtools.formats import counted, quoted
 from lmmtools.growth.problem import Problem
+from lmmtools.growth.structures import RANDOM
 
-__all__ = ["require_maximum"]
+__all__ = ["exact_occasions", "null_space", "require_maximum"]
 
 _ROUNDING = 1e-12  # of a residual, relative to the observations that it was subtracted from
 _SINGULAR = 1e-10  # a singular value of residuals of length one
@@ -35,7 +41,7 @@ def require_maximum(problem: Problem, structure: str, occasions: pd.Index) -> No
     Parameters
     ----------
     problem : Problem
-    structure : {"scalar", "diagonal", "free"}
+    structure : {"scalar", "diagonal", "free", "random", "random, unrestricted"}
         Of Σ.
     occasions : pd.Index, shape (m,)
         For the message.
@@ -45,8 +51,11 @@ def require_maximum(problem: Problem, structure: str, occasions: pd.Index) -> No
     UnboundedLikelihood
         If −2 log L falls without bound.
     ModelError
-        If the likelihood is bounded, and no one B maximises it.
+        If the likelihood is bounded, and no one B maximises it; or if Ω and σ² cannot be told apart.
     """
+    if structure in RANDOM:
+        _random(problem, structure)
+        return
     if problem.n == 1 and structure != "scalar":
         raise UnboundedLikelihood(
             f"sigma='{structure}': Y has one subject, so a curve can go through its observation at an occasion and the "
@@ -55,9 +64,9 @@ def require_maximum(problem: Problem, structure: str, occasions: pd.Index) -> No
     {"scalar": _scalar, "diagonal": _diagonal, "free": _free}[structure](problem, occasions)
 
 
-def _zero(residuals: np.ndarray, problem: Problem) -> np.ndarray:
-    """Columns that are no more than rounding."""
-    return np.linalg.norm(residuals, axis=0) <= _ROUNDING * np.linalg.norm(problem.Y, axis=0)
+def _zero(residuals: np.ndarray, problem: Problem, whole: bool = False) -> np.ndarray:
+    """Columns that are no more than rounding of those of Y, or of the whole of it."""
+    return np.linalg.norm(residuals, axis=0) <= _ROUNDING * np.linalg.norm(problem.Y, axis=None if whole else 0)
 
 
 def _sizes(problem: Problem) -> str:
@@ -74,10 +83,7 @@ def _scalar(problem: Problem, occasions: pd.Index) -> None:
 
 
 def _diagonal(problem: Problem, occasions: pd.Index) -> None:
-    QX = problem.within[0]
-    reached = np.linalg.norm(QX, axis=1) > _NONE  # relative to an orthonormal basis
-    exact = (problem.n == problem.g) | _zero(problem.E, problem)
-    bad = exact & (reached | ~problem.Y.any(axis=0))
+    bad = exact_occasions(problem)
     if not bad.any():
         return
     if problem.n == problem.g:
@@ -98,9 +104,16 @@ def _diagonal(problem: Problem, occasions: pd.Index) -> None:
     )
 
 
+def exact_occasions(problem: Problem) -> np.ndarray:
+    """Whether curves can go through all observations at an occasion, shape (m,)."""
+    reached = np.linalg.norm(problem.within[0], axis=1) > _NONE  # relative to an orthonormal basis
+    exact = (problem.n == problem.g) | _zero(problem.E, problem)
+    return exact & (reached | ~problem.Y.any(axis=0))
+
+
 def _free(problem: Problem, occasions: pd.Index) -> None:
     n, g, m = problem.n, problem.g, problem.m
-    N = _null_space(problem)
+    N = null_space(problem)
     if not N.shape[1]:
         return
     rank = m - N.shape[1]
@@ -130,7 +143,40 @@ def _free(problem: Problem, occasions: pd.Index) -> None:
     )
 
 
-def _null_space(problem: Problem) -> np.ndarray:
+def _random(problem: Problem, structure: str) -> None:
+    p, m, sigma = problem.p, problem.m, f"sigma='{structure}'"
+    if p == m:
+        raise ModelError(
+            f"{sigma}: X has {counted(p, 'column')} for {counted(m, 'occasion')}, so XΩX' alone is any covariance "
+            "matrix and σ² cannot be told from Ω. Use fewer columns in within, or sigma='free'."
+        )
+    if _zero(problem.Y @ problem.within[2], problem, whole=True).all():
+        raise UnboundedLikelihood(
+            f"{sigma}: the curves can go through every observation ({_sizes(problem)}), so σ² would be zero and the "
+            "deviance falls without bound; no estimate exists. Leave columns out of within."
+        )
+    lost = _unexplained(problem).shape[1]
+    if structure == "random" or not lost:
+        return
+    few = f"{counted(problem.n, 'subject')} less rank(G) = {problem.g} leave" if problem.n - problem.g < p else (
+        "once G is taken account of,")  # fmt: skip
+    raise UnboundedLikelihood(
+        f"{sigma}: {few} the least-squares coefficients of the subjects a covariance of rank {p - lost} of {p}. Where "
+        "it is singular Ω can go to −σ²(X'X)⁻¹: Σ becomes singular there, and the deviance n log det Σ falls without "
+        "bound; no estimate exists. Use sigma='random', whose Ω is a covariance matrix, or fewer columns in between."
+    )
+
+
+def _unexplained(problem: Problem) -> np.ndarray:
+    """Orthonormal directions of the coefficients in which (I − P_G)YQ_X is zero, shape (p, p − rank)."""
+    E1 = problem.E @ problem.within[0]
+    _, values, rows = np.linalg.svd(np.linalg.qr(E1, mode="r"))
+    rounding = 100.0 * np.finfo(float).eps * np.linalg.norm(problem.Y)
+    rank = int(np.sum(values > max(_SINGULAR * values[0], rounding)))
+    return rows[min(rank, problem.n - problem.g) :].T
+
+
+def null_space(problem: Problem) -> np.ndarray:
     """Orthonormal directions of the occasions in which (I − P_G)Y is zero, shape (m, m − rank)."""
     E, m = problem.E, problem.m
     length = np.linalg.norm(E, axis=0)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from lmmtools.design.checks import check_contrast_names
-from lmmtools.errors import ModelError
-from lmmtools.formats import nearest, shown
+from lmmtools.errors import ModelError, UnboundedLikelihood
+from lmmtools.formats import counted, shown
 from lmmtools.growth.estimators import ALGORITHMS, Estimate, estimate
 from lmmtools.growth.existence import require_maximum
 from lmmtools.growth.problem import Problem
-from lmmtools.growth.responses import Responses, long_responses, wide_responses
-from lmmtools.growth.result import STRUCTURES, GmanovaFit
-from lmmtools.growth.sides import Side, formula_side, is_formula, matrix_side, parse_side, require_independent
+from lmmtools.growth.responses import Responses
+from lmmtools.growth.result import GmanovaFit
+from lmmtools.growth.sides import Side
+from lmmtools.growth.stated import one_of, stated
+from lmmtools.growth.structures import RANDOM, STRUCTURES, parameters
 
 __all__ = ["fit_gmanova"]
 
@@ -43,8 +45,9 @@ def fit_gmanova(
         own for each subject); or the matrix.
     within : str or matrix, shape (m, p)
         X, the curve over occasions: a formula such as ``"~ age"``, ``"~ poly(age, 2)"``; or the matrix.
-    sigma : {"free", "diagonal", "scalar"}
-        Σ: any covariance matrix, a variance for each occasion, or σ²I.
+    sigma : {"free", "diagonal", "scalar", "random", "random, unrestricted"}
+        Σ: any covariance matrix, a variance for each occasion, σ²I; or XΩX' + σ²I, of coefficients that vary at random
+        among subjects with covariance Ω, or with any symmetric Ω that leaves Σ positive definite.
     data : data frame, optional
         Long data; or, with a wide Y, a row for each subject, matched to Y by labels, by position if either has none.
     times : array_like, shape (m,), Mapping or data frame, optional
@@ -63,18 +66,20 @@ def fit_gmanova(
     Raises
     ------
     UnboundedLikelihood
-        If the likelihood has no maximum; found from dimensions and ranks, before anything is estimated.
+        If the likelihood has no maximum; found from dimensions and ranks, before anything is estimated. Its `npar` is
+        the number of parameters.
     FormulaError
         If a formula cannot be read, or has random terms.
     DataError
         If values are missing, are no numbers, or rows do not match.
     ModelError
-        If columns of G or of X are dependent, or an argument is unknown.
+        If columns of G or of X are dependent, an argument is unknown, or X has as many columns as there are occasions
+        and Ω cannot be told from σ².
 
     Notes
     -----
     Estimation is by maximum likelihood only. For REML, missing occasions, or other structures of Σ fit the same model
-    to long data with `fit_gls`.
+    to long data with `fit_gls`, or with `fit_lmm` where coefficients are random.
 
     References
     ----------
@@ -93,16 +98,14 @@ def fit_gmanova(
     >>> fit.test({"boys − girls": {"Sex[Male]": 1, "Sex[Female]": -1}}, "age")["p_value"].round(4).tolist()
     [0.0183]
     """
-    structure = _one_of(sigma, STRUCTURES, "sigma")
+    structure = one_of(sigma, STRUCTURES, "sigma")
     _check_algorithm(algorithm, structure)
-    responses = long_responses(Y, data) if isinstance(Y, str) else wide_responses(Y, data, times)
-    if isinstance(Y, str) and times is not None:
-        raise ModelError("times goes with a wide Y: with long data the formulas read columns of data.")
-    G, X = _sides(responses, between, within, dict(contrasts or {}))
-    for side in (G, X):
-        require_independent(side)
-    problem = Problem(responses.values, G.matrix, X.matrix)
-    require_maximum(problem, structure, responses.occasions)
+    responses, G, X, problem = stated(Y, between, within, data, times, contrasts)
+    try:
+        require_maximum(problem, structure, responses.occasions)
+    except UnboundedLikelihood as error:
+        error.npar = problem.g * problem.p + parameters(structure, problem.m, problem.p)
+        raise
     chosen = algorithm or ("alternating" if structure == "diagonal" else "closed form")
     found = estimate(problem, structure, chosen)
     return _result(responses, G, X, problem, structure, chosen, found)
@@ -125,9 +128,38 @@ def _result(
         deviance=found.deviance,
         algorithm=algorithm,
         n_evaluations=found.steps,
-        messages=(*G.messages, *X.messages, *_verdict(found)),
+        messages=(*G.messages, *X.messages, *_verdict(found), *_about_omega(found, structure)),
         problem=problem,
+        random=_omega(problem, found, list(X.names)),
+        units=responses.units,
     )
+
+
+def _omega(problem: Problem, found: Estimate, names: list[str]) -> pd.DataFrame | None:
+    """Ω over the columns of X as they were given."""
+    if found.components is None:
+        return None
+    return pd.DataFrame(problem.from_within(found.components.Omega), index=names, columns=names)
+
+
+def _about_omega(found: Estimate, structure: str) -> tuple[str, ...]:
+    """What its eigenvalues say, in an orthonormal basis of X: their signs are those in any."""
+    if structure not in RANDOM:
+        return ()
+    components = found.components
+    rank, p = components.rank, len(components.values)
+    if structure == "random":
+        said = (
+            f"Ω is singular, of rank {rank} of {p}: the coefficients of the subjects vary no more than σ² makes the "
+            f"least-squares ones vary, {'in any' if not rank else 'in some'} direction."
+        )
+        return (said,) if rank < p else ()
+    negative = int(np.sum(components.values < components.sigma2))
+    said = (
+        f"Ω has {counted(negative, 'negative eigenvalue')}: it is the covariance of no random coefficients, and Σ to "
+        "be read as a covariance of the observations alone."
+    )
+    return (said,) if negative else ()
 
 
 def _verdict(found: Estimate) -> tuple[str, ...]:
@@ -146,33 +178,9 @@ def _verdict(found: Estimate) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _sides(responses: Responses, between: Any, within: Any, contrasts: dict[str, Any]) -> tuple[Side, Side]:
-    """G and X; what cannot be read is told before what is not in the data."""
-    made, categories = [], []
-    given = (("between", between, responses.between, responses.subjects),
-             ("within", within, responses.within, responses.occasions))  # fmt: skip
-    parsed = [parse_side(side, what) if is_formula(side) else None for what, side, _, _ in given]
-    for (what, side, source, rows), formula in zip(given, parsed, strict=True):
-        if is_formula(side):
-            columns = source(() if formula is None else formula.predictors)
-            made.append(formula_side(what, side.strip(), formula, columns, contrasts))
-        else:
-            made.append(matrix_side(what, side, rows))
-        categories += made[-1].categories
-    check_contrast_names(contrasts, categories)
-    return made[0], made[1]
-
-
-def _one_of(given: Any, known: tuple[str, ...], what: str) -> str:
-    if given not in known:
-        words = ", ".join(f"'{word}'" for word in known)
-        raise ModelError(f"{what}={given!r} is unknown{nearest(str(given), known)}: choose one of {words}.")
-    return given
-
-
 def _check_algorithm(algorithm: Any, structure: str) -> None:
     if algorithm is None:
         return
-    _one_of(algorithm, ALGORITHMS, "algorithm")
+    one_of(algorithm, ALGORITHMS, "algorithm")
     if algorithm == "closed form" and structure == "diagonal":
         raise ModelError("a diagonal Σ has no closed form: leave algorithm out, or use algorithm='alternating'.")

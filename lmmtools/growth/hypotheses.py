@@ -4,6 +4,9 @@
 is a MANOVA's, of c and d degrees of freedom with n − rank(G) − (m − p) for error (Khatri 1966; Grizzle & Allen 1969),
 whatever Y_2 is: Wilks' Λ = |E| / |E + H| has its usual distribution, and −n log Λ is the likelihood ratio. Σ scalar:
 the F test of ordinary least squares. Σ diagonal: the likelihood ratio, from a constrained fit.
+
+Σ = XΩX' + σ²I: YX(X'X)⁻¹ on G alone, a MANOVA with n − rank(G) degrees of freedom. It is exact whether Ω is restricted
+or not; the likelihood ratio is another statistic where Ω ⪰ 0 binds, and is found from a constrained fit.
 """
 
 from __future__ import annotations
@@ -20,16 +23,20 @@ from lmmtools.core.rank import column_rank
 from lmmtools.errors import LMMError
 from lmmtools.formats import counted, nearest
 from lmmtools.frames import Frame, frame
-from lmmtools.growth.estimators import Constraint, adjusted, alternating
+from lmmtools.growth.estimators import Constraint, adjusted, alternating, error_covariance
 from lmmtools.growth.problem import Problem
+from lmmtools.growth.structures import RANDOM, TITLES
 from lmmtools.inference.testing import contrast_matrix
 
 __all__ = ["TESTS", "hypothesis_tests"]
 
+_MULTIVARIATE = ("wilks", "lrt", "pillai", "hotelling-lawley", "roy")
 TESTS = {
-    "free": ("wilks", "lrt", "pillai", "hotelling-lawley", "roy"),
+    "free": _MULTIVARIATE,
     "scalar": ("f", "lrt"),
     "diagonal": ("lrt",),
+    "random": _MULTIVARIATE,
+    "random, unrestricted": _MULTIVARIATE,
 }
 _NAMES = {
     "wilks": "Wilks' Λ",
@@ -61,14 +68,14 @@ def hypothesis_tests(fit: Any, C: Any, D: Any, rhs: Any, test: str | Sequence[st
     """The table of `GmanovaFit.test`, which see."""
     names = _chosen(test, fit.structure)
     hypothesis = _hypothesis(fit, C, D, rhs)
-    rows = {"free": _manova, "scalar": _least_squares, "diagonal": _ratio}[fit.structure](fit, hypothesis, names)
+    rows = {"scalar": _least_squares, "diagonal": _ratio}.get(fit.structure, _manova)(fit, hypothesis, names)
     c, d = hypothesis.size
     notes = [*hypothesis.notes, *_about(rows, fit, c, d)]
     table = pd.DataFrame(rows, index=[_NAMES[name] for name in names])
     whole = bool(np.all(np.mod(table["den_df"].dropna(), 1) == 0))
     return frame(
         table,
-        caption=f"Test of {hypothesis.text}; Σ {fit.structure}",
+        caption=f"Test of {hypothesis.text}; {TITLES[fit.structure]}",
         label="tbl-test",
         notes=tuple(notes),
         headings={"statistic": "Statistic", "f_value": "F", "num_df": "df", "den_df": "Denominator df",
@@ -140,21 +147,29 @@ def _spoken(names: list[str], side: str) -> str:
     return f"({', '.join(names)})" if len(names) <= 4 else f"{counted(len(names), 'function')} {side}"
 
 
-# --- Σ free --------------------------------------------------------------------------------------------
+# --- Σ free, Σ = XΩX' + σ²I ----------------------------------------------------------------------------
 
 
 def _manova(fit: Any, hypothesis: _Hypothesis, names: tuple[str, ...]) -> list[dict]:
     problem: Problem = fit.problem
-    A, W, M = adjusted(problem)
+    A = adjusted(problem)[0] if fit.structure == "free" else problem.U @ problem.within[0]
+    W, M, df = error_covariance(problem, fit.structure)
     C, D = _orthonormal(problem, hypothesis)
+    c, d = hypothesis.size
+    if df < d:
+        raise LMMError(
+            f"test: n − rank(G) = {df} degrees of freedom are left for the covariance of {counted(d, 'function')} of "
+            f"the coefficients, and {d} are needed. Use fewer columns in between, or test fewer functions at a time."
+        )
     off = C @ A @ D - hypothesis.T
     error, product = D.T @ W @ D, off.T @ np.linalg.solve(C @ M @ C.T, off)
     root = np.linalg.cholesky(error)
     half = solve_triangular(root, product, lower=True)
     roots = np.linalg.eigvalsh(solve_triangular(root, half.T, lower=True)).clip(0.0)[::-1]
-    c, d = hypothesis.size
-    df = problem.n - problem.g - (problem.m - problem.p)
-    return [_multivariate(name, roots, c, d, df, problem.n) for name in names]
+    rows = {name: _multivariate(name, roots, c, d, df, problem.n) for name in names}
+    if fit.structure == "random" and "lrt" in rows:  # no function of the roots where Ω ⪰ 0 binds
+        rows["lrt"] = _ratio(fit, hypothesis, ("lrt",))[0]
+    return [rows[name] for name in names]
 
 
 def _orthonormal(problem: Problem, hypothesis: _Hypothesis) -> tuple[np.ndarray, np.ndarray]:
@@ -236,6 +251,11 @@ def _about(rows: list[dict], fit: Any, c: int, d: int) -> list[str]:
     kinds = {row["exact"] for row in rows}
     df = fit.problem.n - fit.problem.g - (fit.problem.m - fit.problem.p)
     notes = []
+    if fit.structure in RANDOM and kinds - {"asymptotic"}:
+        notes.append(
+            f"A MANOVA of {counted(c, 'function')} between and {d} within of the subjects' least-squares coefficients, "
+            f"with n − rank(G) = {fit.problem.n - fit.problem.g} degrees of freedom for error."
+        )
     if fit.structure == "free" and kinds - {"asymptotic"}:
         notes.append(
             f"A MANOVA of {counted(c, 'function')} between and {d} within, with n − rank(G) − (m − p) = {df} degrees "
@@ -248,6 +268,6 @@ def _about(rows: list[dict], fit: Any, c: int, d: int) -> list[str]:
     if "bound" in kinds:
         notes.append("Of Roy's root the F is an upper bound, so p is a lower one.")
     if "asymptotic" in kinds:
-        small = "; with few subjects it is too small" if fit.structure == "free" else ""
+        small = "; with few subjects it is too small" if fit.structure in ("free", *RANDOM) else ""
         notes.append(f"The χ² of a likelihood ratio holds for many subjects: its p is approximate{small}.")
     return notes

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ class Responses:
     subjects, occasions : pd.Index
     between, within : callable
         Names of columns to `Columns` with a row for each subject, or occasion.
+    units : Mapping[str, str]
+        Of the columns of long data, where these are known.
     """
 
     text: str
@@ -39,6 +42,7 @@ class Responses:
     occasions: pd.Index
     between: Callable[[tuple[str, ...]], Columns]
     within: Callable[[tuple[str, ...]], Columns]
+    units: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def Y(self) -> pd.DataFrame:
@@ -249,6 +253,7 @@ def long_responses(text: str, data: Any) -> Responses:
         text, _checked(values, subjects, occasions, time, subject), subjects, occasions,
         lambda names: _constant(names, data, who.codes, subjects, ("between", subject)),
         lambda names: _constant(names, data, when.codes, occasions, ("within", time)),
+        columns.units,
     )  # fmt: skip
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,16 @@ import pandas as pd
 
 from lmmtools.arguments import check_level
 from lmmtools.errors import ModelError
-from lmmtools.formats import counted, format_value
+from lmmtools.formats import counted
 from lmmtools.frames import Frame, frame
-from lmmtools.growth.estimators import adjusted
+from lmmtools.growth.estimators import error_covariance
 from lmmtools.growth.hypotheses import hypothesis_tests
 from lmmtools.growth.problem import Problem
+from lmmtools.growth.structures import RANDOM, TITLES, parameters
 from lmmtools.inference.contrasts import Functions, df_format, estimate_columns
-from lmmtools.tables import Column, Table
+from lmmtools.tables import Table
 
-__all__ = ["STRUCTURES", "GmanovaFit"]
-
-STRUCTURES = ("scalar", "diagonal", "free")  # of Σ, each in the next
+__all__ = ["GmanovaFit"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,7 +33,7 @@ class GmanovaFit:
     ----------
     response, between_text, within_text : str
         As written.
-    structure : {"scalar", "diagonal", "free"}
+    structure : {"scalar", "diagonal", "free", "random", "random, unrestricted"}
         Of Σ.
     Y, between, within : DataFrame
         Responses (n subjects, m occasions), G (n, g) and X (m, p).
@@ -50,6 +50,10 @@ class GmanovaFit:
         Everything a reader of the fit should know.
     problem : Problem
         The model in orthonormal bases.
+    random : DataFrame, shape (p, p), or None
+        Ω of Σ = XΩX' + σ²I; see `Omega`.
+    units : Mapping[str, str]
+        Of the columns of long data, where these are known.
     """
 
     response: str
@@ -66,6 +70,8 @@ class GmanovaFit:
     n_evaluations: int
     messages: tuple[str, ...]
     problem: Problem
+    random: pd.DataFrame | None = None
+    units: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def nobs(self) -> int:
@@ -80,8 +86,7 @@ class GmanovaFit:
     @property
     def npar(self) -> int:
         """Number of parameters: B and Σ."""
-        m = self.problem.m
-        return self.B.size + {"scalar": 1, "diagonal": m, "free": m * (m + 1) // 2}[self.structure]
+        return self.B.size + parameters(self.structure, self.problem.m, self.problem.p)
 
     @property
     def criterion(self) -> float:
@@ -122,16 +127,44 @@ class GmanovaFit:
 
     @property
     def sigma2(self) -> float:
-        """σ² of Σ = σ²I.
+        """σ² of Σ = σ²I, or of Σ = XΩX' + σ²I.
 
         Raises
         ------
         ModelError
-            If Σ has several variances.
+            If Σ has several variances and no such part.
         """
-        if self.structure != "scalar":
+        if self.structure == "scalar":
+            return float(self.Sigma.iloc[0, 0])
+        if self.structure not in RANDOM:
             raise ModelError(f"Σ is {self.structure}, with a variance for each occasion: see fit.Sigma.")
-        return float(self.Sigma.iloc[0, 0])
+        rest = self.problem.within[2]  # what X leaves of the occasions, where Σ is σ²I
+        return float(np.trace(rest.T @ self.Sigma.to_numpy() @ rest) / rest.shape[1])
+
+    @property
+    def Omega(self) -> pd.DataFrame:
+        """Ω of Σ = XΩX' + σ²I, shape (p, p): how the coefficients of the subjects vary about GB.
+
+        Raises
+        ------
+        ModelError
+            If Σ is of another structure.
+        """
+        if self.random is None:
+            raise ModelError(f"Σ is {self.structure} and has no Ω: fit with sigma='random' for Σ = XΩX' + σ²I.")
+        return self.random
+
+    @property
+    def conditional(self) -> pd.DataFrame:
+        """E(coefficients | Y), a row a subject, shape (n, p): GB + (Y − GBX')Σ⁻¹XΩ at the estimates; GB without Ω.
+
+        Of random coefficients the best linear unbiased predictors, estimated.
+        """
+        mean = self.between.to_numpy() @ self.B.to_numpy()
+        if self.random is not None:
+            weights = np.linalg.solve(self.Sigma.to_numpy(), self.within.to_numpy() @ self.random.to_numpy())
+            mean = mean + self.residuals.to_numpy() @ weights
+        return pd.DataFrame(mean, index=self.Y.index, columns=self.B.columns)
 
     @cached_property
     def vcov(self) -> pd.DataFrame:
@@ -164,7 +197,8 @@ class GmanovaFit:
         """Estimates, standard errors, tests of zero and intervals, a row for each element of B.
 
         Σ free: t given the covariates Y_2 (what X leaves of the occasions), n − rank(G) − (m − p) degrees of freedom,
-        exact whatever these are; Σ scalar: t of least squares, nm − gp; Σ diagonal: normal, from the information.
+        exact whatever these are; Σ scalar: t of least squares, nm − gp; Σ = XΩX' + σ²I: t of the least-squares
+        coefficients of the subjects, n − rank(G), exact; Σ diagonal: normal, from the information.
 
         Parameters
         ----------
@@ -175,15 +209,26 @@ class GmanovaFit:
         -------
         Frame
             ``estimate, std_error, df, statistic, p_value, ci_low, ci_high``.
+
+        Raises
+        ------
+        ModelError
+            If Σ = XΩX' + σ²I and G leaves no degrees of freedom for Ω.
         """
         check_level(level)
-        problem, n = self.problem, self.problem.n
-        if self.structure == "free":
-            df = n - problem.g - (problem.m - problem.p)
-            _, W, M = adjusted(problem)
+        problem = self.problem
+        if self.structure in ("free", *RANDOM):
+            W, M, df = error_covariance(problem, self.structure)
+            if not df:
+                raise ModelError(
+                    f"coef_table: rank(G) = {problem.g} for {counted(problem.n, 'subject')} leaves no degrees of "
+                    "freedom for how their coefficients vary, so B has no standard errors. Use fewer columns in "
+                    "between, or sigma='scalar', with which curves of their own for subjects are taken as they are."
+                )
             root = np.linalg.inv(problem.between[1])
             variances = np.outer(np.diagonal(root @ M @ root.T), np.diagonal(problem.from_within(W)) / df)
-            words = f"t with {df} df, exact (given what X leaves of the occasions)"
+            given = " (given what X leaves of the occasions)" if self.structure == "free" else ""
+            words = f"t with {df} df, exact{given}"
         elif self.structure == "scalar":
             df = self.nobs - self.B.size
             variances = np.diagonal(self.vcov) * self.nobs / df
@@ -196,7 +241,7 @@ class GmanovaFit:
         few = "The normal reference treats Σ as known: with few subjects the intervals are too short."
         return frame(
             table,
-            caption=f"Coefficients B (Σ {self.structure}), with {100 * level:g} % intervals; reference: {words}",
+            caption=f"Coefficients B ({TITLES[self.structure]}), with {100 * level:g} % intervals; reference: {words}",
             label="tbl-coef",
             notes=(few,) if self.structure == "diagonal" else (),
             headings={"between": "Between", "within": "Within", "estimate": "Estimate", "std_error": "Std. error",
@@ -219,9 +264,9 @@ class GmanovaFit:
             out.
         rhs : float or array_like, shape (c, d), optional
         test : str or sequence of str, optional
-            Σ free: ``"wilks"`` (default; F exact if C or D has at most two functions, else Rao's approximation),
-            ``"lrt"`` (χ²), ``"pillai"``, ``"hotelling-lawley"``, ``"roy"``; Σ scalar: ``"f"`` (default, exact),
-            ``"lrt"``; Σ diagonal: ``"lrt"``. ``"all"`` for all of them.
+            Σ free, or XΩX' + σ²I: ``"wilks"`` (default; F exact if C or D has at most two functions, else Rao's
+            approximation), ``"lrt"`` (χ²), ``"pillai"``, ``"hotelling-lawley"``, ``"roy"``; Σ scalar: ``"f"`` (default,
+            exact), ``"lrt"``; Σ diagonal: ``"lrt"``. ``"all"`` for all of them.
 
         Returns
         -------
@@ -236,6 +281,7 @@ class GmanovaFit:
         Notes
         -----
         −n log Λ is the likelihood ratio, so ``"wilks"`` and ``"lrt"`` order samples alike; only the reference differs.
+        Of sigma="random" that is so unless Ω ⪰ 0 binds; Wilks' Λ is exact even then.
 
         References
         ----------
@@ -252,49 +298,16 @@ class GmanovaFit:
         return ratio_table(smaller, self)
 
     def tables(self) -> tuple[Table, ...]:
-        """Facts of the fit, B, Σ with correlations below the variances."""
-        return (self._facts(), self.coef_table().table(), self._covariance().table())
+        """Facts of the fit, B, Σ with correlations below the variances, Ω where there is one."""
+        from lmmtools.growth.summary import all_tables
 
-    def _facts(self) -> Table:
-        problem = self.problem
-        aic, bic = (format_value(value, "fixed2") for value in (self.aic, self.bic))
-        sizes = f"{counted(problem.n, 'subject')} × {counted(problem.m, 'occasion')}"
-        rows = (
-            ("Response", f"{self.response} ({sizes})"),
-            ("Between subjects", f"{self.between_text} ({counted(problem.g, 'column')})"),
-            ("Within subjects", f"{self.within_text} ({counted(problem.p, 'column')})"),
-            ("−2 log-likelihood", format_value(self.criterion, "fixed4")),
-            ("Deviance without constants", format_value(self.deviance, "fixed4")),
-            ("AIC, BIC", f"{aic}, {bic} ({self.npar} parameters)"),
-            ("Algorithm", self.algorithm),
-        )
-        return Table(
-            columns=(Column("what", "", header=True), Column("value", "")),
-            rows=rows,
-            caption=f"Growth curve model Y = GBX' + E fitted by ML, Σ {self.structure}",
-            label="tbl-fit",
-            notes=self.messages,
-        )
+        return all_tables(self)
 
-    def _covariance(self) -> Frame:
-        """Standard deviations and correlations by occasion; for σ²I one line."""
-        if self.structure == "scalar":
-            made = pd.DataFrame({"variance": [self.sigma2], "sd": [np.sqrt(self.sigma2)]}, index=["each"])
-        else:
-            variances = np.diagonal(self.Sigma)
-            made = pd.DataFrame({"variance": variances, "sd": np.sqrt(variances)}, index=map(str, self.Sigma.index))
-        headings, formats = {"variance": "Variance", "sd": "Std. dev."}, {"variance": "estimate", "sd": "estimate"}
-        if self.structure == "free":
-            for j, name in enumerate(self.Sigma.columns[:-1]):
-                column = self.correlations.iloc[:, j].to_numpy().copy()
-                column[: j + 1] = np.nan
-                made[f"cor {name}"] = column
-                formats[f"cor {name}"] = "fixed3"
-        made.index.name = "occasion"
-        return frame(
-            made, caption=f"Σ: variances{' and correlations' if self.structure == 'free' else ''} (divisor n)",
-            label="tbl-sigma", headings={"occasion": "Occasion", **headings}, formats=formats,
-        )  # fmt: skip
+    def correlation_table(self, printed: Any = None) -> Frame:
+        """Correlations of Σ, variances under them, as papers print them; see `lmmtools.growth.correlation_table`."""
+        from lmmtools.growth.layouts import correlation_table
+
+        return correlation_table(self, printed)
 
     def summary(self) -> Any:
         """What a notebook shows: the tables of the fit."""

@@ -194,7 +194,9 @@ class ModelMatrices:
 
 
 def _fixed(sparse: csc_array) -> csc_array:
-    """The same, whose values cannot be changed."""
+    """The same, whose values cannot be changed; in order, since scipy sorts in place when it compares."""
+    if sparse.data.flags.writeable:
+        sparse.sum_duplicates()
     sparse.data.setflags(write=False)
     return sparse
 

@@ -10,7 +10,10 @@ from __future__ import annotations
 from lmmtools.plots.arrows import shrinkage
 from lmmtools.plots.by_method import by_method
 from lmmtools.plots.conspicuous import checks
+from lmmtools.plots.convergence import iterations
 from lmmtools.plots.covariances import covariance_match
+from lmmtools.plots.criteria import criterion
+from lmmtools.plots.curves import growth_curves
 from lmmtools.plots.dependence import autocorrelation, semivariogram
 from lmmtools.plots.ellipses import ranef_pairs
 from lmmtools.plots.explore import group_sizes, missing
@@ -45,6 +48,7 @@ __all__ = [
     "caterpillar",
     "checks",
     "covariance_match",
+    "criterion",
     "cross_validation",
     "crossing",
     "data_by_group",
@@ -52,8 +56,10 @@ __all__ = [
     "group_intervals",
     "group_lines",
     "group_sizes",
+    "growth_curves",
     "influence_bubble",
     "influence_index",
+    "iterations",
     "lattice",
     "marginal_means",
     "matrix",

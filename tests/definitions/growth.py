@@ -9,9 +9,10 @@ Grizzle, J. E., Allen, D. M. (1969). Analysis of growth and dose response curves
 """
 
 import numpy as np
+from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 
-__all__ = ["alternate", "deviance", "khatri", "path_to_minus_infinity", "wilks"]
+__all__ = ["alternate", "deviance", "khatri", "lowest_random", "path_to_minus_infinity", "wilks"]
 
 
 def deviance(Y, G, X, B, Sigma):
@@ -111,3 +112,40 @@ def path_to_minus_infinity(Y, G, X, structure, tries=6):
         base = keep @ rest @ keep + keep * 1e-6 * np.trace(rest)
         return [_de_leeuw(R, base + 10.0**-k * np.outer(v, v)) for k in range(2, 2 + tries)]
     return []
+
+
+def lowest_random(Y, G, X, restricted, C=None, D=None):
+    """
+    The lowest n log det Sigma + tr R Sigma^-1 R' that a search finds, Sigma = X Omega X' + s I, B being searched too.
+
+    Restricted, Omega = LL' and s = exp(.); else Omega is symmetric, and no search goes where Sigma is not positive
+    definite. C B D = 0 by the null space of C kron D'.
+    """
+    (m, p), g = X.shape, G.shape[1]
+    start = np.linalg.lstsq(G, Y @ X @ np.linalg.inv(X.T @ X), rcond=None)[0]
+    basis = np.eye(g * p)
+    if C is not None:
+        L = np.kron(C, D.T)
+        basis = np.linalg.svd(L)[2][np.linalg.matrix_rank(L) :].T
+    lower, free = np.tril_indices(p), basis.shape[1]
+
+    def at(v):
+        root = np.zeros((p, p))
+        root[lower] = v[free:-1]
+        Omega = root @ root.T if restricted else root + np.tril(root, -1).T
+        Sigma = X @ Omega @ X.T + np.exp(v[-1]) * np.eye(m)
+        if np.linalg.eigvalsh(Sigma)[0] <= 0:
+            return 1e10
+        return _de_leeuw(Y - G @ (basis @ v[:free]).reshape(g, p) @ X.T, Sigma)
+
+    R = Y - G @ start @ X.T
+    size = np.log(np.mean(R**2))
+    best = np.inf
+    for share in (0.05, 1.0):
+        root = np.eye(p) * (np.exp(size / 2) if restricted else np.exp(size)) * share
+        v = np.r_[basis.T @ start.ravel(), root[lower], size]
+        for method in ("Nelder-Mead", "BFGS", "Nelder-Mead", "BFGS"):
+            many = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-10, "fatol": 1e-12} if method[0] == "N" else {}
+            v = minimize(at, v, method=method, options=many).x
+        best = min(best, at(v))
+    return best

@@ -224,3 +224,12 @@ def test_a_matrix_that_is_none_and_what_is_no_fit():
     with pytest.raises(lt.LMMError, match="too many for a table"):
         big = lt.fit_lmm("MathAch ~ cses + (1 | School)", lt.load_dataset("MathAchieve"))
         lt.model_matrices(big).frame("V")
+
+
+@pytest.mark.parametrize("name", ["Z", "Lambda", "R", "T", "V", "L"])
+def test_a_sparse_matrix_can_be_compared_though_it_is_read_only(name):
+    fit = lt.fit_lmm("diameter ~ 1 + (1 | plate) + (1 | sample)", lt.load_dataset("Penicillin"))
+    found = lt.model_matrices(fit).matrix(name)
+    assert ((found != 0).toarray() == (found.toarray() != 0)).all()
+    with pytest.raises(ValueError, match="read-only"):
+        found.data[0] = 0.0

@@ -9,11 +9,12 @@ from typing import Any
 
 from lmmtools.core.covariance import LINEAR
 from lmmtools.core.structures.form import Form
+from lmmtools.core.structures.pattern import LambdaPattern
 from lmmtools.core.structures.smooth import SMOOTH, Correlated
 from lmmtools.core.structures.user import Structure, UserForm
 from lmmtools.errors import ModelError
 
-__all__ = ["SMOOTH", "Correlated", "Form", "Structure", "UserForm", "form_of", "structure_name"]
+__all__ = ["SMOOTH", "Correlated", "Form", "LambdaPattern", "Structure", "UserForm", "form_of", "structure_name"]
 
 
 def form_of(structure: Any, names: tuple[str, ...], positions: Any = None, label: str = "") -> Form | None:
