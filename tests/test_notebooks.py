@@ -12,6 +12,11 @@ from lmmtools.prose.value import MARKED
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 BY_NAME = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+STUDIES = Path(__file__).parents[1] / "notebooks" / "studies"
+# The notebooks of the study of sources compute what their originals print, step by step.
+SOURCES = set(re.findall(r'^notebook = "(\w+)\.ipynb"', (STUDIES / "sources.toml").read_text(), flags=re.MULTILINE))
+# What a test file of its own executes once and looks at closely.
+APART = SOURCES | {"gallery"}
 
 
 def read(path):
@@ -69,8 +74,19 @@ def test_it_holds_no_logic(path):
 
 @BY_NAME
 def test_it_imports_in_one_cell_only(path):
+    """The package alone; in the notebooks of sources numpy too, for formulas written out with matrices."""
     importing = [cell.source for cell in code_cells(read(path)) if "import " in cell.source]
-    assert importing == ["import lmmtools as lt"]
+    with_arrays = ["import numpy as np\n\nimport lmmtools as lt"]
+    assert importing == ["import lmmtools as lt"] or (path.stem in SOURCES and importing == with_arrays)
+
+
+def test_the_study_of_sources_runs_each_of_them_once():
+    from lmmtools.report.asked.expand import expand
+    from lmmtools.report.asked.study import read_study
+
+    runs = expand(*read_study(STUDIES / "sources.toml"))
+    assert SOURCES == {"de_leeuw", "clyde", "zheng", "berkeley"}
+    assert sorted(run.notebook.stem for run in runs) == sorted(SOURCES)
 
 
 def executed(path, folder):
@@ -82,8 +98,8 @@ def executed(path, folder):
     return notebook
 
 
-# The gallery runs once, in tests/test_notebook_gallery.py, which looks at its pages too.
-@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.stem != "gallery"], ids=lambda path: path.stem)
+# Those apart run in tests/test_notebook_NAME.py, which look at their pages and numbers too.
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.stem not in APART], ids=lambda path: path.stem)
 @pytest.mark.slow
 def test_it_runs_as_a_user_runs_it(path, tmp_path):
     check_outputs(executed(path, tmp_path))

@@ -3,7 +3,7 @@
 A figure or table that stays whole goes to the next page when this one has no room left, and leaves a hole. In
 Typst itself nothing can look ahead; so the layout is asked where everything came to stand, and is told for
 each block what to do otherwise: be a little smaller, or stand at the head of the next page while the text goes on.
-A figure below code that is to be read stays there, and can only be smaller.
+What stands below code that is to be read stays there, and a figure can only be smaller.
 """
 
 from __future__ import annotations
