@@ -23,7 +23,7 @@ LOCKED  := $(VENV)/locked-$(shell cksum < requirements.lock | cut -d' ' -f1)
 PACKAGE := $(LOCKED)-package-$(shell (pwd; cat pyproject.toml) | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help report gallery test lint lab bench bench-residual bench-influence bench-peers coverage env lock clean
+.PHONY: help report gallery replicate test lint lab bench bench-residual bench-influence bench-peers coverage env lock clean
 
 help: ## Say what there is
 	@echo "make TARGET [PYTHON=python3.13] [VENV=.venv] [JOBS=2]"
@@ -34,6 +34,9 @@ report: $(PACKAGE) ## Set up, run the study on the shipped data, write reports/i
 
 gallery: $(PACKAGE) ## Draw every picture of the package beside the line that makes it, write reports/gallery/
 	@$(RUN) -m lmmtools report notebooks/studies/gallery.toml --out $(OUT)/gallery $(ARGS)
+
+replicate: $(PACKAGE) ## Compute published numbers again beside their sources, write reports/replication/ (ARGS=...)
+	@$(RUN) -m lmmtools replicate --out $(OUT)/replication --jobs $(JOBS) $(ARGS)
 
 test: $(PACKAGE) ## Set up and run every test on two cores
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)

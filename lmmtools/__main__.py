@@ -1,4 +1,4 @@
-"""The command line: ``lmmtools report``, ``new``, ``schema``, ``datasets``."""
+"""The command line: ``lmmtools report``, ``replicate``, ``new``, ``schema``, ``datasets``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lmmtools.errors import LMMError, StudyError
+from lmmtools.formats import visible
 
 if TYPE_CHECKING:
+    from lmmtools.report.replication.make import Made as Replicated
     from lmmtools.report.runs.make import Made
 
 __all__ = ["app", "main"]
@@ -144,6 +146,70 @@ def _say(made: Made) -> None:
 
 
 @app.command()
+def replicate(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SOURCE]...", help="Names of published sources, or ledgers of your own (.toml)."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder the pages go to.")] = Path("reports/replication"),
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes at a time; as many as there are processors if left out.")
+    ] = None,
+    notebooks: Annotated[
+        bool, typer.Option("--notebooks/--no-notebooks", help="Run the notebooks of the sources too.")
+    ] = True,
+) -> None:
+    """Compute published numbers again and say of each whether it is reproduced as printed.
+
+    Writes a page to hold beside each source, an index, all of it as one PDF and as JSON, and the notebooks that
+    compute a source section by section. Notebooks are run again only if something changed.
+
+    Exit code 0: every number is reproduced, or it is known why not.
+
+    Exit code 1: a number fails and nobody has looked at it, a ledger has a mistake, or a notebook failed.
+
+    Exit code 2: the request was wrong and nothing was run.
+    """
+    from lmmtools.report.replication.make import make_replication
+    from lmmtools.report.replication.progress import Progress
+    from lmmtools.report.replication.request import read_request
+
+    try:
+        request = read_request(sources or (), notebooks=notebooks)
+        with Progress() as progress:
+            made = make_replication(request, out, progress, jobs=jobs)
+    except LMMError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2 if isinstance(error, StudyError) else 1) from error
+    except KeyboardInterrupt as error:
+        typer.echo("Stopped. Pages and notebooks that were finished are kept.", err=True)
+        raise typer.Exit(130) from error
+    _say_replicated(made)
+    if not made.good:
+        raise typer.Exit(1)
+
+
+def _say_replicated(made: Replicated) -> None:
+    """Say what came of it, what nobody has looked at, and where the index is."""
+    from lmmtools.report.replication.content import summary_sentence
+
+    said = f"{summary_sentence(made.replication)} " if made.replication.sources else ""
+    typer.echo(f"{said}{made.seconds:.0f} s: {made.index}")
+    for source in made.replication.sources:
+        for _, problem in source.problems:
+            typer.echo(problem, err=True)
+    for one in made.replication.entries:
+        if not one.looked_at:
+            said = one.remark if one.verdict == "error" else f"{one.verdict_text}. {one.remark}"
+            typer.echo(visible(f"{one.where}: {one.quantity}, printed {one.printed}: {said}"), err=True)
+    for notebook in made.notebooks:
+        if not notebook.good:
+            typer.echo(f"{notebook.title} {notebook.status}: {' '.join(notebook.reasons)}", err=True)
+    for sentence in made.given_up:
+        typer.echo(sentence, err=True)
+
+
+@app.command()
 def new(name: Annotated[str, typer.Argument(metavar="NAME", help="The folder that is made.")]) -> None:
     """Write a study to start from: a commented study file and data that it runs on at once."""
     from lmmtools.report.asked.starter import new_study
@@ -165,11 +231,14 @@ def _shell(path: Path) -> str:
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of study files, for editors."""
+def schema(
+    ledger: Annotated[bool, typer.Option("--ledger", help="Of ledgers of published numbers, not of studies.")] = False,
+) -> None:
+    """Print the JSON Schema of study files, or of ledgers of published numbers, for editors."""
+    from lmmtools import ledger_schema
     from lmmtools.report.asked.schema import json_schema
 
-    typer.echo(json_schema(), nl=False)
+    typer.echo(ledger_schema() if ledger else json_schema(), nl=False)
 
 
 @app.command()
