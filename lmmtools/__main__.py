@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lmmtools.errors import LMMError, StudyError
-from lmmtools.formats import visible
+from lmmtools.formats import counted, visible
 
 if TYPE_CHECKING:
     from lmmtools.report.replication.make import Made as Replicated
@@ -87,20 +89,27 @@ def report(
     from lmmtools.report.runs.progress import Progress
 
     options = {"jobs": jobs, "force": force, "only": tuple(only or ()), "failed": failed, "warm": warm}
-    try:
+    with _told("Stopped. Reports that were finished are kept; the same command goes on from there."):
         asked, found = _asked(study, data, formula or [], residual or [], ml, filter)
         runs = expand(asked, found)
         with Progress() as progress:
             made = make_study(asked, runs, out, started=progress.start, ended=progress.end, **options)
+    _say(made)
+    if not made.good:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _told(stopped: str) -> Iterator[None]:
+    """Say what stops a command, and leave with its code: 2 if the request was wrong, 130 if the user stopped it."""
+    try:
+        yield
     except LMMError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2 if isinstance(error, StudyError) else 1) from error
     except KeyboardInterrupt as error:
-        typer.echo("Stopped. Reports that were finished are kept; the same command goes on from there.", err=True)
+        typer.echo(stopped, err=True)
         raise typer.Exit(130) from error
-    _say(made)
-    if not made.good:
-        raise typer.Exit(1)
 
 
 def _asked(
@@ -149,7 +158,7 @@ def _say(made: Made) -> None:
 def replicate(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SOURCE]...", help="Names of published sources, or ledgers of your own (.toml)."),
+        typer.Argument(metavar="[SOURCE]...", help="Sources, such as bates_2015, or ledgers of your own (.toml)."),
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder the pages go to.")] = Path("reports/replication"),
     jobs: Annotated[
@@ -161,10 +170,13 @@ def replicate(
 ) -> None:
     """Compute published numbers again and say of each whether it is reproduced as printed.
 
-    Writes a page to hold beside each source, an index, all of it as one PDF and as JSON, and the notebooks that
-    compute a source section by section. Notebooks are run again only if something changed.
+    Writes a page to hold beside each source, an index, one PDF, and JSON.
 
-    Exit code 0: every number is reproduced, or it is known why not.
+    Without names, every source is computed; an unknown one lists them all.
+
+    Four sources have notebooks too, which are run again only if something changed.
+
+    Exit code 0: every number is reproduced, or somebody has looked why not.
 
     Exit code 1: a number fails and nobody has looked at it, a ledger has a mistake, or a notebook failed.
 
@@ -174,16 +186,10 @@ def replicate(
     from lmmtools.report.replication.progress import Progress
     from lmmtools.report.replication.request import read_request
 
-    try:
+    with _told("Stopped. Pages and notebooks that were finished are kept."):
         request = read_request(sources or (), notebooks=notebooks)
         with Progress() as progress:
             made = make_replication(request, out, progress, jobs=jobs)
-    except LMMError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2 if isinstance(error, StudyError) else 1) from error
-    except KeyboardInterrupt as error:
-        typer.echo("Stopped. Pages and notebooks that were finished are kept.", err=True)
-        raise typer.Exit(130) from error
     _say_replicated(made)
     if not made.good:
         raise typer.Exit(1)
@@ -194,6 +200,8 @@ def _say_replicated(made: Replicated) -> None:
     from lmmtools.report.replication.content import summary_sentence
 
     said = f"{summary_sentence(made.replication)} " if made.replication.sources else ""
+    run = [one for one in made.notebooks if one.asked and one.status not in ("not made", "out of date")]
+    said += f"{sum(one.good for one in run)} of {counted(len(run), 'notebook')} without a fault. " if run else ""
     typer.echo(f"{said}{made.seconds:.0f} s: {made.index}")
     for source in made.replication.sources:
         for _, problem in source.problems:
@@ -201,6 +209,7 @@ def _say_replicated(made: Replicated) -> None:
     for one in made.replication.entries:
         if not one.looked_at:
             said = one.remark if one.verdict == "error" else f"{one.verdict_text}. {one.remark}"
+            said = said.removeprefix(f"{one.where}: ")
             typer.echo(visible(f"{one.where}: {one.quantity}, printed {one.printed}: {said}"), err=True)
     for notebook in made.notebooks:
         if not notebook.good:
@@ -235,10 +244,12 @@ def schema(
     ledger: Annotated[bool, typer.Option("--ledger", help="Of ledgers of published numbers, not of studies.")] = False,
 ) -> None:
     """Print the JSON Schema of study files, or of ledgers of published numbers, for editors."""
-    from lmmtools import ledger_schema
-    from lmmtools.report.asked.schema import json_schema
+    if ledger:
+        from lmmtools import ledger_schema as text
+    else:
+        from lmmtools.report.asked.schema import json_schema as text
 
-    typer.echo(ledger_schema() if ledger else json_schema(), nl=False)
+    typer.echo(text(), nl=False)
 
 
 @app.command()

@@ -26,6 +26,8 @@ def compare_algorithms(
     *,
     start: Any = None,
     max_iterations: int | None = None,
+    caption: str | None = None,
+    label: str = "tbl-algorithms",
 ) -> Frame:
     """One row an algorithm: what it took to reach the optimum, and whether that is one.
 
@@ -41,6 +43,8 @@ def compare_algorithms(
         [θ, φ] from which all of them start; MINQUE(0) by default.
     max_iterations : int, optional
         Where each is stopped; by default where it is of no more use.
+    caption, label : str, optional
+        Of the table, for where there are several; see :func:`lmmtools.frames.frame`.
 
     Returns
     -------
@@ -90,8 +94,8 @@ def compare_algorithms(
     method = "REML" if criterion.reml else "ML"
     return frame(
         table,
-        caption=f"Algorithms on the same criterion ({method}), from the same start",
-        label="tbl-algorithms",
+        caption=caption or f"Algorithms on the same criterion ({method}), from the same start",
+        label=label,
         notes=tuple(optimum.ended for optimum in found.values() if optimum.ended),
         headings={"method": "Method", "algorithm": "Algorithm", "iterations": "Iterations",
                   "evaluations": "Evaluations", "criterion": "Criterion", "excess": "Above the lowest",

@@ -66,7 +66,7 @@ def identities(
     ... )["holds"].to_list()
     ['yes', 'yes', 'no']
     """
-    equations, fails = _read(equations), (fails,) if isinstance(fails, str) else tuple(fails)
+    equations, fails = _read(equations), _failing(fails)
     for name in fails:
         if name not in equations:
             raise LMMError(f"identities: `fails` names {name!r}, which is no equation here{nearest(name, equations)}.")
@@ -82,14 +82,23 @@ def identities(
         ),
         caption=caption,
         label=label,
-        notes=_notes(held, fails, tolerance),
+        notes=(_note(held, fails, tolerance),),
         headings={"what": "Equation", "left": "Left", "right": "Right", "difference": "Difference", "holds": "Holds"},
-        formats={"left": "sig6", "right": "sig6", "difference": "sci"},
+        formats={"left": "plain6", "right": "plain6", "difference": "sci"},
     )
 
 
+def _failing(fails: object) -> tuple[str, ...]:
+    if isinstance(fails, str):
+        return (fails,)
+    named = tuple(fails) if isinstance(fails, Iterable) else (fails,)
+    if not all(isinstance(name, str) for name in named):
+        raise LMMError(f"identities: `fails` must name equations, such as ['inverse']; got {fails!r}.")
+    return named
+
+
 @dataclass(frozen=True)
-class Compared:
+class _Compared:
     """Two sides of one equation: a value of each, how far apart they are, and whether that is next to nothing."""
 
     left: float
@@ -139,11 +148,13 @@ def _matched(left: object, right: object) -> tuple[object, object]:
 def _numbers(what: str, side: str, value: object) -> np.ndarray:
     """One side as an array of floats."""
     try:
+        if isinstance(value, np.ma.MaskedArray):
+            value = value.astype(float).filled(np.nan)  # what is masked is not known
         found = np.asarray(value.toarray() if sp.issparse(value) else value)
-    except ValueError:  # rows of different lengths
+        if found.dtype == object and all(isinstance(x, Real) for x in found.ravel()):
+            found = found.astype(float)
+    except (ValueError, OverflowError):  # rows of different lengths, integers beyond all floats
         found = np.array(None)
-    if found.dtype == object and found.ndim and all(isinstance(x, Real) for x in found.ravel()):
-        found = found.astype(float)
     if found.dtype.kind not in "iuf":
         raise LMMError(
             f"identities: the {side} side of {what!r} holds no numbers but {type(value).__name__}"
@@ -158,29 +169,31 @@ def _numbers(what: str, side: str, value: object) -> np.ndarray:
     return found
 
 
-def _compared(left: np.ndarray, right: np.ndarray, tolerance: float) -> Compared:
+def _compared(left: np.ndarray, right: np.ndarray, tolerance: float) -> _Compared:
     """The largest difference of two arrays in units of their largest value, and a place that shows it."""
     apart = np.zeros(left.shape)
-    np.subtract(left, right, out=apart, where=left != right)  # infinities of one sign are equal, not NaN apart
+    with np.errstate(over="ignore"):
+        np.subtract(left, right, out=apart, where=left != right)  # infinities of one sign are equal, not NaN apart
     apart, size = np.abs(apart), np.maximum(np.abs(left), np.abs(right))
     most, largest = float(apart.max()), float(size[np.isfinite(size)].max(initial=0.0))
     difference = most / largest if 0.0 < most < np.inf else most  # two infinities tell nothing of the other values
     holds = difference <= tolerance
     place = np.unravel_index(int((size if holds else apart).argmax()), left.shape)
-    return Compared(float(left[place]), float(right[place]), difference, holds, left.size)
+    return _Compared(float(left[place]), float(right[place]), difference, holds, left.size)
 
 
-def _check(held: Mapping[str, Compared], fails: tuple[str, ...], tolerance: float) -> None:
+def _check(held: Mapping[str, _Compared], fails: tuple[str, ...], tolerance: float) -> None:
     """Stop where an equation turned out other than it was said to."""
     broken = [what for what, one in held.items() if not one.holds and what not in fails]
     if broken:
         said = [f"{what!r} ({_said(held[what])})" for what in broken[:5]]
         more = [f"{len(broken) - 5} more"] if len(broken) > 5 else []
+        zero = "; where one side is zero, move a term over, so that rounding has a scale"
         one_sided = any(0.0 in (held[what].left, held[what].right) for what in broken)
         raise LMMError(
             f"identities: the two sides differ by more than {shown(tolerance)} of their largest value in "
-            f"{listed([*said, *more])}. Correct the formula; name the equation in `fails` if it is meant to fail"
-            f"{'; where one side is zero, move a term over, so that rounding has a scale' if one_sided else ''}."
+            f"{listed([*said, *more])}. Correct the formula, or see whether it is one for such data; name the equation "
+            f"in `fails` if it is meant to fail{zero if one_sided else ''}."
         )
     if sound := [what for what in fails if held[what].holds]:
         raise LMMError(
@@ -190,20 +203,17 @@ def _check(held: Mapping[str, Compared], fails: tuple[str, ...], tolerance: floa
         )
 
 
-def _said(one: Compared) -> str:
+def _said(one: _Compared) -> str:
     return f"{shown(one.left, 8)} on the left, {shown(one.right, 8)} on the right"
 
 
-def _notes(held: Mapping[str, Compared], fails: tuple[str, ...], tolerance: float) -> tuple[str, ...]:
+def _note(held: Mapping[str, _Compared], fails: tuple[str, ...], tolerance: float) -> str:
     """What is shown of vectors and matrices, and what is meant by holding."""
-    notes = [
-        "Differences are the largest of all entries, relative to the largest value on either side; up to "
-        f"{shown(tolerance, 1)} is rounding."
-    ]
+    said = f"Differences are relative to the largest value; up to {shown(tolerance, 1)} an equation holds."
     if any(one.size > 1 for one in held.values()):
-        most = ", where an equation fails the one that differs most" if fails else ""
-        notes.append(f"Of vectors and matrices the entry of largest size is shown{most}.")
-    return tuple(notes)
+        most = ", of those that fail the one that differs most" if fails else ""
+        said += f" Of matrices the largest entry is shown{most}."
+    return said
 
 
 def _shape(side: np.ndarray) -> str:

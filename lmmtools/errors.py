@@ -10,6 +10,7 @@ __all__ = [
     "ModelError",
     "NotYetSupported",
     "StudyError",
+    "TooLarge",
     "UnboundedLikelihood",
 ]
 
@@ -40,6 +41,10 @@ class UnboundedLikelihood(ModelError):
     """
 
     npar: int | None = None
+
+
+class TooLarge(ModelError):
+    """The computation needs more memory than there is; it says nothing of whether an estimate exists."""
 
 
 class NotYetSupported(LMMError):

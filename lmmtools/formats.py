@@ -40,7 +40,7 @@ MISSING = "\N{EM DASH}"
 FIGURE_SPACE, POINT_SPACE = "\N{FIGURE SPACE}", "\N{PUNCTUATION SPACE}"
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_SPEC = re.compile(r"estimate[0-9]?|data|p|int|percent|text|sci|fixed[0-9]|sig[1-9]")
+_SPEC = re.compile(r"estimate[0-9]?|data|p|int|percent|text|sci|fixed[0-9]|sig[1-9]|plain[1-9]")
 
 # What is given as a unit but is the name of a scale: one says "0.3", not "0.3 rating", and "per unit", not "per index".
 _SCALES = frozenset(
@@ -50,6 +50,8 @@ _SCALES = frozenset(
 
 # An end of an interval below this share of the other is shown in the other's decimals.
 _TINY = 0.01
+# A number that is this close to a whole one, relative to its size, is one but for rounding.
+_WHOLE = 1e-12
 # A column shares its decimals as long as its largest value then shows at most this many digits.
 _MOST_DIGITS = 8
 
@@ -66,8 +68,9 @@ def format_column(values: Sequence[object], spec: str = "text") -> tuple[str, ..
         is possible, decimals shared by the column), ``"estimate0"`` … ``"estimate9"`` (the same with these
         decimals, for columns that share them), ``"data"`` (as recorded, up to six decimals, shared),
         ``"sig1"`` … ``"sig9"`` (significant digits of each value,
-        padded so that points align), ``"fixed0"`` … ``"fixed9"`` (decimals), ``"p"`` (three decimals, ``< 0.001``),
-        ``"int"``, ``"percent"`` (one decimal), ``"sci"``, ``"text"``.
+        padded so that points align), ``"plain1"`` … ``"plain9"`` (the same, whole numbers without decimals),
+        ``"fixed0"`` … ``"fixed9"`` (decimals), ``"p"`` (three decimals, ``< 0.001``), ``"int"``, ``"percent"`` (one
+        decimal), ``"sci"``, ``"text"``.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def format_column(values: Sequence[object], spec: str = "text") -> tuple[str, ..
     if not isinstance(spec, str) or not _SPEC.fullmatch(spec):
         raise LMMError(
             f"{spec!r} is not a column format; use estimate, data, p, int, percent, sci, text, "
-            "estimate0 to estimate9, fixed0 to fixed9 or sig1 to sig9."
+            "estimate0 to estimate9, fixed0 to fixed9, sig1 to sig9 or plain1 to plain9."
         )
     if spec == "text":
         return tuple("" if is_missing(v) else visible(_plain(v)) for v in values)
@@ -98,7 +101,7 @@ def format_column(values: Sequence[object], spec: str = "text") -> tuple[str, ..
     if spec == "int":  # integers beyond 2**53 must not pass through floats
         return tuple(MISSING if is_missing(v) else _integer(v) for v in values)
     strings = [_number(x, spec) for x in numbers]
-    return tuple(_align_points(strings) if spec.startswith("sig") else strings)
+    return tuple(_align_points(strings) if spec.startswith(("sig", "plain")) else strings)
 
 
 def estimate_format(numbers: Iterable[float]) -> str:
@@ -326,6 +329,8 @@ def _number(x: float | None, spec: str) -> str:
     exponent = _exponent(float(f"{x:.{digits - 1}e}"))  # after rounding: 9.9996 has the digits of 10
     if not -5 <= exponent < max(digits, 7):
         return _scientific(x, digits - 1)
+    if spec.startswith("plain") and abs(x - round(x)) <= _WHOLE * abs(x):
+        return _signed(f"{x:.0f}")
     return _signed(f"{x:.{max(0, digits - 1 - exponent)}f}")
 
 

@@ -125,6 +125,16 @@ def test_where_omega_binds_it_is_singular_and_said_so():
     assert orthodont().messages == ()
 
 
+@pytest.mark.parametrize(("shape", "rank"), [((1, 1, 4, 2), 0), ((2, 1, 3, 2), 1), ((3, 3, 3, 1), 0)])
+def test_few_subjects_leave_omega_on_its_edge(shape, rank):
+    # n - rank(G) directions of the coefficients vary at most: Omega is zero in the others
+    Y, G, X = example(*shape, seed=2, between=9.0)
+    fit = lt.fit_gmanova(Y, G, X, "random")
+    assert fit.deviance == pytest.approx(dense.lowest_random(Y, G, X, True), abs=1e-5)
+    assert np.linalg.matrix_rank(fit.Omega, tol=1e-9) == rank
+    assert f"of rank {rank} of {X.shape[1]}" in fit.messages[0]
+
+
 def test_one_line_each_leaves_no_variance_to_omega():
     fit, scalar = orthodont("free"), orthodont("free", "scalar")
     assert not fit.Omega.to_numpy().any()
@@ -171,6 +181,8 @@ def test_curves_through_every_observation_are_refused_by_both():
         assert path["change"].iloc[-1] == pytest.approx(-9 * 2 * np.log(10), rel=1e-3)
     constant = Y - Y @ X @ np.linalg.inv(X.T @ X) @ X.T + G @ np.ones((2, 2)) @ X.T  # all have the curve of G
     assert refused(constant, G, X, BOTH[1]) and not refused(constant, G, X, BOTH[0])
+    with pytest.raises(lt.UnboundedLikelihood, match="the data leave the least-squares coefficients.* rank 0 of 2"):
+        lt.fit_gmanova(constant, G, X, BOTH[1])
 
 
 def test_as_many_columns_as_occasions_are_refused_since_any_sigma_is_such():
@@ -190,7 +202,18 @@ def test_the_cells_of_the_paper_without_a_minimum(sigma, k):
     assert f"With k = {k} and n = 27" in path.notes[0]
 
 
+def test_a_path_goes_through_an_occasion_that_x_hardly_reaches():
+    Y = np.random.default_rng(1).normal(size=(9, 4))
+    Y[:, 2] = 3.0  # one value in all of G = 1
+    path = lt.deviance_path(Y, np.ones((9, 1)), np.array([[1.0], [1], [1e-7], [1]]), "diagonal")
+    np.testing.assert_allclose(path["change"][1:], -9 * np.log(10), rtol=1e-6)
+
+
 def test_a_bounded_deviance_has_no_path():
+    long = lt.deviance_path(LONG, "free", "~ age", "free", data=DATA, steps=12)
+    np.testing.assert_allclose(long["change"][1:], -27 * 2 * np.log(10), rtol=1e-3)
+    with pytest.raises(LMMError, match="at most 12"):
+        lt.deviance_path(LONG, "free", "~ age", "free", data=DATA, steps=400)
     with pytest.raises(ModelError, match="bounded below, so no path leads to −∞"):
         lt.deviance_path(LONG, "free", "~ age", "random", data=DATA)
     Y, _, X = example(5, 1, 4, 2)
@@ -275,9 +298,16 @@ def test_the_tables_of_the_paper():
     for name in ("8", "10", "12", "14"):
         shown = [f"{value:.2f}" if np.isfinite(value) else "" for value in both[name]]
         assert shown == both[f"{name}, printed"].tolist()
+    assert both.caption.endswith("variances (mm squared)")
     for bad, says in (({"scalar": ["1"]}, "1 text for 'scalar'"), ({"scalr": []}, "did you mean")):
         with pytest.raises(LMMError, match=says):
             lt.gmanova_table(LONG, ["equal", "free"], "~ age", ["scalar"], data=DATA, printed=bad)
+    assert lt.gmanova_table(LONG, "equal", "~ age", "scalar", data=DATA, printed={"scalar": "307(3)"}).shape == (1, 2)
+    for between, printed in (([], None), ("equal", ["307(3)"])):
+        with pytest.raises(LMMError, match="gmanova_table"):
+            lt.gmanova_table(LONG, between, "~ age", "scalar", data=DATA, printed=printed)
+    with pytest.raises(LMMError, match="must be rows of texts"):
+        orthodont(sigma="free").correlation_table(3)
     with pytest.raises(LMMError, match="rows of \\[1, 2, 3, 4, 4\\]"):
         orthodont(sigma="free").correlation_table(triangle[:-1])
 
@@ -297,7 +327,7 @@ def test_curves_are_drawn_apart_on_the_same_axes():
     free, gender, random = (orthodont(*model) for model in (("free", "scalar"), ("~ Sex", "free"), ("~ Sex", "random")))
     found = [lt.plots.growth_curves.extract(fit, by=SEXES) for fit in (free, gender, random)]
     assert [data.facts["curves"] for data in found] == [27, 2, 27]
-    assert len({data.facts["ends"] for data in found[1:]}) == 1
+    assert all(data.facts["ends"] == pytest.approx((16.5, 31.75)) for data in found)
     table = found[2].table.pivot(index="subject", columns="x", values="y")
     fitted = random.conditional.to_numpy() @ random.within.to_numpy().T
     np.testing.assert_allclose(table.loc[random.Y.index.astype(str)], fitted)
@@ -309,23 +339,3 @@ def test_curves_are_drawn_apart_on_the_same_axes():
             lt.plots.growth_curves.extract(random, by=by)
     with pytest.raises(ModelError, match="takes what fit_gmanova returns"):
         lt.plots.growth_curves(3)
-
-
-# --- the search of the same model of long data ----------------------------------------------------------
-
-
-def test_searches_are_drawn_by_how_far_they_are_above_the_lowest():
-    criterion = lt.Criterion(lt.fit_lmm("distance ~ age * Sex + (age | Subject)", DATA, reml=False).design, reml=False)
-    newton, gls = (lt.minimize(criterion, method=method, trace=True) for method in ("newton", "gls"))
-    table = lt.plots.iterations.extract([newton, gls]).table
-    lowest = min(newton.trace.criterion.min(), gls.trace.criterion.min())
-    above = np.concatenate([newton.trace.criterion, gls.trace.criterion]) - lowest
-    floor = 1e-13 * lowest
-    np.testing.assert_allclose(table["above"], np.maximum(above, floor), rtol=1e-12)
-    figure = lt.figure(lt.plots.iterations, {"one": newton, "another": newton})
-    assert f"one {len(newton.trace) - 1} iterations and another" in figure.caption
-    assert "counted from 1" not in figure.caption
-    for bad, says in (([newton, newton], "two searches are by one algorithm"), ([], "there is none"),
-                      ([lt.minimize(criterion)], "has none"), (3, "has none")):  # fmt: skip
-        with pytest.raises(ModelError, match=says):
-            lt.plots.iterations(bad)

@@ -80,6 +80,12 @@ def test_it_imports_in_one_cell_only(path):
     assert importing == ["import lmmtools as lt"] or (path.stem in SOURCES and importing == with_arrays)
 
 
+@BY_NAME
+def test_code_that_is_read_fits_the_page(path):
+    shown = [cell.source for cell in code_cells(read(path)) if "show-input" in cell.metadata.get("tags", [])]
+    assert [line for source in shown for line in source.splitlines() if len(line) > 88] == []
+
+
 def test_the_study_of_sources_runs_each_of_them_once():
     from lmmtools.report.asked.expand import expand
     from lmmtools.report.asked.study import read_study
@@ -90,11 +96,17 @@ def test_the_study_of_sources_runs_each_of_them_once():
 
 
 def executed(path, folder):
-    """The notebook with its outputs, run from top to bottom by a kernel of its own."""
+    """The notebook with its outputs, run from top to bottom by a kernel of its own, forked warm as those of a study."""
     from nbclient import NotebookClient
 
+    from lmmtools.report.runs.kernel import kernel_options
+
     notebook = read(path)
-    NotebookClient(notebook, kernel_name="python3", timeout=120, resources={"metadata": {"path": folder}}).execute()
+    with kernel_options(Path(folder) / "kernel.log", warm=True) as kernel:
+        manager = kernel.options["kernel_manager_class"]
+        NotebookClient(
+            notebook, kernel_manager_class=manager, timeout=120, resources={"metadata": {"path": folder}}
+        ).execute()
     return notebook
 
 

@@ -30,7 +30,7 @@ from lmmtools.core.residual.around import about, groupings, structure_of, with_r
 from lmmtools.core.residual.products import structured_products
 from lmmtools.core.solution import Products
 from lmmtools.core.terms import Term, stack_maps, working_term
-from lmmtools.errors import ModelError
+from lmmtools.errors import ModelError, TooLarge
 
 __all__ = ["Basis", "Working", "basis_of", "working_model"]
 
@@ -273,7 +273,7 @@ def basis_of(design: Any) -> Basis:
 
     Raises
     ------
-    ModelError
+    TooLarge
         If derivatives of so many parameters would not fit in memory.
     """
     weight = 1.0 if design.weights is None else float(np.mean(design.weights))
@@ -311,7 +311,7 @@ def _refuse_many(terms: Any, homes: tuple[int, ...]) -> None:
         return
     widest = max(terms, key=lambda t: len(t.names))
     advice = f"Leave out effects, or write diag(…) or cs(…) before the bar for fewer parameters than {m:,}."
-    raise ModelError(
+    raise TooLarge(
         f"the random effects have {width:,} columns, most of them in {widest.label}, with {m:,} (co)variance "
         f"parameters: their derivatives need about {needed / 1e9:.0f} GB of memory, where {limit / 1e9:.1f} GB can be "
         f"used. {advice}"

@@ -15,7 +15,7 @@ from formulaic.materializers.types import FactorValues
 from formulaic.transforms import ContrastsRegistry
 from formulaic.transforms.contrasts import Contrasts, CustomContrasts
 
-from lmmtools.errors import DataError, FormulaError, ModelError
+from lmmtools.errors import DataError, FormulaError, ModelError, TooLarge
 from lmmtools.formats import counted, nearest, quoted
 from lmmtools.formula.translate import CONTRASTS
 
@@ -138,7 +138,7 @@ def _refuse_wide(name: str, rows: int, levels: int) -> None:
 
     limit = memory_limit()
     if needed > limit:
-        raise ModelError(
+        raise TooLarge(
             f"`{name}` has {levels:,} levels: a column for each of them over {rows:,} rows takes about "
             f"{needed / 1e9:.0f} GB of memory, where {limit / 1e9:.1f} GB can be used. Make it a grouping factor, as "
             f"in (1 | {name}), merge levels, or convert it to numbers if it holds numbers."

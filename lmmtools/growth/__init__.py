@@ -14,7 +14,7 @@ Statistical Mathematics 18, 75-86.
 """
 
 from lmmtools.growth.fit import fit_gmanova
-from lmmtools.growth.layouts import correlation_table, gmanova_table
+from lmmtools.growth.layouts import gmanova_table
 from lmmtools.growth.paths import deviance_path
 from lmmtools.growth.responses import Responses, long_responses
 from lmmtools.growth.result import GmanovaFit
@@ -22,7 +22,6 @@ from lmmtools.growth.result import GmanovaFit
 __all__ = [
     "GmanovaFit",
     "Responses",
-    "correlation_table",
     "deviance_path",
     "fit_gmanova",
     "gmanova_table",

@@ -12,6 +12,11 @@ eigenvalues λ_1 ≥ … ≥ λ_p, and s = ‖R Q_2‖² / n:
 Ω ⪰ 0, that is T ⪰ σ²I: T shares the eigenvectors of S_1 (tr T⁻¹S_1 is least so, whatever the eigenvalues of T), and its
 eigenvalues are max(λ_i, σ²), σ² the mean of s and the k smallest λ over the m − p + k dimensions that they come from.
 The k is the smallest for which λ_{p−k} ≥ σ²: pooling adjacent violators, of a function convex in log t.
+
+References
+----------
+Lange, N. and Laird, N. M. (1989). The effect of covariance structure on variance estimation in balanced growth-curve
+models with random parameters. Journal of the American Statistical Association 84, 241-247: that there are closed forms.
 """
 
 from __future__ import annotations

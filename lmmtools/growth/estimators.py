@@ -19,7 +19,7 @@ from lmmtools.growth.components import Components, components
 from lmmtools.growth.problem import Problem
 from lmmtools.growth.structures import RANDOM
 
-__all__ = ["ALGORITHMS", "Constraint", "Estimate", "adjusted", "alternating", "error_covariance", "estimate",
+__all__ = ["ALGORITHMS", "Constraint", "Estimate", "Regression", "alternating", "estimate", "regression",
            "start_values"]  # fmt: skip
 
 ALGORITHMS = ("closed form", "alternating")
@@ -79,61 +79,54 @@ def estimate(problem: Problem, structure: str, algorithm: str) -> Estimate:
     """
     if algorithm == "alternating":
         return alternating(problem, structure)
-    A = adjusted(problem)[0] if structure == "free" else problem.U @ problem.within[0]
-    return _at(problem, A, structure, 1)
+    return _at(problem, regression(problem, structure).A, structure, 1)
 
 
-def adjusted(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Khatri's estimator, and what its tests are made of.
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """Estimates of A that are normal given the covariates, and what their exact tests are made of.
 
-    Returns
-    -------
+    Attributes
+    ----------
     A : ndarray, shape (g, p)
     W : ndarray, shape (p, p)
-        Cross-products of the residuals of Y_1 on G and Y_2, of n − g − (m − p) degrees of freedom: (Q_X'S⁻¹Q_X)⁻¹.
+        Cross-products of the residuals, Wishart with the covariance of a row of A.
     M : ndarray, shape (g, g)
-        Var(rows of A) over that of its columns, given Y_2: the block of G in the inverse of [Q_G, Y_2]'[Q_G, Y_2].
+        Var(rows of A) over that covariance.
+    df : int
+        Of W.
     """
-    QX, _, Q2 = problem.within
-    U, E = problem.U, problem.E
-    if not Q2.shape[1]:
-        return U @ QX, QX.T @ (E.T @ E) @ QX, np.eye(problem.g)
-    Q, R = np.linalg.qr(E @ Q2)
-    E1 = E @ QX
-    across = Q.T @ E1
-    A = U @ QX - U @ Q2 @ np.linalg.solve(R, across)
-    left = E1 - Q @ across
-    half = np.linalg.solve(R.T, (U @ Q2).T)
-    return A, left.T @ left, np.eye(problem.g) + half.T @ half
+
+    A: np.ndarray
+    W: np.ndarray
+    M: np.ndarray
+    df: int
 
 
-def error_covariance(problem: Problem, structure: str) -> tuple[np.ndarray, np.ndarray, int]:
-    """What exact tests of B are made of, where rows of Â − A are normal whatever Σ is.
+def regression(problem: Problem, structure: str) -> Regression:
+    """The multivariate regression of Y_1 = YQ_X on G, and with Σ free on Y_2 = YQ_2 too.
 
     Parameters
     ----------
     problem : Problem
-    structure : {"free", "random", "random, unrestricted"}
-
-    Returns
-    -------
-    W : ndarray, shape (p, p)
-        Cross-products of residuals, Wishart with `df` degrees of freedom and the covariance of a row of A.
-    M : ndarray, shape (g, g)
-        Var(rows of A) over that covariance.
-    df : int
+    structure : {"scalar", "free", "random", "random, unrestricted"}
 
     Notes
     -----
-    Of Σ = XΩX' + σ²I the likelihood in B is that of the multivariate regression of Y_1 = YQ_X on G, whose rows have the
-    covariance T = Ω̃ + σ²I: Y_2 is independent of Y_1 and no covariate. That T ⪰ σ²I is not made use of, and need not
-    be for the tests to be exact.
+    Σ free: Khatri's estimator, W = (Q_X'S⁻¹Q_X)⁻¹, and M the block of G in the inverse of [Q_G, Y_2]'[Q_G, Y_2].
+    Else Y_2 is independent of Y_1 and no covariate: least squares. With Σ = XΩX' + σ²I rows of Y_1 have the covariance
+    T = Ω̃ + σ²I; that T ⪰ σ²I is not made use of, and need not be for the tests to be exact.
     """
-    if structure == "free":
-        _, W, M = adjusted(problem)
-        return W, M, problem.n - problem.g - (problem.m - problem.p)
-    E1 = problem.E @ problem.within[0]
-    return E1.T @ E1, np.eye(problem.g), problem.n - problem.g
+    QX, _, Q2 = problem.within
+    U2, E1, df = problem.U @ Q2, problem.E @ QX, problem.n - problem.g
+    if structure != "free" or not Q2.shape[1]:
+        return Regression(problem.least_squares, E1.T @ E1, np.eye(problem.g), df)
+    Q, R = np.linalg.qr(problem.E @ Q2)
+    across = Q.T @ E1
+    A = problem.least_squares - U2 @ np.linalg.solve(R, across)
+    left = E1 - Q @ across
+    half = np.linalg.solve(R.T, U2.T)
+    return Regression(A, left.T @ left, np.eye(problem.g) + half.T @ half, df - Q2.shape[1])
 
 
 def _most_likely(problem: Problem, R: np.ndarray, structure: str) -> np.ndarray:

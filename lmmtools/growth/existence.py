@@ -75,7 +75,7 @@ def _sizes(problem: Problem) -> str:
 
 
 def _scalar(problem: Problem, occasions: pd.Index) -> None:
-    if _zero(problem.residuals(problem.U @ problem.within[0]), problem).all():
+    if _zero(problem.residuals(problem.least_squares), problem).all():
         raise UnboundedLikelihood(
             f"sigma='scalar': the curves go through every observation ({_sizes(problem)}), so σ² would be zero and the "
             "deviance falls without bound; no estimate exists. Leave columns out of between or within."
@@ -159,7 +159,7 @@ def _random(problem: Problem, structure: str) -> None:
     if structure == "random" or not lost:
         return
     few = f"{counted(problem.n, 'subject')} less rank(G) = {problem.g} leave" if problem.n - problem.g < p else (
-        "once G is taken account of,")  # fmt: skip
+        "once G is taken account of, the data leave")  # fmt: skip
     raise UnboundedLikelihood(
         f"{sigma}: {few} the least-squares coefficients of the subjects a covariance of rank {p - lost} of {p}. Where "
         "it is singular Ω can go to −σ²(X'X)⁻¹: Σ becomes singular there, and the deviance n log det Σ falls without "

@@ -23,7 +23,7 @@ from lmmtools.core.rank import column_rank
 from lmmtools.errors import LMMError
 from lmmtools.formats import counted, nearest
 from lmmtools.frames import Frame, frame
-from lmmtools.growth.estimators import Constraint, adjusted, alternating, error_covariance
+from lmmtools.growth.estimators import Constraint, alternating, regression
 from lmmtools.growth.problem import Problem
 from lmmtools.growth.structures import RANDOM, TITLES
 from lmmtools.inference.testing import contrast_matrix
@@ -152,8 +152,8 @@ def _spoken(names: list[str], side: str) -> str:
 
 def _manova(fit: Any, hypothesis: _Hypothesis, names: tuple[str, ...]) -> list[dict]:
     problem: Problem = fit.problem
-    A = adjusted(problem)[0] if fit.structure == "free" else problem.U @ problem.within[0]
-    W, M, df = error_covariance(problem, fit.structure)
+    found = regression(problem, fit.structure)
+    df = found.df
     C, D = _orthonormal(problem, hypothesis)
     c, d = hypothesis.size
     if df < d:
@@ -161,8 +161,8 @@ def _manova(fit: Any, hypothesis: _Hypothesis, names: tuple[str, ...]) -> list[d
             f"test: n − rank(G) = {df} degrees of freedom are left for the covariance of {counted(d, 'function')} of "
             f"the coefficients, and {d} are needed. Use fewer columns in between, or test fewer functions at a time."
         )
-    off = C @ A @ D - hypothesis.T
-    error, product = D.T @ W @ D, off.T @ np.linalg.solve(C @ M @ C.T, off)
+    off = C @ found.A @ D - hypothesis.T
+    error, product = D.T @ found.W @ D, off.T @ np.linalg.solve(C @ found.M @ C.T, off)
     root = np.linalg.cholesky(error)
     half = solve_triangular(root, product, lower=True)
     roots = np.linalg.eigvalsh(solve_triangular(root, half.T, lower=True)).clip(0.0)[::-1]
@@ -228,7 +228,7 @@ def _chi2(value: float, df: int) -> dict:
 def _least_squares(fit: Any, hypothesis: _Hypothesis, names: tuple[str, ...]) -> list[dict]:
     problem: Problem = fit.problem
     C, D = _orthonormal(problem, hypothesis)
-    A = problem.U @ problem.within[0]
+    A = problem.least_squares
     off = C @ A @ D - hypothesis.T
     rss = float(np.sum(problem.residuals(A) ** 2))
     more = float(np.sum(np.linalg.solve(C @ C.T, off) * np.linalg.solve(D.T @ D, off.T).T))
@@ -249,18 +249,15 @@ def _ratio(fit: Any, hypothesis: _Hypothesis, names: tuple[str, ...]) -> list[di
 def _about(rows: list[dict], fit: Any, c: int, d: int) -> list[str]:
     """What the references are."""
     kinds = {row["exact"] for row in rows}
-    df = fit.problem.n - fit.problem.g - (fit.problem.m - fit.problem.p)
     notes = []
-    if fit.structure in RANDOM and kinds - {"asymptotic"}:
-        notes.append(
-            f"A MANOVA of {counted(c, 'function')} between and {d} within of the subjects' least-squares coefficients, "
-            f"with n − rank(G) = {fit.problem.n - fit.problem.g} degrees of freedom for error."
-        )
-    if fit.structure == "free" and kinds - {"asymptotic"}:
-        notes.append(
-            f"A MANOVA of {counted(c, 'function')} between and {d} within, with n − rank(G) − (m − p) = {df} degrees "
-            "of freedom for error: what X leaves of the occasions is taken out as covariates (Khatri 1966)."
-        )
+    if fit.structure in ("free", *RANDOM) and kinds - {"asymptotic"}:
+        what, left, why = " of the subjects' least-squares coefficients", "n − rank(G)", ""
+        if fit.structure == "free":
+            what, left = "", "n − rank(G) − (m − p)"
+            why = ": what X leaves of the occasions is taken out as covariates (Khatri 1966)"
+        df = regression(fit.problem, fit.structure).df
+        many = f"{counted(c, 'function')} between and {d} within"
+        notes.append(f"A MANOVA of {many}{what}, with {left} = {df} degrees of freedom for error{why}.")
     if "Rao" in kinds:
         notes.append("Of Wilks' Λ the F is Rao's approximation; it is exact where C or D has at most two functions.")
     if "Pillai" in kinds:

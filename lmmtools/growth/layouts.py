@@ -20,9 +20,9 @@ __all__ = ["correlation_table", "gmanova_table"]
 
 def gmanova_table(
     Y: Any,
-    between: Mapping[str, Any] | Sequence[str],
+    between: Mapping[str, Any] | str | Sequence[str],
     within: Any,
-    sigma: Sequence[str] = ("scalar", "diagonal", "free", "random"),
+    sigma: str | Sequence[str] = ("scalar", "diagonal", "free", "random"),
     *,
     data: Any = None,
     times: Any = None,
@@ -35,9 +35,9 @@ def gmanova_table(
     ----------
     Y, within, data, times, contrasts
         As for `fit_gmanova`.
-    between : Mapping or sequence of str
+    between : Mapping, str or sequence of str
         What `fit_gmanova` takes, by the heading of its column; texts are their own headings.
-    sigma : sequence of str
+    sigma : str or sequence of str
         Structures of Σ.
     printed : Mapping, optional
         Of some structures what a paper prints, a text for each column, shown beside what is computed.
@@ -52,7 +52,8 @@ def gmanova_table(
     Raises
     ------
     LMMError
-        If `printed` has other rows or columns; else as for `fit_gmanova`, but for UnboundedLikelihood.
+        If `printed` has other rows or columns, or there is nothing to fit; else as for `fit_gmanova`, but for
+        UnboundedLikelihood.
 
     References
     ----------
@@ -66,7 +67,10 @@ def gmanova_table(
     >>> table.loc["diagonal"].tolist()
     ['304.73 (6)', '−∞ (58)']
     """
+    between, sigma = ([given] if isinstance(given, str) else given for given in (between, sigma))
     sides = dict(between) if isinstance(between, Mapping) else {str(side): side for side in between}
+    if not sides or not len(sigma):
+        raise LMMError("gmanova_table: name at least one G in between and one structure in sigma.")
     for structure in sigma:
         one_of(structure, STRUCTURES, "sigma")
     given = {"data": data, "times": times, "contrasts": contrasts}
@@ -97,9 +101,12 @@ def _cell(Y: Any, side: Any, within: Any, structure: str, **given: Any) -> str:
 
 def _printed(printed: Any, sigma: list[str], headings: list[str]) -> dict[str, list[str]]:
     """What is printed, a text for each cell; empty where nothing is."""
+    if not isinstance(printed, Mapping | None):
+        raise LMMError(f"gmanova_table: printed must map a structure to a text for each column; got {printed!r}.")
     rows = {structure: [""] * len(headings) for structure in sigma}
     for structure, texts in (printed or {}).items():
         one_of(structure, tuple(sigma), "printed: the row")
+        texts = [texts] if isinstance(texts, str) else texts
         if len(texts) != len(headings):
             raise LMMError(
                 f"gmanova_table: printed has {counted(len(texts), 'text')} for '{structure}' and there are "
@@ -147,9 +154,10 @@ def correlation_table(fit: Any, printed: Any = None) -> Frame:
         if texts is not None:
             columns[f"{name}, printed"] = texts[j]
         columns[name] = values[:, j]
+    unit = fit.units.get(fit.response.partition("~")[0].strip())
     return frame(
         pd.DataFrame(columns, index=pd.Index([*names, "Variance"], name="occasion")),
-        caption="Σ: correlations between occasions, and variances",
+        caption=f"Σ: correlations between occasions, and variances{f' ({unit} squared)' if unit else ''}",
         label="tbl-correlations",
         headings={"occasion": "Occasion"},
         formats=dict.fromkeys(names, "fixed3") | {f"{name}, printed": "text" for name in names},
@@ -158,7 +166,10 @@ def correlation_table(fit: Any, printed: Any = None) -> Frame:
 
 def _triangle(printed: Any, m: int) -> list[list[str]]:
     """Texts by columns, empty above the diagonal."""
-    rows = [list(row) for row in printed]
+    try:
+        rows = [list(row) for row in printed]
+    except TypeError as error:
+        raise LMMError(f"correlation_table: printed must be rows of texts; got {printed!r}.") from error
     lengths = [len(row) for row in rows]
     if lengths != [*range(1, m + 1), m]:
         raise LMMError(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lmmtools.arguments import check_count
-from lmmtools.errors import ModelError, UnboundedLikelihood
+from lmmtools.errors import LMMError, ModelError, UnboundedLikelihood
 from lmmtools.formats import counted, format_value, quoted
 from lmmtools.frames import Frame, frame
 from lmmtools.growth.existence import exact_occasions, null_space, require_maximum
@@ -20,8 +20,10 @@ from lmmtools.growth.structures import STRUCTURES, TITLES
 
 __all__ = ["deviance_path"]
 
-_SINGULAR = 1e-10  # a singular value, relative to the largest
-_START = 0.1  # of the mean square of Y about G, where ε begins
+_SINGULAR = 1e-10  # of residuals, relative to Y
+_REACHED = 1e-16  # the square of what `exact_occasions` takes for a row of Q_X that is not zero
+_MOST_STEPS = 12
+_START = 0.1  # of the variance within occasions, where ε begins
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,7 @@ def deviance_path(
     Y, between, within, sigma, data, times, contrasts
         The model, as for `fit_gmanova`.
     steps : int
-        How many ε, each a tenth of the one before.
+        How many ε, each a tenth of the one before: 2 to 12, since double precision loses ε beside K then.
 
     Returns
     -------
@@ -64,6 +66,8 @@ def deviance_path(
     ------
     ModelError
         If the likelihood has a maximum: `fit_gmanova` finds it.
+    LMMError
+        If `steps` is none of 2 to 12.
 
     Notes
     -----
@@ -84,7 +88,8 @@ def deviance_path(
     [nan, -62.17, -62.17, -62.17]
     """
     structure = one_of(sigma, STRUCTURES, "sigma")
-    check_count(steps, "steps", at_least=2)
+    if check_count(steps, "steps", at_least=2) > _MOST_STEPS:
+        raise LMMError(f"steps must be at most {_MOST_STEPS}, since rounding of Σ would swallow ε; got {steps}.")
     responses, _, _, problem = stated(Y, between, within, data, times, contrasts)
     try:
         require_maximum(problem, structure, responses.occasions)
@@ -126,7 +131,7 @@ def _path(problem: Problem, structure: str, occasions: pd.Index) -> _Path:
 
 
 def _scalar(problem: Problem, occasions: pd.Index) -> _Path:
-    R = problem.residuals(problem.U @ problem.within[0])
+    R = problem.residuals(problem.least_squares)
     m = problem.m
     return _Path(R, np.zeros((m, m)), np.eye(m), "The curves go through every observation, and σ² = ε.")
 
@@ -134,8 +139,8 @@ def _scalar(problem: Problem, occasions: pd.Index) -> _Path:
 def _through(problem: Problem, v: np.ndarray) -> np.ndarray:
     """Residuals of the B nearest to least squares for which Yv is fitted exactly, as far as X reaches v."""
     QX = problem.within[0]
-    A, x = problem.U @ QX, QX.T @ v
-    if x @ x > _SINGULAR:
+    A, x = problem.least_squares, QX.T @ v
+    if x @ x > _REACHED:
         A = A + np.outer(problem.U @ v - A @ x, x) / (x @ x)
     return problem.residuals(A)
 
@@ -171,7 +176,7 @@ def _split(R: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _random(problem: Problem, structure: str) -> _Path:
     QX, _, Q2 = problem.within
-    R = problem.residuals(problem.U @ QX)
+    R = problem.residuals(problem.least_squares)
     R1 = R @ QX
     K1, P1 = _split(R1, np.linalg.norm(problem.Y))
     sigma2 = float(np.mean((R @ Q2) ** 2))

@@ -69,6 +69,11 @@ class Problem:
         return self.between[0].T @ self.Y
 
     @cached_property
+    def least_squares(self) -> np.ndarray:
+        """A of ordinary least squares, UQ_X, shape (g, p)."""
+        return self.U @ self.within[0]
+
+    @cached_property
     def E(self) -> np.ndarray:
         """(I − P_G) Y, shape (n, m); projected twice, which leaves nothing but rounding of P_G Y in it."""
         Q = self.between[0]

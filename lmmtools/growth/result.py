@@ -15,7 +15,7 @@ from lmmtools.arguments import check_level
 from lmmtools.errors import ModelError
 from lmmtools.formats import counted
 from lmmtools.frames import Frame, frame
-from lmmtools.growth.estimators import error_covariance
+from lmmtools.growth.estimators import regression
 from lmmtools.growth.hypotheses import hypothesis_tests
 from lmmtools.growth.problem import Problem
 from lmmtools.growth.structures import RANDOM, TITLES, parameters
@@ -218,7 +218,8 @@ class GmanovaFit:
         check_level(level)
         problem = self.problem
         if self.structure in ("free", *RANDOM):
-            W, M, df = error_covariance(problem, self.structure)
+            found = regression(problem, self.structure)
+            df = found.df
             if not df:
                 raise ModelError(
                     f"coef_table: rank(G) = {problem.g} for {counted(problem.n, 'subject')} leaves no degrees of "
@@ -226,7 +227,7 @@ class GmanovaFit:
                     "between, or sigma='scalar', with which curves of their own for subjects are taken as they are."
                 )
             root = np.linalg.inv(problem.between[1])
-            variances = np.outer(np.diagonal(root @ M @ root.T), np.diagonal(problem.from_within(W)) / df)
+            variances = np.outer(np.diagonal(root @ found.M @ root.T), np.diagonal(problem.from_within(found.W)) / df)
             given = " (given what X leaves of the occasions)" if self.structure == "free" else ""
             words = f"t with {df} df, exact{given}"
         elif self.structure == "scalar":
@@ -298,13 +299,11 @@ class GmanovaFit:
         return ratio_table(smaller, self)
 
     def tables(self) -> tuple[Table, ...]:
-        """Facts of the fit, B, Σ with correlations below the variances, Ω where there is one."""
-        from lmmtools.growth.summary import all_tables
-
-        return all_tables(self)
+        """Those of `summary`."""
+        return self.summary().tables()
 
     def correlation_table(self, printed: Any = None) -> Frame:
-        """Correlations of Σ, variances under them, as papers print them; see `lmmtools.growth.correlation_table`."""
+        """Correlations of Σ, variances under them, as in papers; see `lmmtools.growth.layouts.correlation_table`."""
         from lmmtools.growth.layouts import correlation_table
 
         return correlation_table(self, printed)

@@ -13,23 +13,19 @@ from lmmtools.growth.structures import RANDOM, TITLES
 from lmmtools.summary import Summary
 from lmmtools.tables import Column, Table
 
-__all__ = ["GrowthSummary", "all_tables"]
+__all__ = ["GrowthSummary"]
 
 
 class GrowthSummary(Summary):
     """The tables of a growth curve model, rendered one under the other in every medium."""
 
     def tables(self) -> tuple[Table, ...]:
-        """Facts of the fit, B, Σ, Ω."""
-        return self.fit.tables()
-
-
-def all_tables(fit: Any) -> tuple[Table, ...]:
-    """The tables of `GmanovaFit.tables`."""
-    tested = fit.structure not in RANDOM or fit.problem.n > fit.problem.g
-    random = (_omega(fit).table(),) if fit.structure in RANDOM else ()
-    coefficients = fit.coef_table() if tested else _estimates(fit)
-    return (_facts(fit), coefficients.table(), _sigma(fit).table(), *random)
+        """Facts of the fit, B, Σ with correlations below the variances, Ω where there is one."""
+        fit = self.fit
+        tested = fit.structure not in RANDOM or fit.problem.n > fit.problem.g
+        coefficients = fit.coef_table() if tested else _estimates(fit)
+        random = (_omega(fit).table(),) if fit.structure in RANDOM else ()
+        return (_facts(fit), coefficients.table(), _sigma(fit).table(), *random)
 
 
 def _facts(fit: Any) -> Table:

@@ -155,16 +155,16 @@ def _is_intercept(term: FixedTerm) -> bool:
 
 
 def _nested(design: Any) -> list[np.ndarray]:
-    """Codes of the grouping factors that have several groups each, the coarsest first."""
-    found = {term.factor: (len(term.levels), term.codes) for term in design.terms}
-    ordered = sorted(found.items(), key=lambda item: item[1][0])
-    for (coarse, (_, above)), (fine, (_, below)) in pairwise(ordered):
+    """Codes of the grouping factors, the coarsest first."""
+    found = {term.factor: np.unique(term.codes, return_inverse=True)[1] for term in design.terms}
+    ordered = sorted(found.items(), key=lambda item: item[1].max())
+    for (coarse, above), (fine, below) in pairwise(ordered):
         if not _constant_within(above[:, None].astype(float), below):
             raise ModelError(
                 f"containment: `{fine}` is not nested in `{coarse}`, and the rule is one for nested designs: use "
                 "Satterthwaite's or Kenward and Roger's method."
             )
-    return [np.unique(codes, return_inverse=True)[1] for _, (_, codes) in ordered]
+    return [codes for _, codes in ordered]
 
 
 def _stratum(columns: np.ndarray, groupings: Sequence[np.ndarray]) -> int:
@@ -174,7 +174,6 @@ def _stratum(columns: np.ndarray, groupings: Sequence[np.ndarray]) -> int:
 
 def _constant_within(columns: np.ndarray, codes: np.ndarray) -> bool:
     """Whether columns, shape (n, k), are constant within groups."""
-    first = np.unique(codes, return_index=True)[1]
-    _, group = np.unique(codes, return_inverse=True)
+    _, first, group = np.unique(codes, return_index=True, return_inverse=True)
     away = np.abs(columns - columns[first[group]])
     return bool(np.all(away <= _CONSTANT * np.maximum(np.abs(columns).max(axis=0, initial=0.0), 1e-300)))

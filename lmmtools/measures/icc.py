@@ -14,7 +14,7 @@ from lmmtools.arguments import check_count, check_level
 from lmmtools.design.frame import Columns
 from lmmtools.design.left_sides import left_columns, left_variables
 from lmmtools.errors import LMMError, ModelError
-from lmmtools.formats import nearest, quoted
+from lmmtools.formats import listed, nearest, quoted
 from lmmtools.frames import Frame, frame
 from lmmtools.inference.variances import by_factor, check_weight, variances
 from lmmtools.measures.intervals import fit_required, limits
@@ -97,7 +97,7 @@ def icc(
     return frame(
         table.assign(**numbers)[[*places, "group", *numbers]],
         caption="Intraclass correlation: share of variance between groups" + (
-            f", at values of {quoted(places)}" if len(places.columns) else ""),
+            f", at values of {listed(places)}" if len(places.columns) else ""),
         label="tbl-icc",
         notes=(*of_weight, *notes),
         index=False,

@@ -25,6 +25,8 @@ _STYLES = ((BLUE, "-"), (VERMILLION, "--"), (INK, ":"), (INK, "-."))
 
 def _extract(grid: Any, at: Any = None, points: int | None = None, scale: str = "theta") -> PlotData:
     grids = _grids(grid, at, points, scale)
+    if min(map(len, grids.values())) < 2:
+        raise ModelError("plots.criterion: a grid has fewer than two points, of which nothing can be drawn.")
     names = {one.landscape.names for one in grids.values()}
     if len(names) > 1 or (len(grids) > 1 and len(next(iter(names))) > 1):
         raise ModelError("plots.criterion: draws several grids together if all run over the same single parameter.")
@@ -46,6 +48,8 @@ def _extract(grid: Any, at: Any = None, points: int | None = None, scale: str = 
 def _grids(grid: Any, at: Any, points: int | None, scale: str) -> dict[str, CriterionGrid]:
     if hasattr(grid, "design") and hasattr(grid, "working"):
         grid = criterion_grid(grid, at, points=points, scale=scale)
+    elif (at, points, scale) != (None, None, "theta"):
+        raise ModelError("plots.criterion: at, points and scale are of a fit; a grid has its own.")
     if isinstance(grid, CriterionGrid):
         return {"": grid}
     found = dict(grid) if isinstance(grid, Mapping) else {}

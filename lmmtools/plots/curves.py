@@ -47,7 +47,9 @@ def _extract(fit: Any, by: Any = None) -> PlotData:
         }
     )
     response, time = fit.response.partition("~")[0].strip(), str(fit.Y.columns.name or "occasion")
-    low, high = min(seen.min(), table["y"].min()), max(seen.max(), table["y"].max())
+    basis = fit.problem.within[0]  # the subjects' own curves count whatever the model: axes are then the same
+    spanned = np.concatenate([seen.ravel(), (seen @ basis @ basis.T).ravel(), table["y"]])
+    low, high = float(spanned.min()), float(spanned.max())
     labels = {"x": with_unit(time, fit.units.get(time)), "y": with_unit(response, fit.units.get(response))}
     facts = {"names": names, "curves": len(first), "subjects": len(seen), "ticks": ticks, "ends": (low, high),
              "conditional": fit.random is not None, "by": str(getattr(by, "name", None) or "")}  # fmt: skip
@@ -100,7 +102,8 @@ def _describe(data: PlotData) -> Description:
         f"{counted(facts['curves'], 'curve')} for {subjects}")  # fmt: skip
     parts = [f"{visible(names[k]) or 'all'}: {spread(part['y'])}" for k, part in data.table.groupby("kind")]
     return Description(
-        caption=f"{what} {labels['y']} against {labels['x']}, {curves}.{key} The axes span all observations.",
+        caption=f"{what} {labels['y']} against {labels['x']}, {curves}.{key} The axes span observations and "
+        "least-squares curves.",
         label="fig-growth-curves",
         alt=f"Curves of {labels['y']} over {labels['x']}, {curves}. {'; '.join(parts)}.{key}",
         size=(5.2, 3.8),
@@ -112,7 +115,8 @@ def growth_curves(data: PlotData, ax: Any) -> Any:
     """The curves that a growth curve model has for its subjects, joined from occasion to occasion.
 
     Curves are GBX', or with random coefficients the conditional expectations given the observations. The upright axis
-    spans all observations, so that models of the same data can be held beside one another.
+    spans all observations and the subjects' least-squares curves, so that models of the same data and X can be held
+    beside one another.
 
     Parameters
     ----------

@@ -41,7 +41,9 @@ def _lines(exploration: Any, factor: str | None, covariate: str | None) -> Any:
 # --- lines --------------------------------------------------------------------------------------------
 
 
-def _group_lines(exploration: Any, factor: str | None = None, covariate: str | None = None) -> PlotData:
+def _group_lines(
+    exploration: Any, factor: str | None = None, covariate: str | None = None, dashed: bool = False
+) -> PlotData:
     lines = _lines(exploration, factor, covariate)
     variables = exploration.variables
     if lines is None:
@@ -55,7 +57,8 @@ def _group_lines(exploration: Any, factor: str | None = None, covariate: str | N
     )  # fmt: skip
     fitted = lines.table.set_index("level")
     rows["line"] = rows["level"].map(fitted["intercept"]) + rows["level"].map(fitted["slope"]) * rows["x"]
-    facts = {"groups": len(group.levels), "slopes": fitted["slope"], "kind": "lines", "pooled": lines.pooled}
+    facts = {"groups": len(group.levels), "slopes": fitted["slope"], "kind": "lines", "pooled": lines.pooled,
+             "dashed": bool(dashed)}  # fmt: skip
     return _placed(rows, list(group.levels.astype(str)), x, variables.response, group.name, facts)
 
 
@@ -134,6 +137,8 @@ def group_lines(data: PlotData, ax: Any) -> Any:
     ax : matplotlib Axes, optional
     factor, covariate : str, optional
         Which groups and covariate; the first that have lines when left out.
+    dashed : bool
+        Draw the lines of panels broken.
 
     Returns
     -------
@@ -155,7 +160,8 @@ def _trellis(data: PlotData, ax: Any) -> Any:
     grid = Trellis(titles, _limits(rows["x"]), _limits(rows[["y", "line"]]))
     grid.frame(ax, data.labels["x"], data.labels["y"])
     points(ax, *grid.place(rows["panel"], rows["x"], rows["y"]))
-    grid.lines(ax, rows[rows["line"].notna()], "line", color=VERMILLION)
+    dash = "--" if data.facts["dashed"] else "-"
+    grid.lines(ax, rows[rows["line"].notna()], "line", color=VERMILLION, linestyle=dash)
     return ax
 
 

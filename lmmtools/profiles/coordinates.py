@@ -9,7 +9,7 @@ import numpy as np
 from lmmtools.core.covariance import theta_names
 from lmmtools.core.criterion import Criterion
 from lmmtools.errors import LMMError
-from lmmtools.formats import effect_unit, listed, quoted, visible
+from lmmtools.formats import effect_unit, quoted, visible
 
 __all__ = ["SCALES", "SIGMA", "Coordinates", "known_parameters"]
 
@@ -36,7 +36,7 @@ class Coordinates:
 
     def __init__(self, fit: Any, names: tuple[str, ...], scale: str) -> None:
         if scale not in SCALES:
-            raise LMMError(f"criterion_grid: scale must be {listed(map(repr, SCALES))}; got {scale!r}.")
+            raise LMMError(f"criterion_grid: scale must be {' or '.join(map(repr, SCALES))}; got {scale!r}.")
         self.fit, self.names, self.variances = fit, names, scale == "variance"
         self._base = Criterion(fit.design, reml=fit.reml, working=fit.working)
         self._estimate = np.append(fit.theta, fit.phi)
@@ -132,8 +132,9 @@ class Coordinates:
         for name, value in values.items():
             at[self._places[name]] = np.sqrt(value) / sigma if self.variances else value
         try:
-            return self._criterion(sigma)(at)
-        except LMMError:  # a correlation matrix that is singular there
+            with np.errstate(all="ignore"):
+                return self._criterion(sigma)(at)
+        except (LMMError, ArithmeticError, np.linalg.LinAlgError):  # singular there, or too large for floats
             return np.nan
 
     def _criterion(self, sigma: float | None) -> Criterion:

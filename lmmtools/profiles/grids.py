@@ -24,6 +24,8 @@ _LINE, _SQUARE = 101, 41
 _RISE = 8.0
 # What is so near a bound is meant to be on it.
 _NEAR = 1e-6
+# Points of one grid: more are not seen, and each is a criterion to compute.
+_MOST = 100_000
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,8 @@ def criterion_grid(
     at : str, sequence of str or mapping, optional
         One parameter or two: names of θ (`fit.theta_names`), of `fit.residual_params`, or ``"sigma"``, the residual
         standard deviation. With a mapping, their values: two numbers are the ends of a range, three or more are the
-        values themselves, None takes the range in which the criterion rises by eight. All of θ where it has no more
-        than two elements and nothing is said.
+        values themselves, None takes the range in which the criterion rises by eight. All of θ and φ where they have no
+        more than two elements and nothing is said, σ where they have none.
     points : int, optional
         Points along each range: 101 for one parameter, 41 for each of two.
     scale : {"theta", "variance"}
@@ -126,7 +128,8 @@ def criterion_grid(
     Raises
     ------
     LMMError
-        If a parameter is not one of the fit's, there are more than two, or values lie outside its bounds.
+        If a parameter is not one of the fit's, there are more than two, values lie outside its bounds, or there are
+        more than 100 000 points.
 
     Notes
     -----
@@ -146,6 +149,8 @@ def criterion_grid(
     asked = _asked(fit, at)
     count = points if points is not None else _LINE if len(asked) == 1 else _SQUARE
     count = check_count(count, "criterion_grid: points", at_least=2)
+    if count ** len(asked) > _MOST:
+        raise LMMError(f"criterion_grid: {count ** len(asked)} points are asked for, and {_MOST} are the most.")
     criterion = Coordinates(fit, tuple(asked), scale)
     axes = [_values(criterion, name, given, count) for name, given in asked.items()]
     mesh = [side.ravel() for side in np.meshgrid(*axes)]
@@ -156,20 +161,21 @@ def criterion_grid(
 
 def _asked(fit: Any, at: Any) -> dict[str, Any]:
     """The parameters with what is said of their values."""
-    own = known_parameters(fit)
-    known = (*own, SIGMA)
-    if at is None and not 1 <= len(own) <= 2:
+    own = known_parameters(fit) or (SIGMA,)
+    known = tuple(dict.fromkeys((*own, SIGMA)))
+    if at is None and len(own) > 2:
         raise LMMError(f"criterion_grid: name one or two of the parameters {quoted(known)}.")
     given = own if at is None else (at,) if isinstance(at, str) else at
     if not isinstance(given, Iterable):
         raise LMMError(f"criterion_grid: at must name parameters; got {at!r}.")
-    asked = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given)
-    for name in asked:
-        if name not in known:
+    pairs = list(given.items()) if isinstance(given, Mapping) else [(name, None) for name in given]
+    for name, _ in pairs:
+        if not isinstance(name, str) or name not in known:
             raise LMMError(
                 f"criterion_grid: `{name}` is no parameter of this fit{nearest(str(name), known)}; it has "
                 f"{quoted(known)}."
             )
+    asked = dict(pairs)
     if not 1 <= len(asked) <= 2:
         raise LMMError(f"criterion_grid: takes one or two parameters, which can be drawn; got {len(asked)}.")
     return asked

@@ -14,14 +14,14 @@ from lmmtools.core.criterion import Criterion
 from lmmtools.core.optimize import minimize
 from lmmtools.datasets import list_datasets
 from lmmtools.design import build_design
-from lmmtools.errors import DataError, LMMError, LMMWarning, ModelError, StudyError, UnboundedLikelihood
+from lmmtools.errors import DataError, LMMError, LMMWarning, ModelError, StudyError, TooLarge, UnboundedLikelihood
 from lmmtools.formats import nearest, quoted, visible
 from lmmtools.growth import GmanovaFit, fit_gmanova
-from lmmtools.replication.schema import Model
+from lmmtools.replication.ledger.schema import Model
 from lmmtools.results import LMMFit, estimate
 from lmmtools.sources import read_data
 
-__all__ = ["Fits", "Given", "NoEstimate", "data_of", "fitted", "unidentified"]
+__all__ = ["Fits", "Given", "NoEstimate", "data_of", "fitted", "one_line", "unidentified"]
 
 Given = LMMFit | GmanovaFit
 _KINDS = {".csv", ".tsv", ".parquet"}
@@ -98,7 +98,7 @@ def fitted(model: Model, folder: Path) -> Given:
     UnboundedLikelihood
         If the likelihood of a growth curve grows without bound.
     ModelError
-        If a model has what does not go together.
+        If a model has what does not go together, or needs more memory than there is.
     StudyError
         If the model is no mixed model and no growth curve, or its `start` does not name its parameters.
 
@@ -126,6 +126,8 @@ def _mixed(model: Model, data: pd.DataFrame) -> LMMFit:
     )
     try:
         fit = estimate(design, reml=model.method != "ML")
+    except TooLarge:  # there may be one
+        raise
     except ModelError as error:
         raise NoEstimate(str(error)) from error
     return _started(fit, model.start) if model.start else fit
@@ -183,3 +185,8 @@ class Fits(Mapping[str, Given]):
 def unidentified(error: LMMError) -> bool:
     """Whether an error of `fitted` says that the model has no estimate, rather than that it was asked for wrongly."""
     return isinstance(error, UnboundedLikelihood | NoEstimate)
+
+
+def one_line(error: Exception) -> str:
+    """The text of an error on one line; what only points at a place of the line above it is left out."""
+    return " ".join(line.strip() for line in str(error).splitlines() if line.strip(" ^~"))

@@ -17,7 +17,7 @@ __all__ = ["Printed", "read_printed"]
 _NUMBER = re.compile(r"([+-]?)(\d+|\d{1,3}(?:,\d{3})+)?(?:\.(\d*))?(?:[eE]([+-]?\d{1,4}))?", re.ASCII)
 _NO_MINIMUM = ("-inf", "-infinity", "-∞")
 # Beyond these powers of ten no floating point number is left to compare with.
-_SMALLEST, _LARGEST = -330, 310
+_SMALLEST, _LARGEST = -330, 306
 # With so many more digits than are printed a double is shown whole.
 _MOST_MORE = 20
 
@@ -36,12 +36,15 @@ class Printed:
         The power of ten of the last digit: −2 of ``"0.50"``, 0 of ``"1500"``, −12 of ``"8.8e-11"``.
     digits : int
         How many significant digits are printed: 2, 4, 2; those of a zero are its decimals.
+    bound : bool
+        Whether only a bound is printed, ``"< 0.0001"``, which the computed number is to lie below.
     """
 
     text: str
     value: Decimal
     place: int
     digits: int
+    bound: bool = False
 
     @property
     def no_minimum(self) -> bool:
@@ -65,18 +68,20 @@ class Printed:
 
     @property
     def high(self) -> Fraction:
-        """The greatest number that rounds to it, whichever way ties go."""
-        return self.exact + self.unit / 2
+        """The greatest number that rounds to it, whichever way ties go; a bound itself."""
+        return self.exact if self.bound else self.exact + self.unit / 2
 
     def prints(self, computed: float) -> bool:
-        """Whether a computed number is printed so: it lies between `low` and `high`, both ends included."""
+        """Whether a computed number is printed so: between `low` and `high`, both ends included; or below a bound."""
         if self.no_minimum or not math.isfinite(computed):
             return self.no_minimum and computed == -math.inf
+        if self.bound:
+            return Fraction(computed) < self.exact
         return self.low <= Fraction(computed) <= self.high
 
     def cuts(self, computed: float) -> bool:
         """Whether it is a computed number cut off toward zero, instead of rounded."""
-        if self.no_minimum or not math.isfinite(computed):
+        if self.no_minimum or self.bound or not math.isfinite(computed):
             return False
         return math.trunc(Fraction(computed) / self.unit) * self.unit == self.exact
 
@@ -100,17 +105,23 @@ class Printed:
     def shown(self, computed: float) -> str:
         """A computed number with two more digits than are printed, or as many as tell whether it is printed so.
 
+        A whole number of which no decimals are printed is a count, and shown as such.
+
         Examples
         --------
         >>> read_printed("24.74").shown(24.7404515), read_printed("1.8438").shown(1.84374967)
         ('24.7405', '1.8437497')
+        >>> read_printed("3").shown(3.0), read_printed("3").shown(3.4), read_printed("3.0").shown(3.0)
+        ('3', '3.40', '3.000')
         """
         if math.isnan(computed):
             return "not a number"
         if math.isinf(computed):
             return "∞" if computed > 0 else f"{MINUS}∞"
-        if self.no_minimum:
+        if self.no_minimum or self.bound:
             return f"{computed:.6g}".replace("-", MINUS)
+        if self.place >= 0 and float(computed).is_integer() and "e" not in self.text.lower():
+            return f"{int(computed)}".replace("-", MINUS)  # a count: no decimals would say more
         for more in range(2, _MOST_MORE):
             text = self._with(computed, more)
             if self.prints(float(text)) == self.prints(computed):
@@ -131,7 +142,7 @@ def read_printed(text: str) -> Printed:
     ----------
     text : str
         Digits with a point: ``"1743.6"``, ``"-61.089"`` (or with a true minus sign), ``"12,034.5"``, ``"8.8e-11"``;
-        ``"-inf"`` or ``"−∞"`` where the source says that there is no minimum.
+        ``"< .0001"`` where it prints a bound; ``"-inf"`` or ``"−∞"`` where it says that there is no minimum.
 
     Returns
     -------
@@ -153,15 +164,16 @@ def read_printed(text: str) -> Printed:
     plain = text.strip().replace(MINUS, "-")
     if plain.lower() in _NO_MINIMUM:
         return Printed(text, Decimal("-Infinity"), 0, 0)
-    match = _NUMBER.fullmatch(plain)
+    bound = plain.startswith("<")
+    match = _NUMBER.fullmatch(plain[bound:].strip())
     if match is None or not (match[2] or match[3]):
         raise StudyError(
             f'"{visible(shortened(text, 40))}" is not a number as printed: digits with a point, such as "0.50", '
-            '"-61.089" or "8.8e-11", or "-inf" where the source says that there is no minimum.'
+            '"-61.089" or "8.8e-11"; "< .0001" for a bound; "-inf" where the source says that there is no minimum.'
         )
     sign, whole, decimals, power = match[1], (match[2] or "").replace(",", ""), match[3] or "", int(match[4] or 0)
     place = power - len(decimals)
     value = Decimal(f"{sign}{whole + decimals}E{place}")
     if place < _SMALLEST or value.adjusted() > _LARGEST:
         raise StudyError(f'"{visible(shortened(text, 40))}" is beyond the numbers that can be computed.')
-    return Printed(text, value, place, len((whole + decimals).lstrip("0")) or len(decimals) or 1)
+    return Printed(text, value, place, len((whole + decimals).lstrip("0")) or len(decimals) or 1, bound)

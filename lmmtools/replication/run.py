@@ -15,12 +15,11 @@ import scipy
 from lmmtools import __version__
 from lmmtools.arguments import check_count
 from lmmtools.errors import LMMError
-from lmmtools.replication.choose import chosen
-from lmmtools.replication.compute import Computed, Piece, compute, lost
-from lmmtools.replication.gather import gathered
-from lmmtools.replication.groups import grouped
-from lmmtools.replication.whole import Replication
-from lmmtools.replication.workers import Died, each
+from lmmtools.replication.computing.findings import Computed, Piece, compute, lost
+from lmmtools.replication.computing.groups import grouped
+from lmmtools.replication.computing.workers import Died, each
+from lmmtools.replication.ledger.sources import chosen
+from lmmtools.replication.result import Replication, gathered
 
 __all__ = ["replicate"]
 

@@ -10,10 +10,10 @@ from typing import Literal, get_args
 from lmmtools.formats import counted
 from lmmtools.replication.printed import Printed
 
-__all__ = ["STATUSES", "Status", "Verdict", "failed", "judge", "no_estimate", "of_variant"]
+__all__ = ["STATUSES", "Verdict", "failed", "judge", "no_estimate", "of_variant"]
 
-Status = Literal["reproduced", "truncated", "variant", "off by n", "not reproduced", "no estimate", "error"]
-STATUSES: tuple[Status, ...] = get_args(Status)
+_Status = Literal["reproduced", "truncated", "variant", "off by n", "not reproduced", "no estimate", "error"]
+STATUSES: tuple[_Status, ...] = get_args(_Status)
 
 # Further off than this a number is not another rounding, or another stop, of the computed one.
 _MOST_UNITS, _MOST_SHARE = 9, Fraction(1, 100)
@@ -35,7 +35,7 @@ class Verdict:
         How many units in the last place it is off; None where nothing is computed.
     """
 
-    status: Status
+    status: _Status
     words: str
     good: bool = False
     units: int | None = None
@@ -67,6 +67,8 @@ def judge(printed: Printed, computed: float) -> Verdict:
     if printed.no_minimum or math.isinf(computed):
         said = "printed as without a minimum, which it has" if printed.no_minimum else "computed as infinite"
         return Verdict("not reproduced", f"not reproduced; {said}")
+    if printed.bound:
+        return Verdict("not reproduced", "not reproduced; it is not below the bound")
     units = printed.units_off(computed)
     if printed.cuts(computed):
         return Verdict("truncated", "truncated", good=True, units=units)
@@ -77,11 +79,23 @@ def judge(printed: Printed, computed: float) -> Verdict:
     return Verdict("not reproduced", words, units=units)
 
 
-def no_estimate(printed: Printed) -> Verdict:
-    """What it says of a printed number that the model has no estimate."""
-    if printed.no_minimum:
-        return Verdict("no estimate", "no estimate exists", good=True)
-    return Verdict("no estimate", "a number is printed, but no estimate exists")
+def no_estimate(printed: Printed, *, unbounded: bool, of_criterion: bool) -> Verdict:
+    """What it says of a printed number that the model has no estimate.
+
+    Parameters
+    ----------
+    printed : Printed
+    unbounded : bool
+        Whether the likelihood is known to grow without bound; else the model could not be estimated for another cause.
+    of_criterion : bool
+        Whether the number is −2 log-likelihood, or that and a constant: what falls to −∞ then.
+    """
+    what = "no estimate exists" if unbounded else "the model could not be estimated"
+    if not printed.no_minimum:
+        return Verdict("no estimate", f"a number is printed, but {what}")
+    if unbounded and of_criterion:
+        return Verdict("no estimate", what, good=True)
+    return Verdict("no estimate", f"{what}; −∞ is printed of what does not fall to it" if unbounded else what)
 
 
 def of_variant(name: str, before: Verdict) -> Verdict:

@@ -27,8 +27,41 @@ local function as_typst(blocks)
   return (pandoc.write(pandoc.Pandoc(blocks), "typst"):gsub("%s+$", ""))
 end
 
+-- Names in pandoc's Typst that Typst has changed since, and alphabets whose names are those of fonts on these pages.
+local renamed = {
+  { "times%.circle", "times.o" }, { "minus%.circle", "minus.o" }, { "dot%.circle", "dot.o" },
+  { "%f[%w]sect%f[%W]", "inter" },
+  { "%f[%w]sans%(", "uprightsans(" }, { "%f[%w]serif%(", "std.math.serif(" }, { "%f[%w]mono%(", "std.math.mono(" },
+}
+
+local function in_todays_names(formula)
+  for _, names in ipairs(renamed) do
+    formula = formula:gsub(names[1], names[2])
+  end
+  return formula
+end
+
+-- Words that stand in a formula between quotes are words, whatever they spell.
+local function outside_quotes(text, change)
+  local made, from, at = {}, 1, 1
+  while at <= #text do
+    local letter = text:sub(at, at)
+    if letter == '"' then
+      local stop = at + 1
+      while stop <= #text and text:sub(stop, stop) ~= '"' do
+        stop = stop + (text:sub(stop, stop) == "\\" and 2 or 1)
+      end
+      table.insert(made, change(text:sub(from, at - 1)) .. text:sub(at, stop))
+      from, at = stop + 1, stop + 1
+    else
+      at = at + (letter == "\\" and 2 or 1)
+    end
+  end
+  return table.concat(made) .. change(text:sub(from))
+end
+
 local function Math(element)
-  local body = as_typst({ pandoc.Plain({ element }) })
+  local body = outside_quotes(as_typst({ pandoc.Plain({ element }) }), in_todays_names)
   local alt = string_literal(element.text:gsub("^%s+", ""):gsub("%s+$", ""))
   return pandoc.RawInline("typst", "#[#set math.equation(alt: " .. alt .. ");" .. body .. "]")
 end

@@ -1,8 +1,10 @@
 """A replication made by hand: every verdict, every kind of text, as hostile as a ledger can make it."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 from lmmtools import Replication
+from lmmtools.replication.alternatives import Search, Tried
 from lmmtools.replication.printed import read_printed
 from lmmtools.replication.result import ModelRun, Place, ReplicatedNumber, ReplicatedSource
 
@@ -28,7 +30,7 @@ def number(source, at, place, model, row, level=""):
         note=f"a note{level}" if at % 3 == 0 else "", reason="", says="", number=read_printed(printed), fault="",
         computed=computed, computed_text=shown if computed is None else read_printed(printed).shown(computed),
         verdict=verdict, verdict_text=words, units=None, good=good, looked_at=verdict != "error",
-        remark=f"{remark}{level}" if remark else "", search=None,
+        remark=f"{remark}{level}" if remark else "", search=None, own_remark=f"{remark}{level}" if remark else "",
     )  # fmt: skip
 
 
@@ -48,6 +50,23 @@ def source(name, level="", rows=NUMBERS, problems=()):
         places=(Place("Table 1", "12", "", "", first), Place(f"Table 2{level}", "13", "7", f"a scan{level}", second)),
         problems=problems,
     )  # fmt: skip
+
+
+def sharing():
+    """A source two of whose numbers fail for one reason, one of which might be printed by luck."""
+    reason = "The search ended early."
+    found = (
+        Search((Tried("ML", "", 1.0), Tried("EM", "", 2.0)), (), None, 1.3e-9),
+        Search((Tried("ML", "", 1.0), Tried("EM", "", 2.0)), (Tried("EM", "", 2.0),), 0.5, 1e-12),
+    )
+    plain = source("shared", rows=NUMBERS[:1])
+    missed = tuple(
+        replace(number("shared", at, "Table 1", "fm1", NUMBERS[at - 10]), search=search, shared=True,
+                remark=f"{reason} {search.sentence}", own_remark=search.sentence)
+        for at, search in zip((13, 14), found, strict=True)
+    )  # fmt: skip
+    place = plain.places[0]
+    return replace(plain, places=(replace(place, entries=(*place.entries, *missed), remark=reason),))
 
 
 def replication(*sources):

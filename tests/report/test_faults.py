@@ -1,4 +1,4 @@
-"""Fourteen runs, a fault of every kind in some: each keeps its own, and once it is gone all is as if nothing had been."""
+"""Fourteen runs, a fault of every kind in some: each keeps its own; once it is gone all is as if nothing had been."""
 
 import html
 import json

@@ -437,23 +437,23 @@ def test_pages_are_made_again_without_a_kernel(toy, tmp_path, monkeypatch):
     starts = tmp_path / "starts"
     monkeypatch.setenv("LMM_TOY_STARTS", str(starts))
     out, runs = tmp_path / "out", [toy_run(toy, name="a"), toy_run(toy, "warn", name="b")]
-    first = make_toys(runs, out)
+    first = make_toys(runs, out, jobs=1)
     assert first.done == ("a", "b")
     assert sorted(starts.read_text().split()) == ["a", "b"]
     before = {name: files_of(out, name) for name in ("a", "b", "index")}
-    assert make_toys(runs, out).done == ()
+    assert make_toys(runs, out, jobs=1).done == ()
     (out / "a.html").write_text("edited")
     (out / "b.pdf").unlink()
-    again = make_toys(runs, out)
+    again = make_toys(runs, out, jobs=1)
     assert again.done == ("a", "b")
     assert {name: files_of(out, name) for name in ("a", "b", "index")} == before
     assert len(starts.read_text().split()) == 2
     assert [outcome.seconds["notebook"] for outcome in again.outcomes] == [0.0, 0.0]
-    make_toys([toy_run(toy, name="a", outputs=("html",)), runs[1]], out)
+    make_toys([toy_run(toy, name="a", outputs=("html",)), runs[1]], out, jobs=1)
     assert set(files_of(out, "a")) == {"html", "json", "ipynb"}
     assert files_of(out, "a")["html"] == before["a"]["html"]
     assert len(starts.read_text().split()) == 2
-    make_toys(runs, out, only=("a",), force=True)
+    make_toys(runs, out, only=("a",), force=True, jobs=1)
     assert sorted(starts.read_text().split()) == ["a", "a", "b"]
     assert {name: files_of(out, name) for name in ("a", "b", "index")} == before
 

@@ -231,6 +231,33 @@ def test_a_heading_with_such_a_character_is_coded_in_the_outline():
         assert [item.title for item in outline.root] == ["U+6F22 here"]
 
 
+def test_signs_and_alphabets_that_typst_calls_otherwise_are_set(words):
+    tex = r"\otimes \ominus \odot \cap \bigotimes \sqcap \mathsf{N} \mathtt{t} \text{sans(x) sect \"times.circle}"
+    pdf, given_up = pdf_of("A", notebook(new_markdown_cell(f"# T\n\nwith ${tex}$")))
+    assert given_up == []
+    text = words(pdf)
+    for sign in ("⊗", "⊖", "⊙", "∩", "⨂", "⊓", "𝖭", "𝚝", "sans(x) sect", "times.circle"):
+        assert sign in text, sign
+    assert "Source Sans" not in text
+
+
+def test_long_headings_do_not_overlap_in_the_contents(pdftotext, tmp_path):
+    heads = [f"Heading {i} of more words than one line of half a page has room for, by a good deal" for i in range(9)]
+    pdf, _ = pdf_of("A", notebook(new_markdown_cell("# T\n\n" + "\n\n".join(f"## {one}\n\ntext" for one in heads))))
+    (tmp_path / "page.pdf").write_bytes(pdf)
+    command = [pdftotext, "-bbox-layout", "-l", "1", str(tmp_path / "page.pdf"), "-"]
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    line = r'<line xMin="([\d.]+)" yMin="([\d.]+)" xMax="([\d.]+)" yMax="([\d.]+)">(.*?)</line>'
+    lines = [(*map(float, one[:4]), one[4]) for one in re.findall(line, found, flags=re.DOTALL)]
+    contents = [one[:4] for one in lines if ">Heading<" in one[4] or ">deal<" in one[4]]
+    assert len(contents) >= 18
+    for i, a in enumerate(contents):
+        for b in contents[i + 1 :]:
+            beside = a[2] <= b[0] or b[2] <= a[0]
+            below = a[3] <= b[1] + 4 or b[3] <= a[1] + 4  # boxes are taller than letters
+            assert beside or below, (a, b)
+
+
 def test_long_words_are_broken_and_hashes_are_not(words):
     book = notebook(new_markdown_cell("# T"), new_code_cell("f()", outputs=[new_output("stream", text="x" * 400)]))
     made = replace(page(book), provenance=(("Data hash", "ab" * 32),))

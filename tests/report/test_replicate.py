@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -16,17 +17,19 @@ import lmmtools
 from lmmtools.__main__ import app
 from lmmtools.errors import StudyError
 from lmmtools.report.locate import resource_dir
+from lmmtools.report.overview.index import index_files
 from lmmtools.report.pages.export_html import LmmHtmlExporter
-from lmmtools.report.replication import make
-from lmmtools.report.replication.blocks import number_rows
-from lmmtools.report.replication.content import summary_sentence
-from lmmtools.report.replication.notebooks import Notebook, source_notebooks
+from lmmtools.report.replication import make, request
+from lmmtools.report.replication.content import index_page, summary_sentence
+from lmmtools.report.replication.earlier import earlier_pages
+from lmmtools.report.replication.notebooks import Notebook, not_run, source_notebooks
 from lmmtools.report.replication.pages import replication_files
 from lmmtools.report.replication.request import read_request
+from lmmtools.report.replication.rows import number_rows
 from lmmtools.report.replication.signs import SIGNS
 from tests.report.conftest import notebook
 from tests.report.pages import HOSTILE
-from tests.report.replications import NUMBERS, printed_as, replication, silent, source
+from tests.report.replications import NUMBERS, printed_as, replication, sharing, silent, source
 from tests.report.test_html import Elements
 
 AXE = Path(importlib.util.find_spec("axe_playwright_python").origin).with_name("axe.min.js")
@@ -74,7 +77,7 @@ def folder(files, tmp_path_factory):
     return out
 
 
-def pages(found, notebooks):
+def pages(found, notebooks, earlier=()):
     """Files of a replication that take no time to make."""
     words = " ".join([source.title for source in found.sources] + [f"{one.title}: {one.status}" for one in notebooks])
     return {"index.html": words, "replication.json": found.to_json()}, []
@@ -92,7 +95,7 @@ def run(monkeypatch, tmp_path):
         return replication(source("first", rows=NUMBERS[:-1]))
 
     monkeypatch.setattr(lmmtools, "replicate", replicate)
-    monkeypatch.setattr(make, "make_notebooks", lambda study, names, out, **_: make.not_made(study, names))
+    monkeypatch.setattr(make, "make_notebooks", lambda study, names, out, **_: make.not_run(study, names, out))
 
     monkeypatch.setattr(make, "replication_files", pages)
 
@@ -105,7 +108,7 @@ def run(monkeypatch, tmp_path):
 
 def rows_of(page):
     """The rows of a page's tables of numbers, as words."""
-    table = re.findall(r'<div class="scroll ledger".*?</table>', page, flags=re.DOTALL)
+    table = re.findall(r'<div class="scroll ledger[^"]*".*?</table>', page, flags=re.DOTALL)
     rows = [row for one in table for row in re.findall(r"<tr[^>]*>.*?</tr>", one, flags=re.DOTALL)]
     return [Elements(row).words for row in rows if '<th scope="col"' not in row]
 
@@ -176,8 +179,9 @@ def test_every_link_leads_somewhere(files):
 def test_the_index_lists_what_is_not_reproduced_with_its_reason_and_no_more(files):
     rows = rows_of(files["index.html"])
     numbers = [row for row in rows if row.startswith("quantity")]
-    assert len(numbers) == 3 * 5  # of each source: variant, off by n, not reproduced, no estimate, error
-    assert all(f"quantity {at} Table 1, p. 12" in " ".join(numbers) for at in (12, 13, 14, 15, 17))
+    assert len(numbers) == 3 * 6  # of each source: truncated, variant, off by n, not reproduced, no estimate, error
+    assert all(any(row.startswith(f"quantity {at} ") for row in numbers) for at in (11, 12, 13, 14, 15, 17))
+    assert rows.count("Table 1, p. 12") == 3
     assert sum("Reason not found." in row for row in rows) == 3
     words = Elements(files["index.html"]).words
     for said in (
@@ -190,10 +194,75 @@ def test_the_index_lists_what_is_not_reproduced_with_its_reason_and_no_more(file
         assert said in words
 
 
-def test_a_notebook_leads_back_to_the_index():
-    exporter = LmmHtmlExporter(folder=resource_dir("templates") / "replication_notebook")
+def test_a_reason_that_numbers_of_a_place_share_is_said_once_and_what_was_tried_is_a_line(pdftotext, tmp_path):
+    files = replication_files(replication(sharing()))[0]
+    page, index = rows_of(files["shared.html"]), rows_of(files["index.html"])
+    words = Elements(files["shared.html"]).words
+    assert words.count("The search ended early.") == 1
+    assert "2 numbers here are not reproduced as printed. The search ended early." in words
+    assert all(sum(one.search.sentence in row for row in page) == 1 for one in sharing().entries if one.search)
+    assert index == [
+        "Table 1, p. 12 The search ended early.",
+        "quantity 13 line 7 −0.138 −0.14010 ≈ off by 2 units none of 2 1.3×10⁻⁹",
+        "quantity 14 612.1002 612.089900 ≠ not reproduced 1 of 2, luck 50 % < 10⁻¹⁰",
+    ]
+    (tmp_path / "page.pdf").write_bytes(files["replication.pdf"])
+    command = [pdftotext, "-layout", str(tmp_path / "page.pdf"), "-"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert text.count("The search ended early.") == 2  # in the list of misses, and beside the source
+    assert re.search(r"none of 2 +1\.3×10−?", text)
+
+
+def test_pages_of_earlier_runs_are_named_and_dated_and_none_of_their_numbers_is_shown(found, folder, tmp_path):
+    for name in ("first.html", "second.html", "hostile.html", "index.html"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / "mine.html").write_text('<p>data-ledger="mine"</p>', encoding="utf-8")
+    (tmp_path / "copy.html").write_bytes((folder / "first.html").read_bytes())
+    earlier = earlier_pages(tmp_path, ["second"])
+    assert [(one.name, one.title, one.written) for one in earlier] == [
+        ("first", "On first", "1970-01-01 00:00"), ("hostile", f"On hostile {HOSTILE}", "1970-01-01 00:00")
+    ]  # fmt: skip
+    page = LmmHtmlExporter(folder=resource_dir("templates") / "replication_html").from_notebook_node(
+        notebook(), {"lmmtools_page": index_page(replication(source("second")), (), earlier)}
+    )[0]
+    assert "Pages of earlier runs" in page and 'href="first.html"' in page
+    assert "first.html#" not in page
+    assert "Of 10 printed numbers in 1 source" in Elements(page).words
+
+
+@pytest.mark.parametrize(
+    ("template", "links"),
+    [("replication_notebook", ["../index.html"]),
+     ("replication_notebook_de_leeuw", ["../index.html", "../de_leeuw.html"])],
+)  # fmt: skip
+def test_a_notebook_leads_back_to_the_index_and_to_the_ledger_of_its_source(template, links):
+    exporter = LmmHtmlExporter(folder=resource_dir("templates") / template)
     page = Elements(exporter.from_notebook_node(notebook(new_markdown_cell("# First")))[0])
+    assert [attrs["href"] for attrs in page.of("a") if attrs["href"].startswith("..")] == links
+
+
+def test_each_source_with_a_ledger_and_a_notebook_has_a_template_that_leads_from_one_to_the_other():
+    both = set(lmmtools.published().index) & set(source_notebooks().runs)
+    named = resource_dir("templates").glob("replication_notebook_*")
+    assert {folder.name.removeprefix("replication_notebook_") for folder in named} == both
+
+
+def test_the_index_of_the_notebooks_leads_back():
+    page = Elements(index_files("Notebooks", [], above=("../index.html", "All sources"))["index.html"])
     assert "../index.html" in [attrs["href"] for attrs in page.of("a")]
+    assert "../index.html" not in index_files("Notebooks", [])["index.html"]
+
+
+def test_notebooks_of_earlier_runs_are_not_said_to_be_missing(tmp_path):
+    study = source_notebooks()
+    (tmp_path / "notebooks").mkdir()
+    for run in ("clyde", "zheng"):
+        (tmp_path / "notebooks" / f"{study.runs[run].name}.html").write_text("old", encoding="utf-8")
+    told = [(one.source, one.status, one.page, one.asked) for one in not_run(study, ["clyde", "berkeley"], tmp_path)]
+    assert told == [
+        ("clyde", "out of date", "", True), ("berkeley", "not made", "", True), ("zheng", "out of date", "", False)
+    ]  # fmt: skip
 
 
 def test_hostile_text_is_text_and_nothing_is_asked_of_the_network(files):
@@ -229,7 +298,7 @@ def test_the_pdf_is_accessible_and_every_source_begins_a_page(made, folder, pdft
     for number in range(1, pages + 1):
         command = [pdftotext, "-f", str(number), "-l", str(number), str(folder / "replication.pdf"), "-"]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        begun += re.findall(r"\A.*\n+On (\w+)(?: [^\x00]{0,400})?\n+Author, A\. \(2015\)", text)
+        begun += re.findall(r"\A(?:.*\n+){2}On (\w+)(?: [^\x00]{0,400})?\n+Author, A\. \(2015\)", text)
     assert begun == ["first", "second", "hostile"]
 
 
@@ -261,6 +330,17 @@ def test_a_request_that_is_wrong_says_what_is_meant(sources, options, said):
     with pytest.raises(StudyError, match=re.escape(said)) as caught:
         read_request(sources, **options)
     assert "othing was run" in str(caught.value)
+
+
+def test_without_notebooks_a_study_of_them_that_is_wrong_stops_nothing(monkeypatch):
+    def broken():
+        raise StudyError("sources.toml:3: unknown key `titel`")
+
+    monkeypatch.setattr(request, "source_notebooks", broken)
+    assert read_request(("de_leeuw",), notebooks=False).ledgers == ("de_leeuw",)
+    assert set(read_request((), notebooks=False).ledgers) == set(lmmtools.published().index)
+    with pytest.raises(StudyError, match="titel"):
+        read_request(("de_leeuw",))
 
 
 # --- the command ------------------------------------------------------------------------------------------
@@ -342,8 +422,9 @@ def test_notebooks_go_beside_the_index_and_are_asked_for_by_the_name_of_their_so
         return studies.Made(tuple(outcomes), out / "index.html", 0.0, frozenset(only))
 
     monkeypatch.setattr(studies, "make_study", make_study)
-    (one,) = notebooks.make_notebooks(source_notebooks(), ["clyde"], tmp_path)
+    one, *others = notebooks.make_notebooks(source_notebooks(), ["clyde"], tmp_path)
     assert (one.source, one.page, one.good) == ("clyde", "notebooks/dyestuff-clyde.html", True)
+    assert [other.asked for other in others] == [False] * 3  # which have files there too
 
 
 def test_the_schema_of_a_ledger_is_printed_too():

@@ -239,7 +239,26 @@ def test_an_early_end_is_said(method):
         assert lt.summarize(criterion, found).certificate.status == "not an optimum"
     table = compare_algorithms(criterion, [method], max_iterations=2)
     assert table["status"].tolist() == ["not an optimum"]
-    assert table.notes == (compare_algorithms(criterion, method, max_iterations=2).notes[0],)
+    again = compare_algorithms(criterion, method, max_iterations=2, caption="Again", label="tbl-again")
+    assert (again.notes, again.caption, again.label) == (table.notes, "Again", "tbl-again")
+    assert table.label == "tbl-algorithms" and len(table.notes) == 1
+
+
+def test_searches_are_drawn_by_how_far_they_are_above_the_lowest():
+    criterion = _criterion(*CASES["Orthodont"])
+    newton, gls = (minimize(criterion, method=method, trace=True) for method in ("newton", "gls"))
+    table = lt.plots.iterations.extract([newton, gls]).table
+    lowest = min(newton.trace.criterion.min(), gls.trace.criterion.min())
+    above = np.concatenate([newton.trace.criterion, gls.trace.criterion]) - lowest
+    floor = 1e-13 * lowest
+    np.testing.assert_allclose(table["above"], np.maximum(above, floor), rtol=1e-12)
+    figure = lt.figure(lt.plots.iterations, {"one": newton, "another": newton})
+    assert f"one {len(newton.trace) - 1} iterations and another" in figure.caption
+    assert "counted from 1" not in figure.caption
+    for bad, says in (([newton, newton], "two searches are by one algorithm"), ([], "there is none"),
+                      ([minimize(criterion)], "has none"), (3, "has none")):  # fmt: skip
+        with pytest.raises(lt.ModelError, match=says):
+            lt.plots.iterations(bad)
 
 
 def test_unknown_methods_and_starts_of_the_wrong_size_are_named():

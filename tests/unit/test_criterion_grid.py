@@ -99,6 +99,8 @@ def test_a_copy_knows_what_it_shows_and_a_changed_one_does_not(batch):
         ({"Subject.Days": [1]}, {}, "two ends of a range, or its values"),
         ({"Subject.Days": "all"}, {}, "two ends of a range, or its values"),
         ("Subject.Days", {"points": 1}, "at least 2"),
+        (["Subject.Days", "sigma"], {"points": 10**5}, "10000000000 points are asked for, and 100000 are the most"),
+        ([["Subject.Days"]], {}, "no parameter of this fit"),
         ("Subject.Days", {"scale": "sd"}, "scale must be 'theta' and 'variance'|scale must be"),
         ("Subject.Days", {"scale": "variance"}, 'need σ: name "sigma"'),
         (["Subject.Days", "sigma"], {"scale": "variance"}, "stands for no variance"),
@@ -108,6 +110,16 @@ def test_a_copy_knows_what_it_shows_and_a_changed_one_does_not(batch):
 def test_what_has_no_grid_is_refused(slopes, at, options, message):
     with pytest.raises(lt.LMMError, match=message):
         lt.criterion_grid(slopes, at, **options)
+
+
+def test_what_is_too_large_for_floats_is_a_gap(slopes):
+    grid = lt.criterion_grid(slopes, {"Subject.Days": [0.2, 0.3, 1e200]})
+    assert grid["criterion"].isna().tolist() == [False, False, True]
+
+
+def test_a_fit_of_no_other_parameter_runs_over_sigma():
+    grid = lt.criterion_grid(lt.fit_gls("distance ~ age", lt.load_dataset("Orthodont")))
+    assert grid.landscape.names == ("sigma",) and grid["above"].min() == pytest.approx(0.0, abs=1e-3)
 
 
 def test_what_is_no_fit_is_refused():
@@ -136,3 +148,7 @@ def test_what_cannot_be_drawn_together_is_refused(batch, slopes):
         lt.plots.criterion(dict.fromkeys("abcde", lt.criterion_grid(batch)))
     with pytest.raises(lt.ModelError, match="takes what criterion_grid returns"):
         lt.plots.criterion([1, 2])
+    with pytest.raises(lt.ModelError, match="at, points and scale are of a fit"):
+        lt.plots.criterion(pair, "Subject.Days")
+    with pytest.raises(lt.ModelError, match="fewer than two points"):
+        lt.plots.criterion(pair.iloc[:1])

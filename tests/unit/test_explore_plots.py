@@ -102,6 +102,11 @@ def test_a_factor_within_groups_is_drawn_by_its_means(found):
     assert {"A", "B", "C", "score (points)"} <= set(texts(lt.figure(lt.plots.group_lines, found["Machines"])))
 
 
+def test_lines_of_panels_are_broken_when_asked(found):
+    plain, dashed = (lt.figure(lt.plots.group_lines, found["Orthodont"], **o).svg for o in ({}, {"dashed": True}))
+    assert "stroke-dasharray" in dashed and "stroke-dasharray" not in plain
+
+
 def test_many_groups_share_one_panel_whose_marks_are_a_picture(found):
     figure = lt.figure(lt.plots.group_lines, found["MathAchieve"])
     assert figure.svg.count("<image") == 1

@@ -39,6 +39,7 @@ from lmmtools.formats import (
         ([26.0, 21.5, -0.125], "data", ("26.000", "21.500", "−0.125")),
         ([1.5, math.inf, -math.inf], "fixed1", ("1.5", "∞", "−∞")),
         ([1.5, None, math.nan], "fixed1", ("1.5", "—", "—")),
+        ([27.0, 0.1 + 0.2 - 0.3, -0.0, 1e12, 3 - 1e-15], "plain6", ("27", "5.55112×10⁻¹⁷", "0", "1.00000×10¹²", "3")),
         (["a", None, math.nan, pd.NA], "text", ("a", "", "", "")),
         ([True, "not run", 1.25], "fixed1", ("1.0", "not run", "1.2")),
     ],
@@ -55,6 +56,7 @@ def test_significant_digits_align_at_the_point():
     shown = format_column([1.5, 123.25, 1743.0, 20000.0], "sig4")
     assert [text.rstrip("\u2007\u2008") for text in shown] == ["1.500", "123.2", "1743", "20000"]
     assert len({len(text) - text.replace("\u2008", ".").index(".") for text in shown}) == 1
+    assert format_column([27.0, 26.99, 1.5], "plain3") == ("27\u2008\u2007\u2007", "27.0\u2007", "1.50")
 
 
 def test_rounding_never_leaves_a_signed_zero():

@@ -1,6 +1,7 @@
 """Λ written as a matrix of names: the same fits as the structures it spells, signs, and what is no pattern."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import lmmtools as lt
@@ -34,30 +35,58 @@ def test_a_pattern_is_the_structure_it_spells(rows, formula, reml):
 
 
 @pytest.mark.parametrize(
-    ("rows", "signed"),
+    ("rows", "turning"),
     [
-        (FACTOR, ["a", "c"]),
-        ([["a", "b"], ["b", "a"]], ["a"]),  # both columns turn together
-        ([["a", 0], [1, "c"]], ["c"]),  # the one ties the first column
-        ([["x", "own", 0], ["y", 0, "own"]], ["x", "own"]),
-        ([["a", "b"], ["c", 0]], ["a", "b"]),
+        (FACTOR, [["a", "b"], ["c"]]),
+        ([["a", "b"], [0, "c"]], [["a"], ["b", "c"]]),
+        ([["a", "b"], ["b", "a"]], [["a", "b"]]),  # both columns turn together
+        ([["a", 0], [1, "c"]], [["c"]]),  # the one ties the first column
+        ([["x", "own", 0], ["y", 0, "own"]], [["x", "y"], ["own"]]),
     ],
 )
-def test_only_signs_that_say_nothing_are_fixed(rows, signed):
+def test_signs_that_say_nothing_are_turned_upright_and_no_others(rows, turning):
     pattern = lt.LambdaPattern(rows)
     names = pattern.names(tuple("xy"))
-    assert [name for name, (low, _) in zip(names, pattern.bounds(2), strict=True) if low == 0.0] == signed
-    rng = np.random.default_rng(3)
-    for _ in range(20):  # whatever the signs, some θ within the bounds has the same ΛΛ'
-        theta = rng.normal(size=len(names))
-        Lambda = pattern.factor(theta, 2)
-        turned = [pattern.factor(np.where(flip, -theta, theta), 2) for flip in _flips(len(names))
-                  if np.all((np.where(flip, -theta, theta) >= 0) | [n not in signed for n in names])]  # fmt: skip
-        assert any(np.allclose(one @ one.T, Lambda @ Lambda.T) for one in turned)
+    assert pattern.bounds(2) == [(-np.inf, np.inf)] * len(names)
+    for theta in np.random.default_rng(3).normal(size=(20, len(names))):
+        found = pattern.upright(theta, 2)
+        before, after = pattern.factor(theta, 2), pattern.factor(found, 2)
+        np.testing.assert_allclose(after @ after.T, before @ before.T, atol=1e-14)
+        ratio = dict(zip(names, found / theta, strict=True))
+        assert all(found[names.index(one[0])] >= 0.0 and len({ratio[name] for name in one}) == 1 for one in turning)
+        assert all(ratio[name] == 1.0 for name in names if not any(name in one for one in turning))
 
 
-def _flips(m):
-    return np.array(np.meshgrid(*[[False, True]] * m)).reshape(m, -1).T
+@pytest.mark.parametrize("rows", [[["a", "b"], [0, "c"]], [["b", "a"], ["c", 0]]])
+def test_no_sign_stands_between_the_start_and_the_optimum(rows):
+    """At a bound of zero for `b` the criterion rises, and beyond it lies the optimum's mirror image."""
+    own, builtin = fitted(rows), lt.fit_lmm("Reaction ~ Days + (Days | Subject)", SLEEP)
+    assert own.criterion == pytest.approx(builtin.criterion, abs=1e-8)
+    assert own.certificate.status == "certified" and own.theta.min() > 0.0
+
+
+@pytest.mark.parametrize(
+    ("rows", "builtin"),
+    [
+        ([["a", 0, 0], ["b", "c", 0], ["d", "e", "f"]], "(0 + Machine | Worker)"),
+        ([["a", 0, 0], [0, "b", 0], [0, 0, "c"]], "diag(0 + Machine | Worker)"),
+        ([["c", "s", 0, 0], ["c", 0, "s", 0], ["c", 0, 0, "s"]], "homcs(0 + Machine | Worker)"),
+        ([["a", "b", "b"], ["b", "a", "b"], ["b", "b", "a"]], "homcs(0 + Machine | Worker)"),
+    ],
+)
+def test_patterns_of_three_effects_are_the_structures_they_spell(rows, builtin):
+    data = lt.load_dataset("Machines")
+    pattern = {"mine": lt.LambdaPattern(rows)}
+    own = lt.fit_lmm("score ~ Machine + mine(0 + Machine | Worker)", data, structures=pattern)
+    same = lt.fit_lmm(f"score ~ Machine + {builtin}", data)
+    assert own.criterion == pytest.approx(same.criterion, abs=1e-8)
+    np.testing.assert_allclose(own.random_covariance["Worker"], same.random_covariance["Worker"], rtol=1e-5, atol=1e-4)
+    assert own.certificate.status == same.certificate.status == "certified"
+
+
+def test_names_of_a_frame_or_an_array_of_objects_are_read_and_stripped():
+    frame = pd.DataFrame([["a", 0], [0, " a "]])
+    assert lt.LambdaPattern(frame).names(("x", "y")) == ("a",) == lt.LambdaPattern(frame.to_numpy()).names(("x", "y"))
 
 
 def test_derivatives_are_those_of_the_factor():
@@ -89,6 +118,9 @@ def test_it_shows_what_it_is_and_keeps_the_cross_check():
         ([["a", float("nan")], [0, 1]], "row 1, column 2 is nan"),
         ([["a", " "], [0, 1]], "row 1, column 2 is ' '"),
         ([["a", True], [0, 1]], "row 1, column 2 is True"),
+        ([["a", 1e200], [0, 1]], "row 1, column 2 is 1e\\+200"),
+        (np.array([["a", 0], [0, "b"]]), "row 1, column 2 is the text '0', which reads as a number"),
+        ([["nan"]], "reads as a number"),
         ([[1, 0], [0, 1]], "nothing to estimate"),
     ],
 )

@@ -9,9 +9,9 @@ import pytest
 
 import lmmtools as lt
 from lmmtools.errors import StudyError
-from lmmtools.replication.groups import grouped
-from lmmtools.replication.reading import read_ledger
-from lmmtools.replication.schema import Source
+from lmmtools.replication.computing.groups import grouped
+from lmmtools.replication.ledger.reading import read_ledger
+from lmmtools.replication.ledger.schema import Source
 from lmmtools.toml import find_mistakes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,7 +94,7 @@ def test_a_ledger_can_be_sent_to_another_process_and_not_be_changed(ledger):
 COSTLY = [
     ('printed = "122.2"', 'printed = "about 122"', {0},
      'own.toml:21: tables[1].numbers[1].printed: "about 122" is not a number as printed'),
-    ('printed = "122.2"', 'printed = "< 0.001"', {0}, "is not a number as printed: digits with a point"),
+    ('printed = "122.2"', 'printed = "about 122"', {0}, "is not a number as printed: digits with a point"),
     ('printed = "122.2"', "printed = 122.2", {0}, "own.toml:21: tables[1].numbers[1].printed: expected text, got"),
     ('printed = "4.0208", ', "", {1}, "own.toml:22: tables[1].numbers[2].printed: missing"),
     ('path = "sigma"', 'paths = "sigma"', {1}, 'tables[1].numbers[2].paths: unknown key; did you mean "path"?'),
@@ -102,6 +102,8 @@ COSTLY = [
     ('model = "fm2"', 'model = "fm3"', {2}, 'own.toml:28: tables[2].numbers[1].model: there is no model "fm3"; did'),
     ('model = "fm1"', 'model = "fmm"', {0, 1}, 'of its table: there is no model "fmm"; did you mean "fm'),
     (', model = "fm2"', "", {2}, "neither it nor its table names a model; valid here: fm1, fm2"),
+    ('model = "fm1"', "model = 3", {0, 1}, "tables[1].numbers[1]: the model of its table is not a text"),
+    ('path = "sigma"', 'path = " "', {1}, "tables[1].numbers[2].path: holds nothing but blanks"),
     ('data = "Rail"', 'dataset = "Rail"', {0, 1}, "its model is malformed: own.toml:7: models.fm1.dataset: unknown k"),
     ('data = "Rail"', 'data = "Rail"\nsigma = "free"', {0, 1}, "models.fm1.sigma: a mixed model has none"),
     ('data = "Rail"', 'data = "Rail"\nmethod = "RELM"', {0, 1}, 'models.fm1.method: "RELM" is not valid here; did yo'),
@@ -220,7 +222,12 @@ def test_the_ledgers_that_come_with_the_package_have_no_mistakes(path):
     assert all(entry.read or found.read for entry in found.entries)
     used = {entry.model for entry in found.entries} | {n for e in found.entries for n in found.models if n in e.path}
     assert set(found.models) == used, "a model that no number needs"
-    assert list(lt.published().index) == [one.stem for one in SHIPPED]
+
+
+def test_the_ledgers_that_come_with_the_package_are_listed():
+    found = lt.published()
+    assert list(found.index) == [one.stem for one in SHIPPED]
+    assert found["numbers"].min() >= 12
 
 
 def test_the_schema_in_the_docs_is_the_one_that_is_printed():

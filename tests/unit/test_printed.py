@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lmmtools.errors import StudyError
+from lmmtools.replication.alternatives.luck import luck
 from lmmtools.replication.printed import read_printed
 from lmmtools.replication.verdicts import STATUSES, judge, no_estimate
 
@@ -97,10 +98,20 @@ def test_what_is_shown_is_the_computed_number_with_two_more_digits_or_as_many_as
     shown = read_printed(printed.shown(computed))
     assert shown.prints(computed)
     assert printed.prints(float(shown.value)) == printed.prints(computed)  # nobody who rounds it is misled
-    if "e" not in printed.text:
+    if "e" not in printed.text and printed.place >= 0 and computed == math.trunc(computed):
+        assert (shown.place, float(shown.value)) == (0, computed)  # a count stays whole
+    elif "e" not in printed.text:
         assert shown.place <= printed.place - 2
     else:
         assert shown.digits >= printed.digits + 2 or computed == 0
+
+
+@pytest.mark.parametrize("text", ["< 0.0001", "<.0001", "<1e-4"])
+def test_a_bound_is_reproduced_by_what_lies_below_it(text):
+    printed = read_printed(text)
+    assert [judge(printed, c).good for c in (3e-9, 0.00009999, 0.0001, 0.2)] == [True, True, False, False]
+    assert printed.shown(3.21e-9).replace("\N{MINUS SIGN}", "-") == "3.21e-09"
+    assert luck(printed, 0.2, [0.1, 1e-9]) is None  # how many bounds might have been printed is not known
 
 
 @pytest.mark.parametrize(
@@ -148,12 +159,15 @@ def test_the_digits_that_agree(text, computed, digits):
 def test_a_criterion_without_a_minimum_can_be_printed(text):
     printed = read_printed(text)
     assert printed.no_minimum
-    assert no_estimate(printed).good
-    assert no_estimate(printed).words == "no estimate exists"
+    found = no_estimate(printed, unbounded=True, of_criterion=True)
+    assert (found.good, found.words) == (True, "no estimate exists")
+    # of what does not fall to it, or of a model that failed for another cause, it says nothing that is right
+    for unbounded, of_criterion in ((True, False), (False, True)):
+        assert not no_estimate(printed, unbounded=unbounded, of_criterion=of_criterion).good
     assert judge(printed, 91.47).status == "not reproduced"
     assert printed.shown(91.466) == "91.466"
     assert judge(printed, -math.inf).status == "reproduced"
-    assert not no_estimate(read_printed("58")).good
+    assert not no_estimate(read_printed("58"), unbounded=True, of_criterion=True).good
 
 
 @pytest.mark.parametrize("computed", [math.inf, -math.inf, math.nan])
@@ -166,7 +180,8 @@ def test_what_is_not_finite_reproduces_nothing(computed):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "abc", "< 0.001", "<0.001", "0,50", "1 743.6", "12,34.5", "1e", "e5", ".", "-", "--5", "1.2.3", "12 %",
+    ["", " ", "abc", "<", "< x", "<< 1", "> 0.5", "<-inf", "0,50", "1 743.6", "12,34.5", "1e", "e5",
+      ".", "-", "--5", "1.2.3", "12 %",
      "0x10", "1_000", "inf", "+inf", "nan", "NaN", "½", "٣", "1e99999", "5\n6", "5e400", "1e-331", "–5"],
 )  # fmt: skip
 def test_what_is_no_number_is_refused(text):

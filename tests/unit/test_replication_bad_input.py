@@ -9,7 +9,7 @@ import pytest
 
 import lmmtools as lt
 from lmmtools.errors import LMMError, StudyError
-from lmmtools.replication.workers import Died, each
+from lmmtools.replication.computing.workers import Died, each
 
 HEAD = """\
 title = "A paper"
@@ -80,20 +80,35 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("models", "entry", "said"), CASES.values(), ids=CASES.keys())
-def test_its_row_says_so_and_the_rest_is_computed(own, models, entry, said):
-    found = lt.replicate(own(text_of(models, entry)), jobs=1)
-    bad, good = found.entries
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory):
+    """All of these numbers in one ledger, with one that is good at the end."""
+    cases = [(models.replace(".bad]", f".bad{i}]"), entry.replace('"bad"', f'"bad{i}"'))
+             for i, (models, entry, _) in enumerate(CASES.values())]  # fmt: skip
+    path = tmp_path_factory.mktemp("faulty") / "own.toml"
+    models, entries = zip(*cases, strict=True)
+    path.write_text(text_of("\n".join(models), *entries), encoding="utf-8")
+    return lt.replicate(path, jobs=1)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_its_row_says_so(faulty, case):
+    place = list(CASES).index(case)
+    bad, said = faulty.entries[place], CASES[case][-1]
     assert (bad.verdict, bad.verdict_text, bad.good, bad.looked_at) == ("error", "error", False, False)
     assert said in bad.remark, bad.remark
     assert bad.remark.startswith("own.toml:") or ": own.toml:" in bad.remark  # of the number, or of its model
     assert bad.computed is None
     assert bad.computed_text == ""
+    assert json.loads(faulty.to_json())["sources"][0]["places"][0]["entries"][place]["remark"] == bad.remark
+
+
+def test_the_rest_is_computed(faulty):
+    good = faulty.entries[-1]
     assert (good.verdict, good.remark) == ("reproduced", "")
-    assert not found.good
-    assert found.source("own").models["fm1"].message == ""
-    assert list(found.misses["quantity"]) == ["criterion"]
-    assert json.loads(found.to_json())["sources"][0]["places"][0]["entries"][0]["remark"] == bad.remark
+    assert not faulty.good
+    assert faulty.source("own").models["fm1"].message == ""
+    assert list(faulty.misses["quantity"]) == ["criterion"] * len(CASES)
 
 
 def test_a_source_that_was_not_run_is_refused_by_its_nearest(own):
@@ -112,12 +127,22 @@ def test_a_model_that_fails_says_why_in_its_rows_and_its_own(own):
     assert found.entries[0].remark == f"{found.entries[0].where}: {message}"
 
 
+def test_a_model_that_memory_does_not_hold_is_not_one_without_an_estimate(own, monkeypatch):
+    monkeypatch.setattr("lmmtools.core.several.sizes.memory_limit", lambda: 1000.0)
+    models = '[models.large]\ndata = "Penicillin"\nformula = "diameter ~ 1 + (1 | plate) + (1 | sample)"'
+    found = lt.replicate(own(text_of(models, number(model="large"))), jobs=1)
+    assert (found.entries[0].verdict, found.entries[0].search) == ("error", None)
+    assert "GB can be used" in found.entries[0].remark
+
+
 def test_a_reason_does_not_excuse_an_error_but_a_miss(own):
     missed = number(printed="119.5", reason="not found")
     found = lt.replicate(own(text_of("", missed)), jobs=1)
     assert found.entries[0].verdict == "not reproduced"
     assert found.entries[0].remark.startswith("Reason not found.")
     assert (found.entries[0].looked_at, found.good) == (True, True)
+    needless = lt.replicate(own(text_of("", number(reason="not found"))), jobs=1).entries[0]
+    assert (needless.good, needless.remark) == (True, "The ledger gives a reason why it is not reproduced; it is.")
     silent = lt.replicate(own(text_of("", number(printed="119.5"))), jobs=1)
     assert "No reason is given." in silent.entries[0].remark
     assert not silent.good
@@ -141,6 +166,7 @@ def test_a_mistake_in_no_number_is_told_and_is_not_good(own):
         ("none.toml", "There is no ledger "),
         ([], "no source is named"),
         ([3], "a source is a name or a path, not 3"),
+        (__file__, "is no ledger: the name of one ends in .toml"),
     ],
 )
 def test_an_unknown_source_is_refused_before_anything_runs(asked, said):
@@ -210,7 +236,98 @@ def test_a_process_that_dies_costs_its_own_piece_alone():
     assert found[2] == 3
 
 
+def test_numbers_whose_process_died_say_so(own, monkeypatch):
+    def dead(work, pieces, jobs):
+        return ((place, Died()) for place in range(len(pieces)))
+
+    monkeypatch.setattr("lmmtools.replication.run.each", dead)
+    found = lt.replicate(own(text_of()), jobs=1)
+    assert [(one.verdict, one.looked_at) for one in found.entries] == [("error", False)]
+    assert found.entries[0].remark.endswith("ended early; too little memory is the usual reason.")
+
+
 def test_a_process_starts_without_what_computes():
     """So that it can still be told how many threads its linear algebra may use."""
-    code = "import sys, lmmtools.replication.workers; sys.exit(bool({'numpy', 'scipy', 'pandas'} & set(sys.modules)))"
+    module = "lmmtools.replication.computing.workers"
+    code = f"import sys, {module}; sys.exit(bool({{'numpy', 'scipy', 'pandas'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_reason_of_a_table_is_of_its_numbers_that_fail_and_is_said_once(own):
+    numbers = (number(printed="119.5"), number(), number(printed="120", reason="Mine."), number(path="criterium"))
+    text = text_of("", *numbers).replace("[[tables]]", '[[tables]]\nreason = "Ours"\nsays = "p. 3"')
+    assert text.count("Ours") == 1
+    found = lt.replicate(own(text), jobs=1)
+    [place] = found.sources[0].places
+    missed, reproduced, mine, wrong, _ = place.entries
+    assert place.remark == "Ours. The source itself says so (p. 3)."
+    assert (missed.shared, missed.reason, missed.looked_at) == (True, "Ours", True)
+    assert missed.remark == f"{place.remark} {missed.own_remark}"
+    assert "Ours" not in missed.own_remark
+    assert (reproduced.shared, reproduced.reason, reproduced.remark) == (False, "", "")
+    assert (mine.shared, mine.own_remark) == (False, mine.remark)
+    assert mine.remark.startswith("Mine.")
+    assert (wrong.verdict, wrong.shared, wrong.looked_at) == ("error", False, False)
+    stale = lt.replicate(own(text_of().replace("[[tables]]", '[[tables]]\nreason = "Ours"')), jobs=1)
+    assert (stale.sources[0].places[0].remark, stale.good) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("printed", "path", "verdict", "good"),
+    [
+        ("-inf", "deviance", "no estimate", True),
+        ("-inf", "devianse", "error", False),
+        ("3", "devianse", "error", False),
+        ("-inf", "deviance(x=1)", "error", False),
+        ("-inf", "sigma2", "no estimate", False),
+        ("-inf", "loglik", "no estimate", False),
+        ("64", "npar", "reproduced", True),
+    ],
+)
+def test_minus_infinity_is_right_of_a_criterion_that_is_named(own, printed, path, verdict, good):
+    models = (
+        '[models.free]\ndata = "Orthodont"\ngrowth = "distance ~ age | Subject"\nbetween = "free"\nwithin = "~ age"\n'
+        'sigma = "free"'
+    )
+    text = text_of(models, number(printed=printed, path=path, model="free"))
+    entry = lt.replicate(own(text), jobs=1).entries[0]
+    assert (entry.verdict, entry.good) == (verdict, good)
+
+
+def test_blanks_are_no_reason_and_the_word_of_a_source_needs_one(own):
+    blank, says = number(printed="119.5", reason="  "), number(printed="119.5", says="p. 3")
+    found = lt.replicate(own(text_of("", blank, says)), jobs=1)
+    assert [entry.looked_at for entry in found.entries] == [False, False, True]
+    assert "but there is no reason; add it" in found.entries[1].remark
+
+
+def test_a_stated_variant_that_fails_is_not_passed_over(own):
+    variant = '[[variants]]\nname = "v"\nchange = { formula = "travle ~ 1 + (1 | Rail)" }'
+    found = lt.replicate(own(text_of(variant, number(printed="119.5", reason="not found"))), jobs=1)
+    assert 'The variant "v" cannot be tried' in found.entries[0].remark
+    assert not found.good
+
+
+def test_many_mistakes_are_read_in_a_time_that_grows_as_they_do(own):
+    from time import perf_counter
+
+    begun = perf_counter()
+    found = lt.replicate(own(text_of("", *[number(printed="x")] * 1000)), jobs=1)
+    assert len(found.entries) == 1001
+    assert perf_counter() - begun < 5
+
+
+def test_who_interrupts_does_not_wait_for_what_is_at_work():
+    script = (
+        "import time\n"
+        "from lmmtools.replication.computing.workers import each\n"
+        "if __name__ == '__main__':\n"
+        "    begun = time.monotonic()\n"
+        "    try:\n"
+        "        for place, _ in each(time.sleep, [0.0, 60.0, 60.0], 2):\n"
+        "            raise KeyboardInterrupt\n"
+        "    except KeyboardInterrupt:\n"
+        "        print(time.monotonic() - begun)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=True)
+    assert float(done.stdout) < 30

@@ -84,7 +84,7 @@ def test_the_json_has_the_keys_that_the_page_names(example):
     for key, value in parts.items():
         if key:
             assert said[key] - {"at", "text"} >= set(value) - {"at", "text"}, key
-    assert {"name", "says", "computed", "prints"} == set(missed["search"]["alternatives"][0])
+    assert {"name", "stated", "says", "computed", "prints"} == set(missed["search"]["alternatives"][0])
     assert place["place"] == "Table 3.2"
     assert missed["verdict"] == "variant"
     assert 0 < missed["search"]["chance"] < 0.05

@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
 
 import lmmtools as lt
-from lmmtools.replication.alternatives import Candidates, Search, Tried, search
+from lmmtools.replication.alternatives import Candidates, Search, Tried
 from lmmtools.replication.alternatives.distance import distance
 from lmmtools.replication.alternatives.luck import Luck, luck
 from lmmtools.replication.alternatives.readings import readings
 from lmmtools.replication.alternatives.stops import ALGORITHMS, TOLERANCES, stops
+from lmmtools.replication.alternatives.told import small
 from lmmtools.replication.fits import fitted
+from lmmtools.replication.ledger.schema import Model, Variant
 from lmmtools.replication.printed import read_printed
 from lmmtools.replication.quantities import value_at
-from lmmtools.replication.schema import Model, Variant
 
 HERE = Path(__file__).parent
 RAIL = Model(data="Rail", formula="travel ~ 1 + (1 | Rail)")
@@ -31,13 +32,39 @@ CURVE = Model(
 )  # fmt: skip
 
 
+FITS: dict[str, object] = {}
+
+
+def fit_of(model: Model, folder: Path = HERE) -> object:
+    """The fit of a model, which all tests share."""
+    key = f"{folder} {model}"
+    if key not in FITS:
+        FITS[key] = fitted(model, folder)
+    return FITS[key]
+
+
 def of(printed: str, path: str, model: Model, folder: Path = HERE, **given: object) -> Search:
     """The search for one number of a model."""
     own = {"models": {"m": model}, "variants": ()} | given
-    computed = value_at(path, fitted(model, folder))
-    return search(
-        read_printed(printed), computed, path, name="m", fitted=lambda one: fitted(one, folder), folder=folder, **own
-    )
+    tried = Candidates("m", fitted=lambda one: fit_of(one, folder), folder=folder, **own)
+    return tried.search(read_printed(printed), value_at(path, tried.fit), path)
+
+
+@pytest.fixture
+def no_stops(monkeypatch):
+    """No looser searches, which take long: what a test is of lies among the other alternatives."""
+    monkeypatch.setattr("lmmtools.replication.alternatives.tried.stops", lambda fit: ())
+
+
+@pytest.fixture(scope="module")
+def candidates():
+    """What is tried in place of a model, made once for all of its numbers."""
+    made: dict[str, Candidates] = {}
+
+    def of_model(model: Model) -> Candidates:
+        return made.setdefault(repr(model), Candidates("m", {"m": model}, (), fit_of, HERE))
+
+    return of_model
 
 
 # Numbers printed by something else than the model: path, model, number, and what it is found to be.
@@ -57,8 +84,9 @@ PLANTED = [
 
 
 @pytest.mark.parametrize(("path", "model", "printed", "name"), PLANTED, ids=[f"{p}: {w}" for p, _, _, w in PLANTED])
-def test_a_planted_misprint_is_found_by_name(path, model, printed, name):
-    found = of(printed, path, model)
+def test_a_planted_misprint_is_found_by_name(path, model, printed, name, candidates):
+    tried = candidates(model)
+    found = tried.search(read_printed(printed), value_at(path, tried.fit), path)
     assert [one.name for one in found.prints] == [name]
     assert found.explanation.name == name
     assert found.chance < 0.05
@@ -66,7 +94,7 @@ def test_a_planted_misprint_is_found_by_name(path, model, printed, name):
     assert name in found.sentence
 
 
-def test_rows_that_another_model_of_the_file_has():
+def test_rows_that_another_model_of_the_file_has(no_stops):
     girls = Model(data="Orthodont", formula="distance ~ age + (1 | Subject)", filter="Sex == 'Female'")
     everyone = Model(data="Orthodont", formula=girls.formula)
     found = of("149.2183", "aic", everyone, models={"m": everyone, "girls": girls})
@@ -75,7 +103,7 @@ def test_rows_that_another_model_of_the_file_has():
     assert back.explanation.name == "all rows of the data"
 
 
-def test_rows_that_are_complete_in_all_columns(tmp_path):
+def test_rows_that_are_complete_in_all_columns(tmp_path, no_stops):
     data = lt.load_dataset("Rail")
     data["age of `it`"] = np.where(np.arange(len(data)) % 5 == 2, np.nan, 1.0)
     data["age"] = np.where(np.arange(len(data)) % 7 == 1, np.nan, 1.0)
@@ -86,21 +114,41 @@ def test_rows_that_are_complete_in_all_columns(tmp_path):
     assert found.explanation.name == "the rows that are complete in all columns of the data"
 
 
-def test_a_variant_of_the_file_is_the_explanation_where_the_source_says_so_and_only_for_its_models():
+def test_a_variant_of_the_file_is_the_explanation_where_the_source_says_so_and_only_for_its_models(no_stops):
     same = {"name": "no types told apart", "change": {"formula": "effort ~ 1 + (1 | Subject)"}}
     criterion = fitted(Model(data="ergoStool", formula="effort ~ 1 + (1 | Subject)"), HERE).criterion
     says = Variant(says="p. 7, footnote", models=["m"], **same)
     found = of(f"{criterion:.0f}", "criterion", STOOL, variants=(says,))
-    assert found.explanation == Tried(same["name"], "p. 7, footnote", pytest.approx(criterion, abs=1e-9))
-    assert found.sentence == "Printed by: no types told apart. The source says so: p. 7, footnote."
+    assert found.explanation == Tried(same["name"], "p. 7, footnote", pytest.approx(criterion, abs=1e-9), stated=True)
+    assert found.sentence == "The explanation is: no types told apart; the source says so (p. 7, footnote)."
     other = Variant(models=["another"], **same)
     for_another = of(f"{criterion:.0f}", "criterion", STOOL, variants=(other,))
     assert other.name not in [one.name for one in for_another.alternatives]
-    # without the source's word, and with few digits, it may be luck
+    # without the source's word it prints the number, be it by luck, and is not called the explanation
     unsaid = of("2.0", "sigma", STOOL, variants=(Variant(**same),))
     assert [one.name for one in unsaid.prints] == ["no types told apart"]
     assert unsaid.chance > 0.05
-    assert unsaid.explanation is None
+    assert unsaid.explanation.stated
+    assert "prints it (no types told apart, a variant that the ledger states), as luck would in" in unsaid.sentence
+    assert "explanation" not in unsaid.sentence
+
+
+def test_a_variant_of_the_file_that_cannot_be_tried_is_told_of(no_stops):
+    wrong = Variant(name="another response", change={"formula": "efort ~ Type + (1 | Subject)"})
+    found = of("9.9", "sigma", STOOL, variants=(wrong,))
+    assert found.faults[0].startswith('The variant "another response" cannot be tried: the data have no column `efort`')
+    assert found.faults[0] in found.sentence
+
+
+def test_a_coefficient_of_another_formula_is_not_taken_for_the_one_in_its_place(no_stops):
+    models = {"m": Model(data="sleepstudy", formula="Reaction ~ Days + (1 | Subject)")}
+    other = Variant(name="the square", change={"formula": "Reaction ~ I(Days ** 2) + (1 | Subject)"})
+    square = fitted(Model(data="sleepstudy", formula=other.change["formula"]), HERE).fixef.iloc[1]
+    found = of(f"{square:.4f}", "fixef.Days", models["m"], variants=(other,))
+    assert "the square" not in [one.name for one in found.alternatives]
+    coded = Variant(name="helmert, as the file says", change={"contrasts": {"Type": "helmert"}})
+    found = of("1.94444", "fixef.Type[T.T2]", STOOL, variants=(coded,))
+    assert found.explanation.name == coded.name
 
 
 def test_minus_infinity_in_print_is_a_variant_without_a_minimum():
@@ -114,26 +162,21 @@ def test_a_number_of_a_model_without_an_estimate():
     model = Model(data="Orthodont", growth=CURVE.growth, between="free", within="~ age", sigma="diagonal")
     scalar = Variant(name="one variance", change={"sigma": "scalar"})
 
-    def fit(one: Model) -> object:
-        return fitted(one, HERE)
-
-    found = Candidates("m", {"m": model}, (scalar,), fit, HERE).search(read_printed("91"), None, "deviance")
+    found = Candidates("m", {"m": model}, (scalar,), fit_of, HERE).search(read_printed("91"), None, "deviance")
     assert [one.name for one in found.prints] == ["one variance"]
-    assert found.explanation is None  # nothing is computed to count luck from
-    assert found.sentence == "The one alternative tried prints it: one variance."
+    assert (found.explanation.name, found.chance) == ("one variance", None)  # nothing is computed to count luck from
+    assert found.sentence == "The one alternative tried prints it (one variance, a variant that the ledger states)."
 
 
-def test_a_likelihood_ratio_has_both_of_its_models_changed():
+def test_a_likelihood_ratio_has_both_of_its_models_changed(no_stops):
     models = {
         "fm1": Model(data="sleepstudy", formula="Reaction ~ Days + (1 | Subject)"),
         "m": Model(data="sleepstudy", formula="Reaction ~ Days + (Days | Subject)"),
     }
     fits = {name: fitted(model, HERE).refit(reml=False) for name, model in models.items()}
     ratio = fits["fm1"].criterion - fits["m"].criterion
-    found = search(
-        read_printed(f"{ratio:.4f}"), 42.8, "lrt(fm1, m).chisq", name="m", models=models, variants=(),
-        fitted=lambda one: fitted(one, HERE), folder=HERE,
-    )  # fmt: skip
+    tried = Candidates("m", models, (), fit_of, HERE)
+    found = tried.search(read_printed(f"{ratio:.4f}"), 42.8, "lrt(fm1, m).chisq")
     assert found.explanation.name == "fitted by ML"
     assert found.distance is None
 
@@ -215,14 +258,14 @@ def test_distance_is_the_least_of_a_dense_search_along_the_constraint(path, prin
         return _quantity(path, apart, criterion, theta) - target
 
     def lowest(b: float) -> float:
-        grid = np.linspace(0.02, 3.0, 40)
+        grid = np.linspace(0.02, 3.0, 13)
         signs = [(low, high) for low, high in pairwise(grid) if lacks(low, b) * lacks(high, b) <= 0.0]
         roots = [brentq(lacks, low, high, args=(b,), xtol=1e-10) for low, high in signs]
         return min((criterion([a, b]) for a in roots), default=1e6)
 
-    every = np.linspace(0.02, 0.6, 59)
+    every = np.linspace(0.02, 0.6, 30)
     near = every[np.argmin([lowest(b) for b in every])]
-    best = minimize_scalar(lowest, bounds=(near - 0.01, near + 0.01), method="bounded", options={"xatol": 1e-5})
+    best = minimize_scalar(lowest, bounds=(near - 0.02, near + 0.02), method="bounded", options={"xatol": 1e-5})
     assert distance(number, path, apart) == pytest.approx(best.fun - apart.criterion, rel=2e-3, abs=1e-7)
 
 
@@ -300,25 +343,35 @@ def test_every_reading_is_a_path_to_another_number(apart):
 
 def test_a_search_in_words():
     one, two = Tried("fitted by ML", "", 1.0), Tried("sum contrasts", "", 1.0)
-    assert Search((), (), None, None).sentence == "There was no alternative to try."
+    assert Search((), (), None, None).sentence == "There is no alternative to try."
     assert Search((one,), (), None, None).sentence == "The one alternative tried does not print it."
     assert Search((one, two), (), None, 1.3e-9).sentence == (
-        "None of 2 alternatives prints it. Parameters that print it lie 1.3×10⁻⁹ above the minimum of the criterion: a "
-        "search that stops so early can print it."
+        "None of 2 alternatives prints it; a search that stops 1.3×10⁻⁹ above the minimum can."
     )
     likely = Search((one, two), (one, two), 0.5, 8.3)
     assert likely.explanation is None
     assert likely.sentence == (
-        "Of 2 alternatives 2 print it, the first of them: fitted by ML; the chance that one of them does so by luck is "
-        "50 %. Parameters that print it lie 8.3 above the minimum of the criterion, which is more than a search leaves "
-        "that stops early."
+        "2 of 2 alternatives print it (first: fitted by ML), as luck would in 50 of 100 such numbers; parameters that "
+        "do lie 8.3 above the minimum, where no search stops."
     )
     sure = Search((one, two), (one,), 0.05, 8.3)
     assert sure.explanation is one
-    assert sure.sentence == (
-        "Of 2 alternatives 1 prints it: fitted by ML; the chance that one of them does so by luck is 5.0 %."
+    assert sure.sentence == "1 of 2 alternatives prints it (fitted by ML), as luck would in 5 of 100 such numbers."
+    rare = Search((one, two), (one,), 0.00065, None)
+    assert rare.sentence == "1 of 2 alternatives prints it (fitted by ML), as luck would in 1 of 1500 such numbers."
+    always = Search((one, two), (one,), 1.0, 2e-5).sentence
+    assert always == (
+        "1 of 2 alternatives prints it (fitted by ML), as luck would in every such case; a search that stops 2.0×10⁻⁵ "
+        "above the minimum can, too."
     )
-    assert "less than 1e-10 above the minimum" in Search((one,), (), None, 1e-12).sentence
+    assert "stops less than 10⁻¹⁰ above the minimum can" in Search((one,), (), None, 1e-12).sentence
+
+
+def test_small_numbers_have_powers_of_ten():
+    assert [small(one) for one in (1.3e-9, 9.96e-6, 0.00072, 0.038, 8.3)] == [
+        "1.3×10⁻⁹", "1.0×10⁻⁵", "7.2×10⁻⁴", "0.038", "8.3"
+    ]  # fmt: skip
+    assert [small(one, 1) for one in (1e-3, 1e-7, 3e-7)] == ["10⁻³", "10⁻⁷", "3×10⁻⁷"]
 
 
 def test_frames_with_an_index_of_their_own_are_read_by_name():

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lmmtools.core.residual.noise import time_order
-from lmmtools.errors import ModelError
+from lmmtools.errors import TooLarge
 
 __all__ = ["Grouping", "Kind", "Rows", "Stack", "rows_of"]
 
@@ -143,7 +143,7 @@ def rows_of(factors: Sequence[Grouping], correlation: Any, n: int) -> Rows:
 
     Raises
     ------
-    ModelError
+    TooLarge
         If so many effects stand together that they would not fit in memory.
     """
     in_time = time_order(correlation, n)
@@ -257,7 +257,7 @@ def _refuse_large(n: int, effects: np.ndarray, sizes: np.ndarray, factors: Seque
     needed = 8.0 * (10.0 * n * widest + 8.0 * float(np.sum(effects.astype(float) ** 2)))
     if needed <= 1e9 or needed <= memory_limit():
         return
-    raise ModelError(
+    raise TooLarge(
         f"with a residual structure, {widest:,} random effects that hang together through shared levels or residual "
         f"groups are computed at once, over up to {int(sizes.max()):,} rows: that needs about {needed / 1e9:.0f} GB of "
         f"memory, where {memory_limit() / 1e9:.1f} GB can be used. Leave out a crossed factor or the residual "

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from lmmtools.errors import ModelError
+from lmmtools.errors import TooLarge
 
 __all__ = ["dense_bytes", "memory_limit", "refuse_too_large"]
 
@@ -52,7 +52,7 @@ def refuse_too_large(needed: float, factors: Sequence[Any], dense: Sequence[int]
 
     Raises
     ------
-    ModelError
+    TooLarge
     """
     limit = memory_limit()
     if needed <= limit:
@@ -62,7 +62,7 @@ def refuse_too_large(needed: float, factors: Sequence[Any], dense: Sequence[int]
     effects = sum(factors[k].r * factors[k].n_effects for k in dense)
     others = [f"`{name}`" for k, name in enumerate(names) if k not in dense]
     through = f", which the rows of {_listed(others)} tie to one another" if others else ""
-    raise ModelError(
+    raise TooLarge(
         f"the random effects of {_listed(parts)}{through}, need dense matrices over all {effects:,} of these effects: "
         f"about {needed / 1e9:.1f} GB of memory, where {limit / 1e9:.1f} GB can be used. Leave out effects or a "
         "factor, merge rare levels, or fit a part of the data."

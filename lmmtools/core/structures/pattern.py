@@ -6,10 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 
 from lmmtools.errors import ModelError
 
 __all__ = ["LambdaPattern"]
+
+# Standard deviations relative to σ: squares of larger numbers leave nothing of the others in floating point.
+_LARGEST = 1e8
 
 
 class LambdaPattern:
@@ -26,13 +30,13 @@ class LambdaPattern:
     Raises
     ------
     ModelError
-        If the rows differ in length, an entry is neither a name nor a finite number, or there is no name.
+        If the rows differ in length, an entry is neither a name nor a number, or there is no name.
 
     Notes
     -----
-    The q effects of a level have Var(b) = σ²ΛΛ'. Where all parameters of some columns may change their sign without
-    changing ΛΛ', as in a column that no number and no other column ties, the first of them is not negative; the others
-    take any value. The order of θ is that in which names first appear, column by column, as in lme4.
+    The q effects of a level have Var(b) = σ²ΛΛ'. The parameters take any value. Where all of some columns may change
+    their sign without changing ΛΛ', as in a column that no number and no other column ties, they are reported with
+    the first of them not negative. The order of θ is that in which names first appear, column by column, as in lme4.
 
     References
     ----------
@@ -45,8 +49,8 @@ class LambdaPattern:
 
     >>> from lmmtools import LambdaPattern
     >>> one = LambdaPattern([["sd", 0], [0, "sd"]])
-    >>> one.names(("Intercept", "x")), one.bounds(2)
-    (('sd',), [(0.0, inf)])
+    >>> one.names(("Intercept", "x"))
+    ('sd',)
     >>> one.factor([2.0], 2).tolist()
     [[2.0, 0.0], [0.0, 2.0]]
     """
@@ -63,6 +67,7 @@ class LambdaPattern:
         for array in (numbers, places):
             array.setflags(write=False)
         self._names, self._numbers, self._places = tuple(names), numbers, places
+        self._turning = self._turned_together()
 
     def __repr__(self) -> str:
         (q, s), m = self._numbers.shape, len(self._names)
@@ -84,37 +89,31 @@ class LambdaPattern:
         return self._names
 
     def bounds(self, q: int) -> list[tuple[float, float]]:
-        """Zero and infinity for the parameters that take a sign, none for the others."""
+        """None: at a bound of zero the criterion may rise to one side and fall on the other, which is the same T."""
         self._check(q)
-        signed = self._signed()
-        return [(0.0 if k in signed else -np.inf, np.inf) for k in range(len(self._names))]
+        return [(-np.inf, np.inf)] * len(self._names)
 
-    def _signed(self) -> set[int]:
-        """The first parameter of each set of columns whose signs can be turned together."""
+    def _turned_together(self) -> list[np.ndarray]:
+        """Places in θ of the parameters that may change their signs together, a set each: of columns with no number."""
         inside = self._places.any(axis=1)  # which parameter stands in which column
         tied = self._numbers.any(axis=0)
-        found, seen = set(), np.zeros(len(self._names), dtype=bool)
-        for k in range(len(self._names)):
-            if seen[k]:
-                continue
-            mine = np.zeros(len(self._names), dtype=bool)
-            mine[k] = True
-            while True:
-                columns = inside[mine].any(axis=0)
-                grown = inside[:, columns].any(axis=1)
-                if np.array_equal(grown, mine):
-                    break
-                mine = grown
-            seen |= mine
-            if not tied[columns].any():
-                found.add(k)
-        return found
+        count, member = connected_components(inside.astype(int) @ inside.T.astype(int), directed=False)
+        sets = [np.flatnonzero(member == k) for k in range(count)]
+        return [one for one in sets if not tied[inside[one].any(axis=0)].any()]
+
+    def upright(self, theta: Any, q: int) -> np.ndarray:
+        """θ with the same ΛΛ' of which the first of each set that turns together is not negative."""
+        self._check(q)
+        theta = np.array(theta, dtype=float)
+        for one in self._turning:
+            theta[one] = -theta[one] if theta[one[0]] < 0.0 else theta[one]
+        return theta
 
     def start(self, q: int) -> np.ndarray:
-        """One for parameters on the diagonal of the pattern and those that take a sign, a half for the others."""
+        """One for parameters on the diagonal of the pattern and the first of each set, a half for the others."""
         self._check(q)
-        signed = self._signed()
-        ones = [np.trace(place) > 0 or k in signed for k, place in enumerate(self._places)]
+        first = {int(one[0]) for one in self._turning}
+        ones = [np.trace(place) > 0 or k in first for k, place in enumerate(self._places)]
         return np.where(ones, 1.0, 0.5)
 
     def factor(self, theta: Any, q: int) -> np.ndarray:
@@ -135,6 +134,8 @@ def _named(entry: Any) -> bool:
 
 def _entries(rows: Any) -> list[list[Any]]:
     """The rows as lists of equal length, of names and numbers."""
+    if hasattr(rows, "to_numpy"):  # a data frame, which by itself runs over the names of its columns
+        rows = rows.to_numpy()
     if isinstance(rows, str) or not isinstance(rows, Iterable):
         raise ModelError(f"LambdaPattern: takes a list of rows of names and numbers; got {rows!r}.")
     found = [list(row) if isinstance(row, Iterable) and not isinstance(row, str) else [row] for row in rows]
@@ -143,12 +144,31 @@ def _entries(rows: Any) -> list[list[Any]]:
         raise ModelError(
             f"LambdaPattern: the rows must have one length, at least one; they have {[len(row) for row in found]}."
         )
-    for i, row in enumerate(found):
-        for j, one in enumerate(row):
-            number = isinstance(one, int | float | np.number) and not isinstance(one, bool) and np.isfinite(one)
-            if not (number or (_named(one) and one.strip())):
-                raise ModelError(
-                    f"LambdaPattern: the entry in row {i + 1}, column {j + 1} is {one!r}; it must be a name or a "
-                    "finite number."
-                )
-    return found
+    return [[_entry(one, f"row {i}, column {j}") for j, one in enumerate(row, 1)] for i, row in enumerate(found, 1)]
+
+
+def _entry(one: Any, where: str) -> str | float:
+    """A name without spaces around it, or a number."""
+    if _named(one):
+        if _reads_as_number(one):  # an array of names and numbers makes texts of the numbers
+            raise ModelError(
+                f"LambdaPattern: the entry in {where} is the text {str(one)!r}, which reads as a number; write a "
+                f"number without quotes, in lists, since an array turns all into texts; or a name such as 't{one}'."
+            )
+        if one.strip():
+            return one.strip()
+    elif isinstance(one, int | float | np.number) and not isinstance(one, bool | complex | np.complexfloating):
+        if abs(one) < _LARGEST:
+            return float(one)
+    raise ModelError(
+        f"LambdaPattern: the entry in {where} is {one!r}; it must be a name or a number, relative to σ and below "
+        f"{_LARGEST:g} in size."
+    )
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

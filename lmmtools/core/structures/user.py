@@ -84,6 +84,12 @@ class Structure(Protocol):
         once against those numbers; where it is not finite, as dΛ may be on a bound, those numbers serve.
         """
 
+    def upright(self, theta: np.ndarray, q: int) -> np.ndarray:
+        """The θ with the same T that is reported where several have it, as when signs have no meaning.
+
+        Optional: without this method the estimate is reported as it was found.
+        """
+
 
 class UserForm:
     """A user's `Structure` over given effects, every answer checked.
@@ -150,14 +156,14 @@ class UserForm:
             )
         return box[:, 0].copy(), box[:, 1].copy()
 
-    def _inside(self, start: Any) -> np.ndarray:
+    def _inside(self, start: Any, method: str = "start") -> np.ndarray:
         try:
             theta = np.array(start, dtype=float)
         except (TypeError, ValueError):
             theta = np.empty(0)
         if theta.shape != (self.n_theta,) or not np.all((theta >= self.lower) & (theta <= self.upper)):
             raise ModelError(
-                f"{self._where}: `start` must give {self.n_theta} numbers within the bounds; got {start!r}."
+                f"{self._where}: `{method}` must give {self.n_theta} numbers within the bounds; got {start!r}."
             )
         return theta
 
@@ -297,7 +303,9 @@ class UserForm:
         return (np.abs(first).max(axis=(1, 2)) <= 1e-9) & (size <= 1e-7)
 
     def snap(self, theta: np.ndarray) -> np.ndarray:
-        """θ with what lies on a bound to rounding set there."""
+        """θ with what lies on a bound to rounding set there, in the way the structure writes it."""
+        if callable(getattr(self._of, "upright", None)):
+            theta = self._inside(self._ask("upright", theta.copy(), self.q), "upright")
         for bound in (self.lower, self.upper):
             near = np.isfinite(bound) & (np.abs(theta - bound) <= _ZERO * np.maximum(1.0, np.abs(bound)))
             theta = np.where(near, bound, theta)

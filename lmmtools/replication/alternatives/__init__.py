@@ -7,6 +7,6 @@ printed, `tried` puts it together and `told` says it in words.
 
 from __future__ import annotations
 
-from lmmtools.replication.alternatives.tried import Candidates, Search, Tried, search
+from lmmtools.replication.alternatives.tried import Candidates, Search, Tried
 
-__all__ = ["Candidates", "Search", "Tried", "search"]
+__all__ = ["Candidates", "Search", "Tried"]

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from lmmtools.design.fixed_terms import fixed_terms
 from lmmtools.errors import LMMError
 from lmmtools.replication.fits import data_of
-from lmmtools.replication.schema import Model, Variant
+from lmmtools.replication.ledger.schema import Model, Variant
 
 __all__ = ["CODINGS", "Change", "changes"]
 
@@ -31,11 +31,17 @@ class Change:
         Where the source says that it is this; empty if it does not.
     apply : callable
         From a model to the changed one.
+    stated : bool
+        Whether the file states it.
+    recodes : bool
+        Whether factors are coded otherwise and nothing else: coefficients have other names, in the same places.
     """
 
     words: str
     says: str
     apply: Callable[[Model], Model]
+    stated: bool = False
+    recodes: bool = False
 
 
 def changes(
@@ -59,7 +65,8 @@ def changes(
     model = models[name]
     for variant in variants:
         if variant.models is UNSET or name in variant.models:
-            yield Change(variant.name, variant.says, _stated(variant.change))
+            recodes = set(variant.change) == {"contrasts"}
+            yield Change(variant.name, variant.says.strip(), _stated(variant.change), stated=True, recodes=recodes)
     if model.formula is not UNSET:
         other = "REML" if model.method == "ML" else "ML"
         yield Change(f"fitted by {other}", "", _with(method=other))
@@ -89,7 +96,7 @@ def _codings(model: Model, fit: Any) -> Iterator[Change]:
     for coding in CODINGS:
         if factors and now != [coding] * len(factors):
             contrasts = {**model.contrasts, **dict.fromkeys(factors, coding)}
-            yield Change(f"{coding} contrasts", "", _with(contrasts=contrasts))
+            yield Change(f"{coding} contrasts", "", _with(contrasts=contrasts), recodes=True)
 
 
 def _filters(model: Model, models: Mapping[str, Model], folder: Path) -> Iterator[Change]:

@@ -22,8 +22,8 @@ from lmmtools.results import LMMFit
 
 __all__ = ["distance", "least_rise"]
 
-# Paths that do not lead to a function of the fit's own θ.
-_OF_OTHERS = ("lrt", "criterion_at")
+# Paths that lead to no function of the fit's own θ: to other fits, or to what is found by further searches.
+_OF_OTHERS = ("lrt", "criterion_at", "confint", "intervals", "ranova", "caic", "hat_trace")
 # Step of differences, in units in which the criterion rises by half its square: a rise of 5e-9.
 _STEP = 1e-4
 # Rises below this are integrals of the gradient: as differences of criteria they would be rounding.

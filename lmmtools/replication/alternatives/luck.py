@@ -48,7 +48,8 @@ def luck(printed: Printed, computed: float, values: Iterable[float]) -> Luck | N
     Returns
     -------
     Luck or None
-        None where it has no meaning: nothing finite is computed, no number is printed, or what is computed prints it.
+        None where it has no meaning: nothing finite is computed, what is printed is a bound or −∞, or what is computed
+        prints it.
 
     Examples
     --------
@@ -58,7 +59,7 @@ def luck(printed: Printed, computed: float, values: Iterable[float]) -> Luck | N
     >>> luck(read_printed("3.6"), 3.0, [3.61, 2.8, 2.83, 3.01, 9.0])
     Luck(numbers=12, hit=2)
     """
-    if printed.no_minimum or not math.isfinite(computed) or printed.prints(computed):
+    if printed.no_minimum or printed.bound or not math.isfinite(computed) or printed.prints(computed):
         return None
     exact = Fraction(computed)
     away = abs(printed.exact - exact)

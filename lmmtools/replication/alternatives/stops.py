@@ -13,7 +13,7 @@ from lmmtools.core.covariance import theta_of
 from lmmtools.core.criterion import Criterion
 from lmmtools.core.optimize import Optimum, minimize
 from lmmtools.errors import LMMError, LMMWarning
-from lmmtools.formats import shown
+from lmmtools.replication.alternatives.told import small
 from lmmtools.results import LMMFit
 
 __all__ = ["ALGORITHMS", "TOLERANCES", "at_theta", "stops"]
@@ -56,7 +56,7 @@ def stops(fit: LMMFit) -> Iterator[tuple[str, LMMFit]]:
         for tolerance in TOLERANCES:
             if len(above) and abs(above[-1]) <= tolerance:  # else it has gone elsewhere
                 first = int(np.argmax(above <= tolerance))
-                yield f"{words} stopped {shown(tolerance, 1)} above the minimum", at_theta(fit, criterion, theta[first])
+                yield f"{words} stopped {small(tolerance, 1)} above the minimum", at_theta(fit, criterion, theta[first])
 
 
 def _way(criterion: Criterion, fit: LMMFit, method: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,9 @@
 """What else would print a number that is not reproduced: a small declared search, and the chance that it is luck.
 
 Tried are, in this order: the variants that the file states; the other method; other codings of the model's factors;
-other rows (`changes`); other readings of the quantity (`readings`); and points at which looser
-searches stop (`stops`). Whatever prints the digits is an explanation only if the source says so, or if luck would
-find one among so many alternatives in one case of twenty at most.
+other rows (`changes`); other readings of the quantity (`readings`); and points at which looser searches stop (`stops`).
+What prints the digits is taken for what printed the number only if the file states it, or if luck would find one among
+so many alternatives in one case of twenty at most.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -22,17 +22,17 @@ from lmmtools.replication.alternatives.luck import luck
 from lmmtools.replication.alternatives.readings import at_same_place, readings
 from lmmtools.replication.alternatives.stops import stops
 from lmmtools.replication.alternatives.told import told
-from lmmtools.replication.fits import Fits, Given
+from lmmtools.replication.fits import Fits, Given, one_line
+from lmmtools.replication.ledger.schema import Model, Variant
 from lmmtools.replication.printed import Printed
-from lmmtools.replication.quantities import value_at
+from lmmtools.replication.quantities import Tables, value_at
 from lmmtools.replication.quantities.paths import PathError
-from lmmtools.replication.schema import Model, Variant
 from lmmtools.results import LMMFit
 
-__all__ = ["LIKELY", "Candidates", "Search", "Tried", "search"]
+__all__ = ["Candidates", "Search", "Tried"]
 
 # Largest chance of luck with which an alternative counts as what printed the number.
-LIKELY = 0.05
+_LIKELY = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,14 @@ class Tried:
         Where the source says so; empty if it does not.
     computed : float
         What it gives; minus infinity where it has no minimum.
+    stated : bool
+        Whether it is a variant that the file states.
     """
 
     name: str
     says: str
     computed: float
+    stated: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,15 @@ class Search:
         The chance that one of them prints it by luck; None where none does, or it has no meaning.
     distance : float or None
         How far above the minimum of the criterion parameters lie that print it; None where nothing is found.
+    faults : tuple of str
+        Why variants that the file states could not be tried.
     """
 
     alternatives: tuple[Tried, ...]
     prints: tuple[Tried, ...]
     chance: float | None
     distance: float | None
+    faults: tuple[str, ...] = ()
 
     @property
     def tried(self) -> int:
@@ -82,15 +88,16 @@ class Search:
 
     @property
     def explanation(self) -> Tried | None:
-        """What the source itself says, or what is too unlikely to be luck; None if there is neither."""
-        stated = [one for one in self.prints if one.says]
-        likely = self.prints if self.chance is not None and self.chance <= LIKELY else ()
-        return next(iter((*stated, *likely)), None)
+        """What the source itself says, or the file states, or what is too unlikely to be luck; None without any."""
+        said = [one for one in self.prints if one.says]
+        stated = [one for one in self.prints if one.stated]
+        likely = self.prints if self.chance is not None and self.chance <= _LIKELY else ()
+        return next(iter((*said, *stated, *likely)), None)
 
     @property
     def sentence(self) -> str:
         """All of this in words."""
-        return told(self)
+        return " ".join((told(self), *self.faults))
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,8 @@ class Candidates:
         From a model to its fit.
     folder : pathlib.Path
         Where the file is.
+    tables : Tables
+        Where tables are kept that several numbers are read from.
     """
 
     name: str
@@ -116,6 +125,7 @@ class Candidates:
     variants: Sequence[Variant]
     fitted: Callable[[Model], Given]
     folder: Path
+    tables: Tables = field(default_factory=Tables)
 
     @cached_property
     def fit(self) -> Given | None:
@@ -149,24 +159,41 @@ class Candidates:
         -------
         Search
             An alternative that cannot be fitted, or has no such quantity, is not counted.
+
+        Examples
+        --------
+        >>> from lmmtools.replication.fits import fitted
+        >>> from lmmtools.replication.printed import read_printed
+        >>> rail = Model(data="Rail", formula="travel ~ 1 + (1 | Rail)")
+        >>> tried = Candidates("rail", {"rail": rail}, (), lambda model: fitted(model, Path()), Path())
+        >>> found = tried.search(read_printed("22.624"), 24.8055, "varcorr.Rail.Intercept.sd")
+        >>> found.explanation.name, found.chance < 0.01
+        ('fitted by ML', True)
         """
-        found = tuple(Tried(*one) for one in self._values(path) if one[2] < math.inf)
+        faults: list[str] = []
+        found = tuple(one for one in self._values(path, faults) if one.computed < math.inf)
         prints = tuple(one for one in found if printed.prints(one.computed))
         odds = None if computed is None else luck(printed, computed, [one.computed for one in found])
         chance = odds.chance if prints and odds is not None else None
-        return Search(found, prints, chance, None if self.fit is None else distance(printed, path, self.fit))
+        rise = None if self.fit is None else distance(printed, path, self.fit)
+        return Search(found, prints, chance, rise, tuple(faults))
 
-    def _values(self, path: str) -> Iterator[tuple[str, str, float]]:
-        """The alternatives in their order, and what each gives for a quantity."""
+    def _values(self, path: str, faults: list[str]) -> Iterator[Tried]:
+        """The alternatives in their order, and what each gives for a quantity; what the file states and fails."""
         for change in self.changes:
-            with suppress(LMMError):
-                yield change.words, change.says, self._changed(change, path)
+            try:
+                yield Tried(change.words, change.says, self._changed(change, path), change.stated)
+            except PathError:  # a model that has no such quantity
+                continue
+            except LMMError as error:
+                if change.stated:
+                    faults.append(f'The variant "{change.words}" cannot be tried: {one_line(error)}')
         for words, other in readings(path, self.fit) if self.fit is not None else ():
             with suppress(LMMError):
-                yield words, "", value_at(other, self.fit, Fits(self.models, self.fitted))
+                yield Tried(words, "", value_at(other, self.fit, Fits(self.models, self.fitted), self.tables))
         for words, fit in self.stops:
             with suppress(LMMError):  # a number of several models has no value where the search for one stops
-                yield words, "", value_at(path, fit)
+                yield Tried(words, "", value_at(path, fit, tables=self.tables))
 
     def _changed(self, change: Change, path: str) -> float:
         """The quantity of a changed model; models that the path names besides are changed in the same way."""
@@ -176,38 +203,11 @@ class Candidates:
         except UnboundedLikelihood:
             return -math.inf
         try:
-            return value_at(path, fit, fits)
+            return value_at(path, fit, fits, self.tables)
         except PathError:
             both = isinstance(fit, LMMFit) and isinstance(self.fit, LMMFit)
-            moved = at_same_place(path, self.fit, fit) if both else None
+            # of another formula, the coefficient in the same place would be that of something else
+            moved = at_same_place(path, self.fit, fit) if both and change.recodes else None
             if moved is None:
                 raise
-            return value_at(moved, fit, fits)
-
-
-def search(
-    printed: Printed,
-    computed: float | None,
-    path: str,
-    *,
-    name: str,
-    models: Mapping[str, Model],
-    variants: Sequence[Variant],
-    fitted: Callable[[Model], Given],
-    folder: Path,
-) -> Search:
-    """Search for what prints one number that is not reproduced; see `Candidates.search`.
-
-    Examples
-    --------
-    >>> from lmmtools.replication.fits import fitted
-    >>> from lmmtools.replication.printed import read_printed
-    >>> rail = Model(data="Rail", formula="travel ~ 1 + (1 | Rail)")
-    >>> found = search(
-    ...     read_printed("22.624"), 24.8055, "varcorr.Rail.Intercept.sd", name="rail", models={"rail": rail},
-    ...     variants=(), fitted=lambda model: fitted(model, Path()), folder=Path(),
-    ... )
-    >>> found.explanation.name, found.chance < 0.01
-    ('fitted by ML', True)
-    """
-    return Candidates(name, models, variants, fitted, folder).search(printed, computed, path)
+            return value_at(moved, fit, fits, self.tables)

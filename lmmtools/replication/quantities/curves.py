@@ -13,12 +13,17 @@ __all__ = ["CURVES"]
 CURVES = MappingProxyType({
     "deviance": Head(lambda a: a.fit.deviance, {"deviance": "−2 log-likelihood without nm log 2π"}),
     "criterion": Head(
-        lambda a: a.fit.criterion - without_constants(a, 1.0), {"criterion": "−2 log-likelihood with all constants"},
-        ("constants",),
+        lambda a: a.fit.criterion - without_constants(a, 1.0),
+        {"criterion": "−2 log-likelihood with all constants; with constants=no it is `deviance`"}, ("constants",),
     ),
-    "loglik": Head(lambda a: a.fit.loglik + without_constants(a, 0.5), {"loglik": "log-likelihood"}, ("constants",)),
-    "aic": Head(lambda a: a.fit.aic, {"aic": "criterion + 2 npar"}),
-    "bic": Head(lambda a: a.fit.bic, {"bic": "criterion + log(nm) npar"}),
+    "loglik": Head(
+        lambda a: a.fit.loglik + without_constants(a, 0.5),
+        {"loglik": "log-likelihood; constants=no as above, also of `aic` and `bic`"}, ("constants",),
+    ),
+    "aic": Head(lambda a: a.fit.aic - without_constants(a, 1.0), {"aic": "criterion + 2 npar"}, ("constants",)),
+    "bic": Head(
+        lambda a: a.fit.bic - without_constants(a, 1.0), {"bic": "criterion + log(nm) npar"}, ("constants",)
+    ),
     "npar": Head(lambda a: a.fit.npar, {"npar": "number of parameters of B and Σ"}),
     "nobs": Head(lambda a: a.fit.nobs, {"nobs": "number of observations, nm"}),
     "n_subjects": Head(lambda a: a.fit.n_subjects, {"n_subjects": "number of subjects, n"}),

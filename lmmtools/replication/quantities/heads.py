@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from lmmtools.arguments import check_level
 from lmmtools.errors import ModelError
 from lmmtools.formats import nearest, quoted, visible
 from lmmtools.replication.quantities.paths import Call, PathError, Walk
+from lmmtools.replication.quantities.tables import Tables
 
 __all__ = ["Asked", "Head", "cell", "divided", "element", "place_of", "without_constants"]
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,26 @@ class Asked:
         The steps after it.
     others : Mapping
         Fits of the models of the file, by name.
+    tables : Tables
+        What has been computed of fits.
     """
 
     fit: Any
     call: Call
     walk: Walk
     others: Mapping[str, Any]
+    tables: Tables
+
+    def once(self, make: Callable[[Asked], Made]) -> Made:
+        """What a function makes of the fit and the first step, for all numbers alike that are read from it.
+
+        Parameters
+        ----------
+        make : callable
+            It looks at the fit and at the first step's arguments, and takes no step of the walk.
+        """
+        key = (make, self.call.arguments, frozenset(self.call.options.items()))
+        return self.tables.once(self.fit, key, lambda: make(self))
 
     def option(self, name: str, otherwise: str) -> str:
         """The value of an option, or another where it is not given."""
@@ -54,6 +72,52 @@ class Asked:
                             f"valid are {quoted(valid)}.")  # fmt: skip
         return given
 
+    @property
+    def level(self) -> float:
+        """The confidence level.
+
+        Raises
+        ------
+        PathError
+            If it is no number.
+        LMMError
+            If it does not lie between 0 and 1.
+        """
+        given = self.option("level", "0.95")
+        try:
+            level = float(given)
+        except ValueError as error:
+            raise PathError(f"`{visible(self.walk.path)}`: level is a number; got {visible(given)}.") from error
+        return check_level(level)
+
+    def values(self, options: Iterable[str]) -> dict[str, list]:
+        """What variables are said to be, as lists: numbers, or levels of factors; several stand between ``|``.
+
+        Names that are no words, such as ``Sex[T.Male]``, are among the arguments, with their sign of equality.
+
+        Raises
+        ------
+        PathError
+            If a variable that is no factor has a value that is no number.
+        """
+        options = tuple(options)
+        taken = {key: value for key, value in self.call.options.items() if key not in options}
+        taken |= {key.strip(): value.strip() for one in self.call.arguments if "=" in one
+                  for key, _, value in [one.rpartition("=")]}  # fmt: skip
+        design = self.fit.design
+        factors = {*design.recipe.observed.factors, *(one for factor in design.ngroups for one in factor.split(":"))}
+
+        def value(name: str, given: str) -> Any:
+            try:
+                return given if name in factors else float(given)
+            except ValueError as error:
+                raise PathError(
+                    f"`{visible(self.walk.path)}`: `{visible(name)}` is neither an option here nor a factor of the "
+                    f"model{nearest(name, {*options, *factors})}, so that it is a number; got {visible(given)}."
+                ) from error
+
+        return {name: [value(name, one.strip()) for one in given.split("|")] for name, given in taken.items()}
+
 
 @dataclass(frozen=True)
 class Head:
@@ -69,12 +133,15 @@ class Head:
         Keys that its arguments may have.
     arguments : tuple of int
         Least and largest number of arguments without a key.
+    columns : bool
+        Whether other keys are variables of the model, with their values.
     """
 
     read: Callable[[Asked], Any]
     forms: Mapping[str, str]
     options: tuple[str, ...] = ()
     arguments: tuple[int, int] = field(default=(0, 0))
+    columns: bool = False
 
     def check(self, call: Call, walk: Walk) -> None:
         """Refuse arguments that it does not take.
@@ -85,7 +152,7 @@ class Head:
         """
         form = next(iter(self.forms))
         for key in call.options:
-            if key not in self.options:
+            if key not in self.options and not self.columns:
                 valid = f"it takes {quoted(self.options)}" if self.options else "it takes none"
                 raise PathError(f"`{visible(walk.path)}`: `{call.name}` has no option `{visible(key)}`"
                                 f"{nearest(key, self.options)}; {valid}.")  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -11,10 +12,14 @@ from lmmtools.comparison import lrt
 from lmmtools.comparison.together import criteria_of, require_comparable, require_nested
 from lmmtools.core.criterion import Criterion
 from lmmtools.errors import LMMError, ModelError
-from lmmtools.inference.containment import sequential_anova
-from lmmtools.inference.contrasts import DDF
-from lmmtools.replication.quantities.heads import Asked, Head, cell, divided, element, place_of, without_constants
+from lmmtools.replication.quantities.coefficients import COEFFICIENTS, TESTS
+from lmmtools.replication.quantities.groupwise import GROUPWISE
+from lmmtools.replication.quantities.heads import Asked, Head, divided, element, without_constants
+from lmmtools.replication.quantities.intervals import INTERVALS
+from lmmtools.replication.quantities.means import MEANS
 from lmmtools.replication.quantities.paths import PathError
+from lmmtools.replication.quantities.predicted import PREDICTED
+from lmmtools.replication.quantities.shares import SHARES
 
 __all__ = ["MIXED"]
 
@@ -38,40 +43,6 @@ def _sigma2(asked: Asked) -> float:
     return asked.fit.sigma**2 * divided(asked, len(asked.fit.beta))
 
 
-def _stderr(asked: Asked) -> float:
-    scale = float(np.sqrt(divided(asked, len(asked.fit.beta))))
-    return scale * element(asked.fit.stderr, asked, "coefficient")
-
-
-def _correlation(asked: Asked) -> float:
-    sd = np.sqrt(np.diagonal(asked.fit.vcov))
-    return cell(asked.fit.vcov / np.outer(sd, sd), asked, "coefficient", "coefficient")
-
-
-def _coef(asked: Asked) -> float:
-    ddf = asked.one_of("ddf", "satterthwaite", DDF)
-    return cell(asked.fit.coef_table(ddf=ddf), asked, "coefficient", "column")
-
-
-def _anova(asked: Asked) -> float:
-    kind = asked.one_of("type", "3", ("1", "2", "3", "sequential"))
-    if kind == "sequential":
-        table = sequential_anova(asked.fit, asked.one_of("ddf", "containment", ("containment", "residual", "normal")))
-    else:
-        table = asked.fit.anova(type=int(kind), ddf=asked.one_of("ddf", "satterthwaite", DDF))
-    return cell(table, asked, "term", "column")
-
-
-def _test(asked: Asked) -> float:
-    known = list(asked.fit.fixef.index)
-    for name in asked.call.arguments:
-        if name not in known:
-            raise asked.walk.unknown(name, "coefficient", known)
-    table = asked.fit.test(list(asked.call.arguments), ddf=asked.one_of("ddf", "satterthwaite", DDF))
-    columns = list(table.columns)
-    return float(table.iloc[0][asked.walk.name("column", columns)])
-
-
 def _varcorr(asked: Asked) -> float:
     """A variance, sd, covariance or correlation of random effects; of residuals a variance or sd."""
     fit, walk = asked.fit, asked.walk
@@ -83,7 +54,7 @@ def _varcorr(asked: Asked) -> float:
     values, names = table.to_numpy(), list(table.index)
     i = names.index(walk.name(f"random effect of {group}", names))
     second = walk.name("measure, or second effect", (*names, "sd", "var"))
-    if second in ("sd", "var") and second not in names:
+    if second in ("sd", "var") and not walk.left:  # even if an effect is called so: of two, a measure follows
         return float(np.sqrt(values[i, i]) if second == "sd" else values[i, i])
     j = names.index(second)
     measure = walk.name("measure of two effects", ("cov", "cor"))
@@ -100,11 +71,6 @@ def _correlated(values: np.ndarray, i: int, j: int, asked: Asked) -> float:
 def _theta(asked: Asked) -> float:
     names = list(asked.fit.theta_names)
     return float(asked.fit.theta[names.index(asked.walk.name("element of θ", names))])
-
-
-def _ranef(asked: Asked) -> float:
-    modes = asked.fit.ranef
-    return cell(modes[asked.walk.name("grouping factor", modes)], asked, "level", "random effect")
 
 
 def _ngroups(asked: Asked) -> int:
@@ -131,11 +97,9 @@ def _lrt(asked: Asked) -> float:
             raise PathError(f"`{asked.walk.path}`: `{name}` is a growth curve; lrt compares mixed models.")
     small, large = sorted(pair, key=lambda fit: fit.npar)
     column = asked.walk.call("column", _COLUMNS)
-    reference = column.options.get("reference", "own")
     if set(column.options) - {"reference"} or column.arguments or (column.options and column.name != "p_value"):
         raise PathError(f"`{asked.walk.path}`: of the columns p_value takes an option, reference=chisq, and no other.")
-    if reference not in ("own", "chisq"):
-        raise PathError(f"`{asked.walk.path}`: reference={reference} is unknown; valid are `own` and `chisq`.")
+    reference = replace(asked, call=column).one_of("reference", "own", ("own", "chisq"))
     if column.name == "p_value" and reference == "own":
         return float(lrt(small, large)["p_value"].iloc[1])
     return _ratio(small, large)[column.name]
@@ -184,23 +148,7 @@ MIXED = MappingProxyType({
         _DIVISOR,
     ),
     "sigma2": Head(_sigma2, {"sigma2": "its square, with the same options"}, _DIVISOR),
-    "fixef": Head(lambda a: element(a.fit.fixef, a, "coefficient"), {"fixef.NAME": "estimate of a fixed effect"}),
-    "stderr": Head(
-        _stderr,
-        {"stderr.NAME": "its standard error",
-         "stderr(divisor=n-p).NAME": "that of ML times √(n/(n − p)), as nlme's summary prints it"},
-        _DIVISOR,
-    ),
-    "vcov": Head(
-        lambda a: cell(a.fit.vcov, a, "coefficient", "coefficient"), {"vcov.A.B": "covariance of two of them"}
-    ),
-    "cor": Head(_correlation, {"cor.A.B": "their correlation"}),
-    "coef": Head(
-        _coef,
-        {"coef(ddf=satterthwaite).NAME.COLUMN": "cell of `coef_table`; with ddf=normal, `statistic` is the "
-         "estimate over its standard error, as lme4 prints t"},
-        ("ddf",),
-    ),
+    **COEFFICIENTS,
     "varcorr": Head(
         _varcorr,
         {"varcorr.GROUP.EFFECT.sd": "standard deviation of a random effect", "varcorr.GROUP.EFFECT.var": "variance",
@@ -212,26 +160,14 @@ MIXED = MappingProxyType({
         lambda a: element(a.fit.residual_params, a, "residual parameter"),
         {"residual_params.NAME": "parameter of the residuals, such as `ar1.phi` or `varident[Female]`"},
     ),
-    "ranef": Head(_ranef, {"ranef.GROUP.LEVEL.EFFECT": "conditional mode"}),
-    "fitted": Head(
-        lambda a: a.fit.fitted.iloc[place_of(a, a.fit.nobs)], {"fitted.ROW": "fitted value, rows used counted from 1"}
-    ),
-    "resid": Head(lambda a: a.fit.resid.iloc[place_of(a, a.fit.nobs)], {"resid.ROW": "residual, likewise"}),
+    **GROUPWISE,
+    **PREDICTED,
     "criterion_at": Head(
         _criterion_at, {"criterion_at(0.713)": "criterion at θ, then the parameters of the residuals"}, (), (1, 999)
     ),
-    "anova": Head(
-        _anova,
-        {"anova(type=3, ddf=satterthwaite).TERM.COLUMN": "cell of `anova`; Kenward and Roger's with ddf=kenward-roger",
-         "anova(type=sequential, ddf=containment).TERM.COLUMN": "each term beyond those above it by the fit's own V, "
-         "the intercept first, with the denominators of Pinheiro and Bates: nlme's table"},
-        ("type", "ddf"),
-    ),
-    "test": Head(
-        _test,
-        {"test(NAME, NAME, ddf=satterthwaite).COLUMN": "joint F test of coefficients: f_value, num_df, …"},
-        ("ddf",), (1, 999),
-    ),
+    **INTERVALS,
+    **TESTS,
+    **MEANS,
     "lrt": Head(
         _lrt,
         {"lrt(SMALL, LARGE).chisq": "likelihood ratio of two models of the file",
@@ -240,4 +176,5 @@ MIXED = MappingProxyType({
          "lrt(SMALL, LARGE).p_value(reference=chisq)": "p by χ², whatever the hypothesis"},
         (), (2, 2),
     ),
+    **SHARES,
 })  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from types import MappingProxyType
 
 from lmmtools.errors import LMMError
@@ -95,6 +96,8 @@ class Walk:
     Parameters
     ----------
     path : str
+    taken : tuple of int
+        Which of the names that fit are taken, name by name, from the longest on; the longest of those not told of.
 
     Attributes
     ----------
@@ -103,8 +106,14 @@ class Walk:
         Steps that have not been taken.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path, self.left = path, split_path(path)
+    def __init__(self, path: str, taken: tuple[int, ...] = ()) -> None:
+        self.path, self.left, self.taken = path, split_path(path), taken
+        self.fitting: list[int] = []  # of each name that was taken, how many would have fitted
+
+    def shorter(self) -> Iterator[tuple[int, ...]]:
+        """What to take instead, for every name that was taken and has a shorter one in it."""
+        for place, count in enumerate(self.fitting):
+            yield from ((0,) * place + (instead,) for instead in range(1, count))
 
     def call(self, what: str, valid: Iterable[str]) -> Call:
         """Take a step that may have arguments, its name one of `valid`.
@@ -133,15 +142,24 @@ class Walk:
         """
         names = {str(one): one for one in known}
         self._require(what, names)
-        for count in range(len(self.left), 0, -1):
-            given = ".".join(self.left[:count])
-            for one in (given, _bare(given)):
-                if one in names:
-                    self.left = self.left[count:]
-                    return names[one]
-        whole = ".".join(self.left)
-        likely = whole if closest(whole, names) else self.left[0]
-        raise self.unknown(_bare(likely), what, names)
+        fitting = [
+            (count, next(one for one in (given, _bare(given)) if one in names))
+            for count in range(len(self.left), 0, -1)
+            if {given := ".".join(self.left[:count]), _bare(given)} & set(names)
+        ]
+        if fitting:
+            which = self.taken[len(self.fitting)] if len(self.fitting) < len(self.taken) else 0
+            count, one = fitting[min(which, len(fitting) - 1)]
+            self.fitting.append(len(fitting))
+            self.left = self.left[count:]
+            return names[one]
+        raise self.unknown(_bare(self._likely(list(names))), what, names)
+
+    def _likely(self, names: list[str]) -> str:
+        """How many of the steps were meant as a name: those most like one, the first alone where none is like any."""
+        tries = [".".join(self.left[:count]) for count in range(1, len(self.left) + 1)]
+        like = {one: SequenceMatcher(None, one, meant).ratio() for one in tries if (meant := closest(one, names))}
+        return max(like, key=lambda one: like[one], default=tries[0])
 
     def end(self) -> None:
         """Check that no step is left.

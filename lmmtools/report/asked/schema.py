@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from lmmtools import toml
+
 __all__ = ["Column", "Dataset", "Exclude", "Include", "Method", "Study", "Templates", "Variant", "json_schema"]
 
 Method = Literal["REML", "ML"]
@@ -100,17 +102,9 @@ class Exclude(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     method: Pattern | UnsetType = UNSET
 
 
-class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Column(toml.Column, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a data file cannot say of a column."""
 
-    kind: Annotated[
-        Literal["number", "factor", "ordered"] | UnsetType,
-        Meta(description="Left out, the column stays as it was read."),
-    ] = UNSET
-    levels: Annotated[
-        Annotated[list[str | int | float], Meta(min_length=1)] | UnsetType,
-        Meta(description="All levels in their order; the first is the reference."),
-    ] = UNSET
     unit: Annotated[str, Meta(examples=["mm"])] = ""
     description: str = ""
     noun: Annotated[

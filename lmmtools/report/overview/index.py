@@ -29,7 +29,9 @@ _LINKS = {"html": "HTML", "pdf": "PDF", "json": "JSON", "ipynb": "notebook"}
 _LONG = 150  # characters of reasons that are shown unfolded
 
 
-def index_files(title: str, outcomes: Sequence[Outcome], *, times: str = "run.json") -> dict[str, str]:
+def index_files(
+    title: str, outcomes: Sequence[Outcome], *, times: str = "run.json", above: tuple[str, str] | None = None
+) -> dict[str, str]:
     """Return the files over all runs of a study, by name, without clock times: equal outcomes give equal bytes.
 
     Parameters
@@ -40,6 +42,8 @@ def index_files(title: str, outcomes: Sequence[Outcome], *, times: str = "run.js
         In the study's order; those that are out of date too.
     times : str
         Name of the file beside the index that holds the clock times; nothing breaks without it.
+    above : tuple of str, optional
+        Address and name of a page that the index leads back to.
 
     Returns
     -------
@@ -52,16 +56,16 @@ def index_files(title: str, outcomes: Sequence[Outcome], *, times: str = "run.js
         "index.json": as_json(title, entries),
         "index.csv": as_csv(entries),
         "crosscheck.html": _checks_page(title, entries),
-        "index.html": _runs_page(title, entries, times),
+        "index.html": _runs_page(title, entries, times, above),
     }
 
 
 def index_page(title: str, outcomes: Sequence[Outcome]) -> str:
     """Return ``index.html`` alone."""
-    return _runs_page(title, [make_entry(outcome) for outcome in outcomes], "run.json")
+    return _runs_page(title, [make_entry(outcome) for outcome in outcomes], "run.json", None)
 
 
-def _runs_page(title: str, entries: Sequence[Entry], times: str) -> str:
+def _runs_page(title: str, entries: Sequence[Entry], times: str, above: tuple[str, str] | None) -> str:
     scales, marks = forest(entries)
     facets = (
         ("status", "Status", _counted((entry.status for entry in entries), STATUSES)),
@@ -81,6 +85,7 @@ def _runs_page(title: str, entries: Sequence[Entry], times: str) -> str:
         level=_level(entries),
         facets=facets,
         times=times,
+        above=above,
     )
 
 

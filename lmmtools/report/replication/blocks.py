@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from lmmtools.formats import FIGURE_SPACE, MINUS, POINT_SPACE
 from lmmtools.report.pages.blocks import Block, Prose
 from lmmtools.report.pages.page import Page
-from lmmtools.report.replication.signs import Sign, sign_of
+from lmmtools.report.replication.earlier import Earlier
+from lmmtools.report.replication.rows import Row
+from lmmtools.report.replication.signs import Sign
 
 __all__ = [
+    "EarlierPages",
     "LedgerPage",
     "Link",
     "Meanings",
+    "Misses",
     "Models",
     "Notebooks",
     "Numbers",
-    "Row",
+    "PlaceMisses",
     "Sources",
     "Start",
-    "line_words",
-    "number_rows",
-    "place_words",
 ]
-
-
-# As it is written where a source prints −∞.
-_ENDLESS = re.compile(r"-inf(inity)?", re.IGNORECASE)
-_PAGED = re.compile(r"\b(p\.|pp\.|page)\s*\d")
-_PLAIN_WORD = re.compile(r"[a-z]+\s")
-# Verdicts whose words hold a name or a message.
-_LONG = {"variant", "no estimate", "error"}
 
 
 @dataclass(frozen=True)
@@ -45,52 +35,11 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A printed number beside the computed one.
-
-    Attributes
-    ----------
-    anchor : str
-        Its name within its source: ``n45``, after its line in the ledger.
-    source, place : str
-        Where it is printed; the name of the ledger, and the place in words.
-    quantity, model, path : str
-        What is printed, of which model, and where in the result the computed number stands.
-    line, note : str
-        Where in the place it stands, and what a reader should know of it whatever the verdict.
-    printed, computed, more : str
-        As shown; ``more`` are the digits of the computed number beyond those printed.
-    pads : tuple of str
-        Spaces after the printed and after the computed number, with which the points of a column align.
-    sign : Sign
-    words : str
-        The verdict.
-    why : str
-        What is to be said of a number that is not reproduced; empty otherwise.
-    """
-
-    anchor: str
-    source: str
-    place: str
-    quantity: str
-    model: str
-    path: str
-    line: str
-    note: str
-    printed: str
-    computed: str
-    more: str
-    pads: tuple[str, str]
-    sign: Sign
-    words: str
-    why: str
-
-
-@dataclass(frozen=True)
 class Start(Prose):
     """The heading of a source within the PDF, and what follows it; ``starts`` is the source's name."""
 
     starts: str = ""
+    title: str = ""
 
     @property
     def kind(self) -> str:
@@ -109,12 +58,30 @@ class Models(Block):
 class Numbers(Block):
     """Printed numbers in the source's order.
 
-    ``several`` says that they are of more than one model; ``where`` that each is named with its place, and links to it.
+    ``several`` says that they are of more than one model; ``remark`` why those that fail do, if one reason holds for
+    ``shared`` of them.
     """
 
     rows: tuple[Row, ...]
     several: bool = False
-    where: bool = False
+    remark: str = ""
+    shared: int = 0
+
+
+@dataclass(frozen=True)
+class PlaceMisses:
+    """What is not reproduced of one place, and why, if the reason is that of all of them."""
+
+    place: str
+    remark: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Misses(Block):
+    """What is not reproduced of one source, place by place; each number leads to where it stands beside its source."""
+
+    places: tuple[PlaceMisses, ...]
 
 
 @dataclass(frozen=True)
@@ -124,6 +91,13 @@ class Sources(Block):
     rows: tuple[tuple[Any, str, tuple[int, ...]], ...]
     signs: tuple[Sign, ...]
     totals: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class EarlierPages(Block):
+    """Pages of sources that were in the folder before, and are not of this run."""
+
+    rows: tuple[Earlier, ...]
 
 
 @dataclass(frozen=True)
@@ -146,97 +120,16 @@ class LedgerPage(Page):
 
     Attributes
     ----------
+    ledger : str
+        The name of its source; empty on the index.
     counts : tuple of (Sign, int)
     trail : tuple of Link
         Where one can go from here.
-    misses : tuple of Row
-        What is not reproduced on this page.
+    jumps : tuple of Link
+        Where on this page numbers are not reproduced.
     """
 
+    ledger: str = ""
     counts: tuple[tuple[Sign, int], ...] = ()
     trail: tuple[Link, ...] = ()
-    misses: tuple[Row, ...] = field(default=())
-
-
-def number_rows(entries: Sequence[Any]) -> tuple[Row, ...]:
-    """Return the rows of entries that stand in one table, their points aligned."""
-    printed = [_ENDLESS.sub(f"{MINUS}∞", one.printed.strip()).replace("-", MINUS) for one in entries]
-    computed = [_split(one.printed, one.computed_text) for one in entries]
-    pads = zip(_pads(printed), _pads([head + more for head, more in computed]), strict=True)
-    return tuple(
-        Row(
-            anchor=f"n{one.at}",
-            source=one.source,
-            place=place_words(one),
-            quantity=one.quantity,
-            model=one.model,
-            path=one.path,
-            line=line_words(one.line),
-            note=one.note,
-            printed=number,
-            computed=head,
-            more=more,
-            pads=spaces,
-            sign=sign_of(one),
-            words=_words(one),
-            why=_why(one),
-        )
-        for one, number, (head, more), spaces in zip(entries, printed, computed, pads, strict=True)
-    )
-
-
-def place_words(place: Any) -> str:
-    """Return a place with its page and line, as one looks for it."""
-    page = f"p. {place.page}" if place.page and not _PAGED.search(place.place) else ""
-    return ", ".join(part for part in (place.place, page) if part)
-
-
-def line_words(line: str) -> str:
-    """Return ``"line 61"``, ``"lines 61-64"``; words that say what they are stay as they are."""
-    if not line[:1].isdigit():
-        return line
-    return f"line {line}" if line.isdigit() else f"lines {line}"
-
-
-def _words(entry: Any) -> str:
-    """Return a verdict in the few words there is room for beside its number."""
-    sign = sign_of(entry)
-    if sign.status in _LONG:
-        return sign.heading
-    return str(entry.verdict_text).partition(";")[0].removesuffix(" in the last place")
-
-
-def _why(entry: Any) -> str:
-    """Return what the verdict says beyond those words, and what is remarked."""
-    sign, said = sign_of(entry), str(entry.verdict_text)
-    rest = said if sign.status in _LONG else said.partition(";")[2].strip()
-    told = rest in (sign.heading, sign.status) or rest in entry.remark
-    parts = ("" if told or not rest else f"{_begun(rest)}.", _begun(entry.remark))
-    return " ".join(part for part in parts if part)
-
-
-def _begun(words: str) -> str:
-    """Return words as a sentence begins; names, of files and options too, stay as they are."""
-    return words[:1].upper() + words[1:] if _PLAIN_WORD.match(words) else words
-
-
-def _split(printed: str, computed: str) -> tuple[str, str]:
-    """Return a computed number as far as the printed one goes, and its further digits."""
-    if "e" in computed.lower() or not computed.strip(MINUS).replace(".", "").isdigit():
-        return computed, ""
-    decimals = len(printed.strip().partition(".")[2])
-    whole, point, rest = computed.partition(".")
-    if not decimals:
-        return whole, point + rest
-    return f"{whole}{point}{rest[:decimals]}", rest[decimals:]
-
-
-def _pads(texts: Sequence[str]) -> list[str]:
-    """Return the spaces, as wide as digits and points are, after which the points of a flush-right column align."""
-    plain = [text.strip(MINUS).replace(".", "").replace(",", "").isdigit() for text in texts]
-    tails = [len(text.partition(".")[2]) for text in texts]
-    longest = max((tail for tail, number in zip(tails, plain, strict=True) if number), default=0)
-    return [
-        (POINT_SPACE if not tail and longest else "") + FIGURE_SPACE * (longest - tail) if number else ""
-        for tail, number in zip(tails, plain, strict=True)
-    ]
+    jumps: tuple[Link, ...] = ()

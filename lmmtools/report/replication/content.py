@@ -4,32 +4,42 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from lmmtools.formats import counted
 from lmmtools.report.pages.blocks import Block, Prose
 from lmmtools.report.replication.blocks import (
+    EarlierPages,
     LedgerPage,
     Link,
     Meanings,
+    Misses,
     Models,
     Notebooks,
     Numbers,
-    Row,
+    PlaceMisses,
     Sources,
     Start,
-    line_words,
-    number_rows,
-    place_words,
 )
+from lmmtools.report.replication.earlier import Earlier
 from lmmtools.report.replication.notebooks import Notebook
-from lmmtools.report.replication.signs import SIGNS, counted_signs, counts_sentence, sign_of
+from lmmtools.report.replication.rows import Row, line_words, number_rows, place_words
+from lmmtools.report.replication.signs import SIGNS, counted_signs, counts_sentence
 
 __all__ = ["document", "index_page", "source_page", "summary_sentence"]
 
 TITLE = "Published numbers, computed again"
-# Nothing more is to be said of a number with one of these verdicts.
-_SETTLED = {"reproduced", "truncated", "no estimate exists"}
+_EARLIER = (
+    "They were in the folder before and are as they were: this run has not computed them, and they are in none of the "
+    "tables below, nor in the PDF or the JSON. Without names, `lmmtools replicate` computes every source anew."
+)
+_COLUMNS = (
+    "Each leads to its row beside its source. *Tried*: how many of the alternatives print it, and the chance that one "
+    "does by luck. *Distance*: how far above its minimum the criterion is at the nearest parameters that print it, "
+    "which is how early a search would have to stop."
+)
+_FEW = 4  # models that stand above their numbers; more of them would hide these
 # Of a reference, as far as the year.
 _AUTHORS = re.compile(r".{1,160}?\(\d{4}[^)]{0,20}\)")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~$@&^\"'.:/-])")
@@ -54,6 +64,7 @@ def source_page(replication: Any, source: Any, notebooks: Sequence[Notebook]) ->
     trail += [Link(f"Before: {one.title}", f"{one.name}.html") for one in replication.sources[at - 1 : at] if at]
     trail += [Link(f"Next: {one.title}", f"{one.name}.html") for one in replication.sources[at + 1 : at + 2]]
     return _page(
+        ledger=source.name,
         title=source.title,
         subtitle=source.citation,
         facts=_source_facts(source),
@@ -61,19 +72,27 @@ def source_page(replication: Any, source: Any, notebooks: Sequence[Notebook]) ->
         blocks=source_blocks(source, 2),
         counts=counted_signs(source.entries),
         trail=tuple(trail),
-        misses=missed_rows(source),
+        jumps=_jumps(source),
     )
 
 
-def index_page(replication: Any, notebooks: Sequence[Notebook]) -> LedgerPage:
-    """Return the page over all sources."""
+def index_page(replication: Any, notebooks: Sequence[Notebook], earlier: Sequence[Earlier] = ()) -> LedgerPage:
+    """Return the page over all sources.
+
+    Parameters
+    ----------
+    replication : Replication
+    notebooks : sequence of Notebook
+    earlier : sequence of Earlier
+        Pages in the folder that are not of this run.
+    """
     return _page(
         title=TITLE,
         subtitle="",
         facts=(),
         provenance=_provenance(replication, replication.sources),
-        blocks=overview_blocks(replication, notebooks),
-        trail=(Link("Everything as PDF", "replication.pdf"), Link("Everything as JSON", "replication.json")),
+        blocks=overview_blocks(replication, notebooks, earlier),
+        trail=(Link("This run as PDF", "replication.pdf"), Link("This run as JSON", "replication.json")),
     )
 
 
@@ -84,15 +103,20 @@ def document(replication: Any, notebooks: Sequence[Notebook]) -> LedgerPage:
     for source in replication.sources:
         facts = [("", source.citation), *_source_facts(source)]
         about = "\n\n".join(f"{label}: {text(said)}" if label else text(said) for label, said in facts)
-        blocks += [Start(f"## {text(source.title)}\n\n{about}", starts=source.name), *source_blocks(source, 3)]
+        start = Start(f"## {text(source.title)}\n\n{about}", starts=source.name, title=source.title)
+        blocks += [start, *source_blocks(source, 3)]
     return _page(title=page.title, subtitle="", facts=(), provenance=page.provenance, blocks=tuple(blocks))
 
 
-def overview_blocks(replication: Any, notebooks: Sequence[Notebook]) -> tuple[Block, ...]:
+def overview_blocks(
+    replication: Any, notebooks: Sequence[Notebook], earlier: Sequence[Earlier] = ()
+) -> tuple[Block, ...]:
     """Return the summary, the notebooks, what is not reproduced, and what the words mean."""
     blocks: list[Block] = []
     if replication.sources:
         blocks += [Prose(summary_sentence(replication)), _sources(replication)]
+    if earlier:
+        blocks += [Prose(f"## Pages of earlier runs\n\n{_EARLIER}"), EarlierPages(tuple(earlier))]
     if notebooks:
         said = "Each follows its source section by section and computes, beside every formula, both of its sides."
         blocks += [Prose(f"## Notebooks\n\n{said}"), Notebooks(tuple(notebooks))]
@@ -119,19 +143,40 @@ def source_blocks(source: Any, level: int) -> tuple[Block, ...]:
     for place in source.places:
         rows = number_rows(place.entries)
         names = list(dict.fromkeys(one.model for one in place.entries))
-        models = tuple(source.models[name] for name in names if name in source.models)
         read = f"\n\nRead in: {text(place.read)}" if place.read else ""
         line = line_words(place.line) if place.line[:1].isdigit() else ""  # else words that are said of each number
         where = ", ".join(part for part in (place_words(place), line) if part)
         blocks.append(Prose(f"{'#' * level} {text(where)}{read}"))
-        blocks += [Models(models)] if models else []
-        blocks.append(Numbers(rows, several=len(names) > 1))
+        shared = sum(one.shared and not one.as_printed for one in place.entries)
+        numbers = Numbers(rows, several=len(names) > 1, remark=place.remark if shared else "", shared=shared)
+        models = Models(tuple(_told_once(source.models[name], place) for name in names if name in source.models))
+        if not models.models:
+            blocks.append(numbers)
+        elif len(models.models) > _FEW:  # the numbers are what is looked for
+            blocks += [numbers, models]
+        else:
+            blocks += [models, numbers]
     return tuple(blocks)
+
+
+def _told_once(model: Any, place: Any) -> Any:
+    """Return a model without its message where a number of the place tells it too."""
+    told = any(model.message in one.own_remark for one in place.entries if one.model == model.name)
+    return replace(model, message="") if told else model
+
+
+def _jumps(source: Any) -> tuple[Link, ...]:
+    """Return links to where numbers are not reproduced, each with how many."""
+    missed = [(place, [one for one in place.entries if not one.as_printed]) for place in source.places]
+    return tuple(
+        Link(f"{place_words(place)}: {_numbers(found) if len(found) > 1 else found[0].quantity}", f"#n{found[0].at}")
+        for place, found in missed if found
+    )  # fmt: skip
 
 
 def missed_rows(source: Any) -> tuple[Row, ...]:
     """Return the rows of a source that are not reproduced as they are printed."""
-    return number_rows([one for one in source.entries if sign_of(one).status not in _SETTLED])
+    return number_rows([one for one in source.entries if not one.as_printed])
 
 
 def summary_sentence(replication: Any) -> str:
@@ -162,17 +207,28 @@ def _sources(replication: Any) -> Sources:
 
 
 def _misses(replication: Any) -> list[Block]:
-    """Return all that is not reproduced, source by source."""
-    missed = [(source, missed_rows(source)) for source in replication.sources]
-    missed = [(source, rows) for source, rows in missed if rows]
+    """Return all that is not reproduced as printed, source by source and place by place."""
+    missed = [one for one in replication.entries if not one.as_printed]
     if not missed:
         return [Prose("## Not reproduced as printed\n\nEvery number is.")]
-    count = sum(len(rows) for _, rows in missed)
-    lead = f"{counted(count, 'number')}, with what is known of the reason; each leads to its place beside its source."
-    blocks: list[Block] = [Prose(f"## Not reproduced as printed\n\n{lead}")]
-    for source, rows in missed:
-        blocks += [Prose(f"### {text(source.title)}"), Numbers(rows, where=True)]
+    counts = counts_sentence(counted_signs(missed))
+    blocks: list[Block] = [Prose(f"## Not reproduced as printed\n\nOf {_numbers(missed)}, {counts}. {_COLUMNS}")]
+    for source in replication.sources:
+        # one table, so that the points align from place to place
+        rows = {row.anchor: row for row in missed_rows(source)}
+        places = [
+            PlaceMisses(place_words(place), place.remark if any(one.shared for one in found) else "",
+                        tuple(rows[f"n{one.at}"] for one in found))
+            for place in source.places
+            if (found := [one for one in place.entries if not one.as_printed])
+        ]  # fmt: skip
+        if places:
+            blocks += [Prose(f"### {text(source.title)}"), Misses(tuple(places))]
     return blocks
+
+
+def _numbers(entries: Sequence[Any]) -> str:
+    return counted(len(entries), "number")
 
 
 def _source_facts(source: Any) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lmmtools.errors import LMMError
-from lmmtools.report.replication.notebooks import FOLDER, Notebook, make_notebooks, not_made
+from lmmtools.report.replication.earlier import earlier_pages
+from lmmtools.report.replication.notebooks import FOLDER, Notebook, make_notebooks, not_run
 from lmmtools.report.replication.pages import replication_files
 from lmmtools.report.replication.request import Request
 from lmmtools.report.runs.files import folder_lock, prepare_folder, write_set
@@ -41,7 +42,7 @@ class Made:
     ----------
     replication : Replication
     notebooks : tuple of Notebook
-        Those that were asked for.
+        Those that were asked for, and others that are in the folder.
     index : Path
     seconds : float
     given_up : tuple of str
@@ -88,7 +89,7 @@ def make_replication(request: Request, out: Path, told: Told, *, jobs: int | Non
             replication = replicate(request.ledgers, jobs=jobs, progress=told.number)
         else:
             replication = Replication((), {}, {})
-        notebooks = not_made(request.study, [*request.notebooks, *request.unrun])
+        notebooks = not_run(request.study, [*request.notebooks, *request.unrun], out)
         given_up: list[str] = []
         try:
             if request.notebooks:
@@ -102,7 +103,9 @@ def make_replication(request: Request, out: Path, told: Told, *, jobs: int | Non
 
 
 def _write(replication: Any, notebooks: Sequence[Notebook], out: Path) -> list[str]:
-    files, given_up = replication_files(replication, notebooks)
+    files, given_up = replication_files(
+        replication, notebooks, earlier_pages(out, [source.name for source in replication.sources])
+    )
     try:
         write_set(out, files)
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lmmtools.report.locate import resource_dir
 
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from lmmtools.report.asked.expand import Run
     from lmmtools.report.runs.outcome import Outcome
 
-__all__ = ["FOLDER", "Notebook", "NotebookStudy", "make_notebooks", "not_made", "source_notebooks"]
+__all__ = ["FOLDER", "Notebook", "NotebookStudy", "make_notebooks", "not_run", "source_notebooks"]
 
 FOLDER = "notebooks"
+_OLD = "The files are of an earlier run; it has not been run again."
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,13 @@ class Notebook:
         The name of its source, which a ledger may have too.
     title : str
     status : str
-        The run's, or ``not made``.
+        The run's, ``not made``, or ``out of date``: what is there is of an earlier run, and nobody knows whether it
+        would still come out so.
     reasons : tuple of str
-    files : tuple of Link
+    files : tuple of (str, str)
         What it left, by kind.
+    asked : bool
+        Whether it was asked for; only then does it count for `good`.
     """
 
     source: str
@@ -39,16 +43,22 @@ class Notebook:
     status: str = "not made"
     reasons: tuple[str, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
+    asked: bool = True
 
     @property
     def good(self) -> bool:
-        """Whether nothing is wrong with it."""
-        return self.status not in ("failed", "unexplained")
+        """Whether it was not asked for, or nothing is wrong with it."""
+        return not self.asked or self.status not in ("failed", "unexplained")
+
+    @property
+    def old(self) -> bool:
+        """Whether its files are of an earlier run and may be out of date."""
+        return self.status == "out of date"
 
     @property
     def page(self) -> str:
-        """The address of its HTML page, seen from the index; empty if there is none."""
-        return next((file for kind, file in self.files if kind == "html"), "")
+        """The address of its HTML page, seen from the index; empty if there is none, or an old one."""
+        return "" if self.old else next((file for kind, file in self.files if kind == "html"), "")
 
 
 @dataclass(frozen=True)
@@ -96,28 +106,57 @@ def make_notebooks(
         Notebooks at a time.
     started, ended : callable
         As of `make_study`.
+
+    Returns
+    -------
+    tuple of Notebook
+        Those that were asked for, and all others that have files in the folder.
     """
     from lmmtools.report.runs.make import make_study
 
-    runs = {name: _leading_back(run) for name, run in study.runs.items()}
+    runs = {name: _leading_back(name, run) for name, run in study.runs.items()}
     made = make_study(
         study, tuple(runs.values()), out / FOLDER, jobs=jobs,
-        only=[runs[name].name for name in names], started=started, ended=ended,
+        only=[runs[name].name for name in names], started=started, ended=ended, above=("../index.html", "All sources"),
     )  # fmt: skip
     by_name = {outcome.run.name: outcome for outcome in made.outcomes}
-    return tuple(_notebook(name, by_name[runs[name].name]) for name in names)
+    there = [name for name in runs if name not in names and by_name[runs[name].name].files]
+    return tuple(_notebook(name, by_name[runs[name].name], asked=name in names) for name in [*names, *there])
 
 
-def not_made(study: NotebookStudy, names: Sequence[str]) -> tuple[Notebook, ...]:
-    """Return the notebooks of some sources as long as they are not run."""
-    return tuple(Notebook(name, study.runs[name].title) for name in names)
+def not_run(study: NotebookStudy, names: Sequence[str], out: Path) -> tuple[Notebook, ...]:
+    """Return the notebooks of some sources as long as they are not run, and all others that have files in the folder.
+
+    Parameters
+    ----------
+    study : NotebookStudy
+    names : sequence of str
+        Of sources.
+    out : Path
+        The folder of the index.
+    """
+    from lmmtools.report.runs.outcome import SUFFIXES, file_names
+
+    found = []
+    for name in [*names, *(other for other in study.runs if other not in names)]:
+        run = study.runs[name]
+        there = [suffix for suffix in SUFFIXES if (out / FOLDER / f"{run.name}.{suffix}").is_file()]
+        files = tuple((suffix, f"{FOLDER}/{file}") for suffix, file in zip(there, file_names(run, there), strict=True))
+        if files:
+            found.append(Notebook(name, run.title, "out of date", (_OLD,), files, name in names))
+        elif name in names:
+            found.append(Notebook(name, run.title))
+    return tuple(found)
 
 
-def _leading_back(run: Run) -> Run:
-    """Return the run with a page that leads back to the index."""
-    return replace(run, templates={"html": resource_dir("templates") / "replication_notebook", **run.templates})
+def _leading_back(name: str, run: Run) -> Run:
+    """Return the run with a page that leads back to the index, and to the printed numbers of its source."""
+    shipped = resource_dir("templates")
+    own = shipped / f"replication_notebook_{name}"
+    return replace(run, templates={"html": own if own.is_dir() else shipped / "replication_notebook", **run.templates})
 
 
-def _notebook(source: str, outcome: Any) -> Notebook:
-    kinds = [(name.rpartition(".")[2], f"{FOLDER}/{name}") for name in outcome.files]
-    return Notebook(source, outcome.run.title, outcome.status, tuple(outcome.reasons), tuple(kinds))
+def _notebook(source: str, outcome: Outcome, asked: bool) -> Notebook:
+    kinds = tuple((name.rpartition(".")[2], f"{FOLDER}/{name}") for name in outcome.files)
+    status = outcome.status if outcome.current else "out of date"
+    return Notebook(source, outcome.run.title, status, tuple(outcome.reasons), kinds, asked)

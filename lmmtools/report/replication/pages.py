@@ -8,6 +8,7 @@ from typing import Any
 from lmmtools.report.locate import resource_dir
 from lmmtools.report.pages.page import Page
 from lmmtools.report.replication.content import document, index_page, source_page
+from lmmtools.report.replication.earlier import Earlier
 from lmmtools.report.replication.notebooks import Notebook
 
 __all__ = ["NAMES", "replication_files"]
@@ -16,14 +17,18 @@ __all__ = ["NAMES", "replication_files"]
 NAMES = ("index", "replication", "notebooks")
 
 
-def replication_files(replication: Any, notebooks: Sequence[Notebook] = ()) -> tuple[dict[str, bytes | str], list[str]]:
+def replication_files(
+    replication: Any, notebooks: Sequence[Notebook] = (), earlier: Sequence[Earlier] = ()
+) -> tuple[dict[str, bytes | str], list[str]]:
     """Return the files by name, and a sentence for everything that a page could not show.
 
     Parameters
     ----------
     replication : Replication
     notebooks : sequence of Notebook
-        Those that were asked for.
+        Those that were asked for, and those of earlier runs.
+    earlier : sequence of Earlier
+        Pages of sources in the folder that are not of this run.
 
     Returns
     -------
@@ -50,7 +55,7 @@ def replication_files(replication: Any, notebooks: Sequence[Notebook] = ()) -> t
         f"{source.name}.html": shown(html, source_page(replication, source, notebooks))
         for source in replication.sources
     }
-    files["index.html"] = shown(html, index_page(replication, notebooks))
+    files["index.html"] = shown(html, index_page(replication, notebooks, earlier))
     files["replication.pdf"] = shown(pdf, document(replication, notebooks))
     files["replication.json"] = replication.to_json()
     return files, list(dict.fromkeys(given_up))

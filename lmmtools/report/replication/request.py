@@ -54,11 +54,14 @@ def read_request(sources: Sequence[str], *, notebooks: bool = True) -> Request:
     """
     from lmmtools import published
 
-    study = source_notebooks()
+    study = _study(notebooks)
     shipped = [str(name) for name in published().index]
     asked = list(dict.fromkeys(sources)) or [*shipped, *(name for name in study.runs if name not in shipped)]
-    for one in asked:
-        _check(one, [*shipped, *study.runs])
+    wrong = [said for one in asked if (said := _wrong(one, [*shipped, *study.runs]))]
+    if wrong:
+        raise StudyError(
+            f"{' '.join(wrong)} Nothing was run. A ledger of your own is named by its path: mine/table.toml."
+        )
     ledgers = tuple(one for one in asked if one not in study.runs or one in shipped)
     named = tuple(one for one in asked if one in study.runs)
     if not ledgers and not notebooks:
@@ -69,19 +72,26 @@ def read_request(sources: Sequence[str], *, notebooks: bool = True) -> Request:
     return Request(ledgers, named if notebooks else (), () if notebooks else named, study)
 
 
-def _check(source: str, known: Sequence[str]) -> None:
-    """Refuse a name of nothing, and a ledger whose page would take the place of another file."""
+def _study(needed: bool) -> NotebookStudy:
+    """Return the notebooks of sources; none if their file is wrong and they are not needed."""
+    try:
+        return source_notebooks()
+    except StudyError:
+        if needed:
+            raise
+        return NotebookStudy("", {})
+
+
+def _wrong(source: str, known: Sequence[str]) -> str:
+    """Return what is wrong with the name of nothing, or with a ledger whose page would take the place of another."""
     if source in known:
-        return
+        return ""
+    if not source.strip():
+        return "The name of a source is empty."
     path = Path(source)
     if path.suffix != ".toml" and not path.exists():
         meant = hint(source, list(dict.fromkeys(known)))
-        raise StudyError(
-            f'There is no source "{visible(source)}"; {meant}{"" if meant.endswith("?") else "."} Nothing was run. '
-            "A ledger of your own is named by its path, which ends in .toml."
-        )
+        return f'There is no source "{visible(source)}"; {meant}{"" if meant.endswith("?") else "."}'
     if path.stem in NAMES:
-        raise StudyError(
-            f"{visible(source)}: a page called {path.stem}.html would take the place of another; nothing was run. "
-            "Rename the ledger."
-        )
+        return f"{visible(source)}: a page called {path.stem}.html would take the place of another; rename the ledger."
+    return ""

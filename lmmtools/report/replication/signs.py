@@ -48,8 +48,9 @@ SIGNS = (
     Sign("truncated", "✓", "good", "truncated", "truncated",
          "The printed number is the computed one cut off after its last place instead of rounded."),
     Sign("variant", "→", "good", "under a variant", "reproduced under a variant",
-         "The model as stated does not print the digits, another convention or model does: one that the source itself "
-         "names, or one of those that were tried, if no more than one in twenty such numbers would match by luck."),
+         "The model as stated does not print the digits, another convention or model does: one that the ledger states, "
+         "or one of those that were tried, if no more than one in twenty such numbers would match by luck. Whether the "
+         "source itself says so is told under the number."),
     Sign("no estimate exists", "✓", "good", "no estimate exists", "rightly said to have no estimate",
          "The source says that the criterion has no minimum, by printing −∞, and it has none."),
     Sign("off by n", "≈", "near", "off by units", "off by some units in the last place",

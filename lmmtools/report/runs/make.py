@@ -22,6 +22,7 @@ from lmmtools.report.runs.staging import Staging, scratch_folder
 
 __all__ = ["Made", "make_reports", "make_study"]
 
+_Index = Callable[[Sequence[Outcome]], dict[str, str]]
 _INDEX_NAMES = ("index.html", "index.csv", "index.json", "crosscheck.html")
 
 
@@ -97,6 +98,7 @@ def make_study(
     warm: bool = False,
     started: Callable[[tuple[Run, ...]], None] = lambda runs: None,
     ended: Callable[[Outcome], None] = lambda outcome: None,
+    above: tuple[str, str] | None = None,
 ) -> Made:
     """Run what is not there yet of a study's runs, and write the reports, the index and ``run.json``.
 
@@ -121,7 +123,14 @@ def make_study(
         Called with the runs that will be done, before the first.
     ended : callable
         Called with the outcome of each of these.
+    above : tuple of str, optional
+        Address and name of the page that the index leads back to.
     """
+    def index_of(outcomes: Sequence[Outcome]) -> dict[str, str]:
+        from lmmtools.report.overview.index import index_files
+
+        return index_files(study.title, outcomes, above=above)
+
     choose(runs, only)
     _keep_apart(runs, out)
     prepare_folder(out)
@@ -134,14 +143,14 @@ def make_study(
         started(tuple(job.run for job in plan.jobs))
         found, done = dict(plan.there), []
         try:
-            for outcome in _performed(study.title, plan, out, workers, scratch):
+            for outcome in _performed(plan, index_of, out, workers, scratch):
                 found[outcome.run.name] = outcome
                 done.append(outcome.run.name)
                 ended(outcome)
         finally:  # also of a study that is stopped
             outcomes = tuple(found[run.name] for run in runs)
             seconds = time.perf_counter() - start
-            _write_index(study.title, outcomes, out, _times_text(clock, seconds, workers, outcomes, done))
+            _write_index(index_of(outcomes), out, _times_text(clock, seconds, workers, outcomes, done))
     in_order = tuple(job.run.name for job in plan.jobs)
     return Made(outcomes, out / "index.html", seconds, plan.asked, in_order, plan.orphans)
 
@@ -161,14 +170,13 @@ def _keep_apart(runs: Sequence[Run], out: Path) -> None:
             raise StudyError(f"{folder} is a template's folder; nothing was run. Choose another folder with --out.")
 
 
-def _performed(title: str, plan: Plan, out: Path, workers: int, scratch: Path) -> Iterator[Outcome]:
+def _performed(plan: Plan, index_of: _Index, out: Path, workers: int, scratch: Path) -> Iterator[Outcome]:
     """Do what is to be done, after the index says what is not there yet: no old number outlives a killed study."""
     if plan.jobs:
-        from lmmtools.report.overview.index import index_files
         from lmmtools.report.runs.pool import perform_all
 
         try:
-            write_set(out, index_files(title, tuple(plan.there.values())))
+            write_set(out, index_of(tuple(plan.there.values())))
         except OSError:  # no place for a new one, which is said at the end; the old one would show what is replaced
             for name in _INDEX_NAMES:
                 with suppress(OSError):
@@ -176,11 +184,9 @@ def _performed(title: str, plan: Plan, out: Path, workers: int, scratch: Path) -
         yield from perform_all(plan.jobs, workers=workers, scratch=scratch)
 
 
-def _write_index(title: str, outcomes: Sequence[Outcome], out: Path, times: str) -> None:
-    from lmmtools.report.overview.index import index_files
-
+def _write_index(files: Mapping[str, str], out: Path, times: str) -> None:
     try:
-        write_set(out, index_files(title, outcomes))
+        write_set(out, files)
         write_whole(out / "run.json", times)
     except OSError as error:
         raise LMMError(

@@ -10,9 +10,9 @@ import msgspec
 
 from lmmtools.datasets import list_datasets
 from lmmtools.errors import LMMError
-from lmmtools.replication.ledger import Entry, Ledger
+from lmmtools.replication.ledger.entries import Entry, Ledger
+from lmmtools.replication.ledger.schema import Model
 from lmmtools.replication.quantities import models_named
-from lmmtools.replication.schema import Model
 
 __all__ = ["Group", "grouped", "same_model"]
 

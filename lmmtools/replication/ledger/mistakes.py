@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from lmmtools.errors import StudyError
+from lmmtools.replication.ledger.schema import Model
 from lmmtools.replication.printed import read_printed
-from lmmtools.replication.schema import Model
 from lmmtools.toml import Mistake, find_mistakes, hint
 
 __all__ = ["beyond_types"]
@@ -34,9 +34,11 @@ def beyond_types(content: Mapping[str, Any]) -> Iterator[Mistake]:
     for i, variant in enumerate(_items(content, "variants")):
         yield from _of_variant(variant, ("variants", i), models)
     for i, table in enumerate(_items(content, "tables")):
+        yield from _of_reason(table, ("tables", i))
         for j, number in enumerate(_items(table, "numbers")):
             if isinstance(number, Mapping):
                 yield from _of_number(number, ("tables", i, "numbers", j), table, models)
+                yield from _of_reason(number, ("tables", i, "numbers", j))
 
 
 def _items(table: Any, key: str) -> list[Any]:
@@ -89,11 +91,21 @@ def _of_number(number: Mapping[str, Any], path: tuple, table: Any, models: Mappi
         yield Mistake((*path, "model"), whose + _no_model(name, models))
     elif not isinstance(name, str) and "model" not in number:
         yield Mistake(path, "the model of its table is not a text")
+    for key in ("quantity", "path"):
+        if isinstance(number.get(key), str) and number[key].isspace():
+            yield Mistake((*path, key), "holds nothing but blanks")
     if isinstance(number.get("printed"), str) and number["printed"]:
         try:
             read_printed(number["printed"])
         except StudyError as error:
             yield Mistake((*path, "printed"), str(error))
+
+
+def _of_reason(given: Any, path: tuple) -> Iterator[Mistake]:
+    """Yield the source's word for a reason that is not given."""
+    said = [isinstance(given, Mapping) and bool(str(given.get(key, "")).strip()) for key in ("says", "reason")]
+    if said == [True, False]:
+        yield Mistake((*path, "says"), "it tells where the source gives the reason, but there is no reason; add it")
 
 
 def _no_model(name: str, models: Iterable[str]) -> str:

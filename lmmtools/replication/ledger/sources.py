@@ -11,8 +11,8 @@ from lmmtools.datasets import data_path
 from lmmtools.errors import StudyError
 from lmmtools.formats import visible
 from lmmtools.frames import Frame, frame
-from lmmtools.replication.ledger import Ledger
-from lmmtools.replication.reading import read_ledger
+from lmmtools.replication.ledger.entries import Ledger
+from lmmtools.replication.ledger.reading import read_ledger
 from lmmtools.toml import hint
 
 __all__ = ["chosen", "published"]
@@ -79,8 +79,10 @@ def _path(source: str | Path, shipped: dict[str, Path]) -> Path:
     if str(source) in shipped:
         return shipped[str(source)]
     path = Path(source)
-    if path.suffix == ".toml" or path.exists():
+    if path.suffix == ".toml" or path.is_dir():
         return path
+    if path.exists():
+        raise StudyError(f"{visible(str(source))} is no ledger: the name of one ends in .toml. Nothing was run.")
     raise StudyError(
         f'There is no source "{visible(str(source))}" ({hint(str(source), shipped)}); a ledger of your own is named by '
         "its path. Nothing was run."

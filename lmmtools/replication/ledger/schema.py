@@ -8,24 +8,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-__all__ = ["Column", "Model", "Number", "Source", "Table", "Variant", "ledger_schema"]
+from lmmtools.toml import Column
+
+__all__ = ["Model", "Number", "Source", "Table", "Variant", "ledger_schema"]
 
 Text = Annotated[str, Meta(min_length=1)]
 Method = Literal["REML", "ML"]
 Value = bool | int | float | str | list | dict
-
-
-class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a data file cannot say of a column."""
-
-    kind: Annotated[
-        Literal["number", "factor", "ordered"] | UnsetType,
-        Meta(description="Left out, the column stays as it was read."),
-    ] = UNSET
-    levels: Annotated[
-        Annotated[list[str | int | float], Meta(min_length=1)] | UnsetType,
-        Meta(description="All levels in their order; the first is the reference."),
-    ] = UNSET
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,7 +25,13 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         Text, Meta(description="A shipped data set, or a .csv, .tsv or .parquet file; its path starts at the ledger.")
     ]
     filter: Annotated[str, Meta(description="The rows used, such as \"age > 8 and Sex in ['Male']\".")] = ""
-    columns: Annotated[dict[str, Column], Meta(description="Kinds and levels of columns.")] = {}
+    columns: Annotated[
+        dict[str, Column],
+        Meta(
+            description="Kinds (number, factor or ordered) and levels of columns: "
+            '{ sex = { levels = ["M", "F"] } }.'
+        ),
+    ] = {}
     formula: Annotated[
         Text | UnsetType,
         Meta(description="A mixed model, in R's notation.", examples=["y ~ x + (x | g)"]),
@@ -78,7 +73,7 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     name: Annotated[Text, Meta(description="What the variant is, in a few words.")]
     says: Annotated[
         str,
-        Meta(description="Where the source says so: then the variant is the explanation, else one that prints it."),
+        Meta(description="Where the source says so: then the variant is the explanation; else it prints the number."),
     ] = ""
     models: Annotated[list[Text] | UnsetType, Meta(description="The models that it is tried for; all if left out.")] = (
         UNSET
@@ -91,7 +86,8 @@ class Number(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     quantity: Annotated[Text, Meta(description="What is printed, as the source names it.")]
     printed: Annotated[
-        Text, Meta(description='Its digits are its precision: "0.50" is not "0.5". "-inf": there is no minimum.')
+        Text,
+        Meta(description='Its digits are its precision: "0.50" is not "0.5". "< .0001": a bound. "-inf": no minimum.'),
     ]
     path: Annotated[Text, Meta(description="Where it is in the result.", examples=["varcorr.Subject.Days.sd"])]
     model: Annotated[Text | UnsetType, Meta(description="A name of [models]; the table's if left out.")] = UNSET
@@ -100,7 +96,7 @@ class Number(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     reason: Annotated[
         str, Meta(description='Why it is not reproduced, where that can be shown; "not found" where it cannot.')
     ] = ""
-    says: Annotated[str, Meta(description="Where the source itself says so.")] = ""
+    says: Annotated[str, Meta(description="Where the source itself gives this reason.")] = ""
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -113,6 +109,10 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         UNSET
     )
     read: Annotated[str, Meta(description="Where these numbers were read, if elsewhere than the rest.")] = ""
+    reason: Annotated[
+        str, Meta(description="Why numbers of it are not reproduced: those that have no reason of their own.")
+    ] = ""
+    says: Annotated[str, Meta(description="Where the source itself gives this reason.")] = ""
     numbers: Annotated[
         Annotated[list[Number], Meta(min_length=1)], Meta(description="What is printed there, in its order.")
     ]

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from lmmtools.formats import visible
-from lmmtools.replication.checks import beyond_types
-from lmmtools.replication.ledger import Entry, Ledger
+from lmmtools.replication.ledger.entries import Entry, Ledger
+from lmmtools.replication.ledger.mistakes import beyond_types
+from lmmtools.replication.ledger.schema import Model, Source, Variant
 from lmmtools.replication.printed import read_printed
-from lmmtools.replication.schema import Model, Source, Variant
 from lmmtools.toml import Mistake, find_mistakes, key_text, line_of, positions, read_toml
 
 __all__ = ["read_ledger"]
@@ -69,9 +69,18 @@ class _Reading:
     def line(self, path: Path_) -> int:
         return line_of(path, self.lines)
 
+    @cached_property
+    def below(self) -> dict[Path_, list[Mistake]]:
+        """The mistakes at each key and below it."""
+        found: dict[Path_, list[Mistake]] = {}
+        for one in self.mistakes:
+            for length in range(len(one.path) + 1):
+                found.setdefault(one.path[:length], []).append(one)
+        return found
+
     def of(self, *path: str | int) -> list[Mistake]:
         """The mistakes at a key and below it."""
-        return [one for one in self.mistakes if one.path[: len(path)] == path]
+        return self.below.get(path, [])
 
     def said(self, one: Mistake) -> str:
         """A mistake with its file, line and key."""
@@ -132,6 +141,7 @@ class _Reading:
         keys = ("quantity", "printed", "path", "line", "note", "reason", "says")
         texts = {key: self.word(number, key) for key in keys}
         texts["line"] = texts["line"] or self.word(table, "line")
+        texts |= {key: texts[key].strip() for key in ("reason", "says")}  # blanks are no reason
         model = self.word(number, "model") or self.word(table, "model")
         faults = [self.said(one) for one in self.of(*number)]
         if not faults and model not in models:  # it is there, or its absence would be a mistake of the number
@@ -143,6 +153,8 @@ class _Reading:
             place=self.word(table, "place") or f"Table {int(table[1]) + 1} of the ledger",
             page=self.word(table, "page"),
             read=self.word(table, "read"),
+            table_reason=self.word(table, "reason").strip(),
+            table_says=self.word(table, "says").strip(),
             model=model,
             number=None if faults else read_printed(texts["printed"]),
             fault="; ".join(faults),

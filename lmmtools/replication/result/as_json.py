@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lmmtools.replication.result import ModelRun, Place, ReplicatedNumber, ReplicatedSource
+from lmmtools.replication.result.models import ModelRun
+from lmmtools.replication.result.numbers import ReplicatedNumber
+from lmmtools.replication.result.sources import Place, ReplicatedSource
 from lmmtools.replication.verdicts import STATUSES
 
 if TYPE_CHECKING:
@@ -60,13 +62,13 @@ def _model(model: ModelRun) -> dict[str, Any]:
 
 
 def _place(place: Place) -> dict[str, Any]:
-    texts = ("place", "page", "line", "read")
+    texts = ("place", "page", "line", "read", "remark")
     return {name: getattr(place, name) for name in texts} | {"entries": [_entry(entry) for entry in place.entries]}
 
 
 def _entry(entry: ReplicatedNumber) -> dict[str, Any]:
     names = ("at", "quantity", "printed", "path", "model", "page", "line", "note", "reason", "says")
-    more = ("computed_text", "verdict", "verdict_text", "units", "good", "looked_at", "remark")
+    more = ("shared", "computed_text", "verdict", "verdict_text", "units", "good", "looked_at", "remark")
     return {name: getattr(entry, name) for name in names} | {
         "computed": _finite(entry.computed),
         **{name: getattr(entry, name) for name in more},
@@ -78,11 +80,18 @@ def _search(search: Search) -> dict[str, Any]:
     return {
         "tried": search.tried,
         "alternatives": [
-            {"name": one.name, "says": one.says, "computed": _finite(one.computed), "prints": one in search.prints}
+            {
+                "name": one.name,
+                "stated": one.stated,
+                "says": one.says,
+                "computed": _finite(one.computed),
+                "prints": one in search.prints,
+            }
             for one in search.alternatives
         ],
         "chance": _finite(search.chance),
         "distance": _finite(search.distance),
+        "faults": list(search.faults),
     }
 
 

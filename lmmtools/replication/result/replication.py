@@ -6,22 +6,23 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
 
 import pandas as pd
 
 from lmmtools.errors import LMMError
 from lmmtools.formats import closest, counted
 from lmmtools.frames import Frame, frame
-from lmmtools.replication.records import as_json
-from lmmtools.replication.result import ReplicatedNumber, ReplicatedSource, number_table
+from lmmtools.replication.frozen import Frozen
+from lmmtools.replication.result.as_json import as_json
+from lmmtools.replication.result.numbers import ReplicatedNumber, number_table
+from lmmtools.replication.result.sources import ReplicatedSource
 from lmmtools.replication.verdicts import STATUSES
 
 __all__ = ["Replication"]
 
 
 @dataclass(frozen=True, repr=False)
-class Replication:
+class Replication(Frozen):
     """Published numbers, printed and computed.
 
     Attributes
@@ -37,14 +38,6 @@ class Replication:
     sources: tuple[ReplicatedSource, ...]
     versions: Mapping[str, str]
     seconds: Mapping[str, float]
-
-    def __post_init__(self) -> None:
-        for name in ("versions", "seconds"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
-
-    def __reduce__(self) -> tuple:
-        # a mapping proxy cannot be pickled, a dict can
-        return Replication, (self.sources, dict(self.versions), dict(self.seconds))
 
     @property
     def entries(self) -> tuple[ReplicatedNumber, ...]:
@@ -117,9 +110,9 @@ class Replication:
 
     @cached_property
     def misses(self) -> Frame:
-        """The numbers that are not reproduced, with what is known of each."""
-        found = tuple(entry for entry in self.entries if not entry.good)
-        caption = f"Not reproduced: {len(found)} of {counted(len(self.entries), 'number')}"
+        """The numbers that are not reproduced as printed, with what is known of each: also those that are cut off."""
+        found = tuple(entry for entry in self.entries if not entry.as_printed)
+        caption = f"Not reproduced as printed: {len(found)} of {counted(len(self.entries), 'number')}"
         return number_table(found, caption=caption, label="tbl-misses", where=("source", "place"))
 
     def to_json(self) -> str:

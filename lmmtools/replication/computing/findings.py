@@ -9,19 +9,24 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from lmmtools.errors import LMMError
+from msgspec import UNSET
+
+from lmmtools.errors import LMMError, UnboundedLikelihood
 from lmmtools.replication.alternatives import Candidates
-from lmmtools.replication.fits import Fits, fitted, unidentified
-from lmmtools.replication.groups import Group, same_model
-from lmmtools.replication.ledger import Entry, Ledger
-from lmmtools.replication.quantities import value_at
-from lmmtools.replication.schema import Model
+from lmmtools.replication.computing.groups import Group, same_model
+from lmmtools.replication.fits import Fits, fitted, one_line, unidentified
+from lmmtools.replication.ledger.entries import Entry, Ledger
+from lmmtools.replication.ledger.schema import Model
+from lmmtools.replication.quantities import Tables, head_of, value_at
 from lmmtools.replication.verdicts import Verdict, failed, judge, no_estimate, of_variant
 
 if TYPE_CHECKING:
     from lmmtools.replication.alternatives import Search
 
 __all__ = ["Computed", "Finding", "Piece", "compute", "lost"]
+
+# What falls to −∞ where the likelihood grows without bound.
+_FALLING = ("criterion", "deviance", "aic", "bic")
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def compute(piece: Piece) -> Computed:
         Whatever fails is said in it.
     """
     begun = perf_counter()
-    known = _Known({}, {})
+    known = _Known({}, {}, Tables())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a fit they are among its messages; of a search, of what is not shown
         models = tuple(_model(piece.ledgers[i], name, known) for i, name in piece.group.models)
@@ -110,11 +115,12 @@ def lost(piece: Piece) -> Computed:
 class _Known:
     """Fits by what tells models apart, each made when it is first asked for; of one that failed, the error.
 
-    And by ledger and model what is tried in place of the model, where a number fails.
+    And by ledger and model what is tried in place of the model, where a number fails; and what was computed of fits.
     """
 
     made: dict[Any, Any]
     tried: dict[Any, Candidates]
+    tables: Tables
 
     def fit(self, model: Model, ledger: Ledger) -> Any:
         key = same_model(model, ledger)
@@ -132,7 +138,7 @@ class _Known:
         key = (ledger.name, name)
         if key not in self.tried:
             fit = partial(self.fit, ledger=ledger)
-            self.tried[key] = Candidates(name, ledger.models, ledger.variants, fit, ledger.folder)
+            self.tried[key] = Candidates(name, ledger.models, ledger.variants, fit, ledger.folder, self.tables)
         return self.tried[key]
 
 
@@ -154,17 +160,20 @@ def _guarded(entry: Entry, ledger: Ledger, known: _Known) -> Finding:
 
 
 def _finding(entry: Entry, ledger: Ledger, known: _Known) -> Finding:
-    number = entry.number
+    number, model = entry.number, ledger.models[entry.model]
     try:
-        fit = known.fit(ledger.models[entry.model], ledger)
+        fit = known.fit(model, ledger)
     except LMMError as error:
         if not unidentified(error):
             raise
-        found = Finding(None, no_estimate(number), _in_words(error))
+        head = head_of(entry.path, growth=model.growth is not UNSET)  # nothing else shows that a path is mistaken
+        unbounded = isinstance(error, UnboundedLikelihood)
+        verdict = no_estimate(number, unbounded=unbounded, of_criterion=head in _FALLING)
+        found = Finding(None, verdict, _in_words(error))
         if entry.path == "npar" and (count := getattr(error, "npar", None)) is not None:
             found = Finding(float(count), judge(number, count))  # a count of parameters needs no estimate
     else:
-        computed = value_at(entry.path, fit, Fits(ledger.models, partial(known.fit, ledger=ledger)))
+        computed = value_at(entry.path, fit, Fits(ledger.models, partial(known.fit, ledger=ledger)), known.tables)
         found = Finding(computed, judge(number, computed))
     if found.verdict.good or found.verdict.status == "error":
         return found
@@ -175,6 +184,4 @@ def _finding(entry: Entry, ledger: Ledger, known: _Known) -> Finding:
 
 
 def _in_words(error: Exception) -> str:
-    """An error on one line; what only points at a place of the line above it is left out."""
-    text = " ".join(line.strip() for line in str(error).splitlines() if line.strip(" ^~"))
-    return text if isinstance(error, LMMError) else f"{type(error).__name__}: {text}"
+    return one_line(error) if isinstance(error, LMMError) else f"{type(error).__name__}: {one_line(error)}"

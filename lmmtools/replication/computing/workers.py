@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any
 
 __all__ = ["Died", "each"]
@@ -52,6 +52,7 @@ def each(work: Callable[[Any], Any], pieces: Sequence[Any], jobs: int) -> Iterat
         return
     suspects: list[int] = []
     done = 0
+    before = set(active_children())
     with _executor(min(jobs, len(pieces))) as executor:
         at_work = {executor.submit(work, piece): place for place, piece in enumerate(pieces)}
         try:
@@ -63,8 +64,12 @@ def each(work: Callable[[Any], Any], pieces: Sequence[Any], jobs: int) -> Iterat
                     continue
                 done += 1
                 yield at_work[future], found
-        finally:
-            executor.shutdown(cancel_futures=True)
+        except BaseException:
+            # who interrupts does not wait for what is at work, which may take for ever
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in set(active_children()) - before:
+                process.terminate()
+            raise
     for place in sorted(suspects):
         # a process that died may have been a neighbour's: each is tried once more, alone
         try:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
+from lmmtools.replication.frozen import Frozen
+from lmmtools.replication.ledger.schema import Model, Variant
 from lmmtools.replication.printed import Printed
-from lmmtools.replication.schema import Model, Variant
 
 __all__ = ["Entry", "Ledger"]
 
@@ -31,6 +31,8 @@ class Entry:
         What is printed; None where that is no number.
     fault : str
         Why nothing can be computed; empty if it can.
+    table_reason, table_says : str
+        Reason and says of its table, which hold for it if it fails and has no reason of its own.
     """
 
     source: str
@@ -49,6 +51,8 @@ class Entry:
     says: str
     number: Printed | None
     fault: str
+    table_reason: str = field(default="", kw_only=True)
+    table_says: str = field(default="", kw_only=True)
 
     @property
     def where(self) -> str:
@@ -57,7 +61,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class Ledger(Frozen):
     """The numbers of one source.
 
     Attributes
@@ -91,11 +95,3 @@ class Ledger:
     variants: tuple[Variant, ...]
     entries: tuple[Entry, ...]
     problems: tuple[tuple[int, str], ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "models", MappingProxyType(dict(self.models)))
-
-    def __reduce__(self) -> tuple:
-        # a mapping proxy cannot be pickled, a dict can
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Ledger, tuple((values | {"models": dict(self.models)}).values())
