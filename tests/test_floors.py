@@ -17,7 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Low to high. A module imports from floors below its own, and on its own floor from those named before it.
 FLOORS = (
-    ("errors", "arguments"),
+    ("errors", "arguments", "processors"),
     ("core", "formats", "formula", "tables", "figures", "bibliography", "toml"),
     ("estimable", "collapsed", "certificate", "design", "frames", "equations", "datasets", "sources"),
     # functions of a fit's numbers
@@ -39,6 +39,7 @@ RANK = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, na
 ONLY = {
     "errors": set(),
     "arguments": set(),
+    "processors": set(),
     "core": {"numpy", "scipy"},
     "formats": set(),
     "formula": set(),

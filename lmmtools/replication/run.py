@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +14,7 @@ import scipy
 from lmmtools import __version__
 from lmmtools.arguments import check_count
 from lmmtools.errors import LMMError
+from lmmtools.processors import processor_count
 from lmmtools.replication.computing.findings import Computed, Piece, compute, lost
 from lmmtools.replication.computing.groups import grouped
 from lmmtools.replication.computing.workers import Died, each
@@ -72,7 +72,7 @@ def replicate(
     """
     begun = perf_counter()
     what = "replicate: jobs, the number of processes,"
-    workers = _processors() if jobs is None else check_count(jobs, what, at_least=1)
+    workers = processor_count() if jobs is None else check_count(jobs, what, at_least=1)
     ledgers = chosen(sources)
     # the largest first, so that no process is left with it at the end
     groups = sorted(grouped(ledgers), key=lambda group: -len(group.entries))
@@ -108,8 +108,3 @@ def _computed(pieces: Sequence[Piece], workers: int, progress: Progress | None, 
             '`if __name__ == "__main__":`, since every process imports the script; or use jobs=1.'
         ) from error
     return [found[place] for place in range(len(pieces))]
-
-
-def _processors() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,7 +9,7 @@ from lmmtools.formats import counted, format_value, shown
 if TYPE_CHECKING:
     from lmmtools.replication.alternatives.tried import Search
 
-__all__ = ["small", "told"]
+__all__ = ["rise_words", "small", "told"]
 
 # Rises that a search with a usual stopping rule may leave, and those that no two double-precision programs agree on.
 _EARLY, _ROUNDING = 1e-2, 1e-10
@@ -31,8 +31,19 @@ def small(value: float, digits: int = 2) -> str:
     """A number within a sentence, one below a hundredth with a power of ten: ``"1.3×10⁻⁹"``, ``"10⁻⁷"``."""
     if not 0.0 < abs(value) < 1e-2:
         return shown(value, digits)
+    return _raised(value, digits).removeprefix("1×")
+
+
+def rise_words(rise: float | None) -> str:
+    """How far above the minimum, for a column of such numbers: ``"1.3×10⁻⁹"``, ``"< 10⁻¹⁰"``; nothing for None."""
+    if rise is None:
+        return ""
+    return "< 10⁻¹⁰" if rise < _ROUNDING else _raised(rise, 2)
+
+
+def _raised(value: float, digits: int) -> str:
     mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
-    return f"{'' if mantissa == '1' else f'{mantissa}×'}10{str(int(power)).translate(_RAISED)}"
+    return f"{mantissa}×10{str(int(power)).translate(_RAISED)}"
 
 
 def _nothing(tried: int) -> str:

@@ -21,7 +21,7 @@ from lmmtools.replication.alternatives.distance import distance
 from lmmtools.replication.alternatives.luck import luck
 from lmmtools.replication.alternatives.readings import at_same_place, readings
 from lmmtools.replication.alternatives.stops import stops
-from lmmtools.replication.alternatives.told import told
+from lmmtools.replication.alternatives.told import rise_words, told
 from lmmtools.replication.fits import Fits, Given, one_line
 from lmmtools.replication.ledger.schema import Model, Variant
 from lmmtools.replication.printed import Printed
@@ -93,6 +93,11 @@ class Search:
         stated = [one for one in self.prints if one.stated]
         likely = self.prints if self.chance is not None and self.chance <= _LIKELY else ()
         return next(iter((*said, *stated, *likely)), None)
+
+    @property
+    def rise(self) -> str:
+        """The distance in words."""
+        return rise_words(self.distance)
 
     @property
     def sentence(self) -> str:

@@ -1,7 +1,7 @@
 """Pieces of work over processes; one that dies takes no piece with it but its own.
 
-Nothing but the standard library is imported as this module is: a process that starts here can still be told how many
-threads its linear algebra may use.
+Nothing but the standard library and `processors` is imported as this module is: a process that starts here can still be
+told how many threads its linear algebra may use.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context
 from typing import Any
 
-__all__ = ["Died", "each"]
+from lmmtools.processors import ONE_THREAD
 
-# As many processes as processors: a second thread in each only makes them wait for one another.
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+__all__ = ["Died", "each"]
 
 
 class Died:
@@ -90,5 +89,5 @@ def _executor(workers: int) -> ProcessPoolExecutor:
 
 def _settle() -> None:
     """One thread for linear algebra; an interrupt is the first process's to handle."""
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    os.environ.update(ONE_THREAD)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

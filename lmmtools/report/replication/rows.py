@@ -7,19 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmmtools.formats import FIGURE_SPACE, MINUS, POINT_SPACE, format_value, shown
+from lmmtools.formats import FIGURE_SPACE, MINUS, POINT_SPACE, shown
 from lmmtools.report.replication.signs import Sign, sign_of
 
 __all__ = ["Row", "line_words", "number_rows", "place_words"]
 
-# As it is written where a source prints −∞.
-_ENDLESS = re.compile(r"-inf(inity)?", re.IGNORECASE)
 _PAGED = re.compile(r"\b(p\.|pp\.|page)\s*\d")
 _PLAIN_WORD = re.compile(r"[a-z]+\s")
 # Verdicts whose words hold a name or a message.
 _LONG = {"variant", "no estimate", "error"}
-# How near to its minimum a criterion can be told from it, computing with 16 digits.
-_NEAREST = 1e-10
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ class Row:
 
 def number_rows(entries: Sequence[Any]) -> tuple[Row, ...]:
     """Return the rows of entries that stand in one table, their points aligned."""
-    printed = [_ENDLESS.sub(f"{MINUS}∞", one.printed.strip()).replace("-", MINUS) for one in entries]
+    printed = [one.printed_text.strip().replace("-", MINUS) for one in entries]
     computed = [_split(one.printed, one.computed_text) for one in entries]
     pads = zip(_pads(printed), _pads([head + more for head, more in computed]), strict=True)
     return tuple(
@@ -97,7 +93,7 @@ def number_rows(entries: Sequence[Any]) -> tuple[Row, ...]:
             why=_why(one),
             reason=_begun(_unsearched(one)),
             tried=_tried(one),
-            rise=_rise(one),
+            rise="" if one.search is None else one.search.rise,
         )
         for one, number, (head, more), spaces in zip(entries, printed, computed, pads, strict=True)
     )
@@ -148,17 +144,6 @@ def _tried(entry: Any) -> str:
         return f"none of {search.tried}"
     luck = "" if search.chance is None else f", luck {shown(100.0 * search.chance, 2)} %"
     return f"{len(search.prints)} of {search.tried}{luck}"
-
-
-def _rise(entry: Any) -> str:
-    """Return ``"1.3×10⁻⁹"``."""
-    rise = None if entry.search is None else entry.search.distance
-    if rise is None:
-        return ""
-    if rise < _NEAREST:
-        return "< 10⁻¹⁰"
-    mantissa, _, power = format_value(float(rise), "sci").partition("×")
-    return f"{float(mantissa):.1f}×{power}"
 
 
 def _begun(words: str) -> str:

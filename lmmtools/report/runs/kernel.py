@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lmmtools.processors import ONE_THREAD
+
 __all__ = ["KERNEL_ENVIRONMENT", "Kernel", "kernel_options"]
 
-# Two runs at a time on two cores: a second BLAS thread in each only makes them wait for one another.
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 # Sets are shown in the same order in every run. A kernel takes its environment from the process that starts it.
 # A crash says where it happened.
-KERNEL_ENVIRONMENT = dict.fromkeys(_THREADS, "1") | {"PYTHONHASHSEED": "0", "PYTHONFAULTHANDLER": "1"}
+KERNEL_ENVIRONMENT = ONE_THREAD | {"PYTHONHASHSEED": "0", "PYTHONFAULTHANDLER": "1"}
 # What compiled code writes goes to the log, where it survives a crash; a cell would show it sooner or later.
 _KERNEL_FLAGS = ("--IPKernelApp.capture_fd_output=False",)
 _LONGEST_SOCKET = 100  # characters; macOS allows 104 and Linux 108 for the path of a Unix socket

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lmmtools.errors import LMMError, StudyError
+from lmmtools.processors import processor_count
 from lmmtools.report.asked.expand import Run, expand
 from lmmtools.report.asked.study import read_study
 from lmmtools.report.runs.files import folder_lock, prepare_folder, write_set, write_whole
@@ -139,7 +139,7 @@ def make_study(
         earlier = _times(out)
         staging = Staging(scratch, environment(), out=out)
         plan = make_plan(runs, staging, out, Wish(force, tuple(only), failed, warm), earlier)
-        workers = max(1, min(jobs or _processors(), len(plan.jobs)))
+        workers = max(1, min(jobs or processor_count(), len(plan.jobs)))
         started(tuple(job.run for job in plan.jobs))
         found, done = dict(plan.there), []
         try:
@@ -215,10 +215,3 @@ def _times_text(clock: float, seconds: float, jobs: int, outcomes: Sequence[Outc
         name = f'"{one.run.name}":'
         lines.append(f"  {name:{width}} {{{', '.join(numbers + words)}}}")
     return f'{head[:-2]},\n "runs": {{\n' + ",\n".join(lines) + "\n }\n}\n"
-
-
-def _processors() -> int:
-    """Return the processors this process may use, which on a shared machine are fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
